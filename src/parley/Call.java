@@ -1,0 +1,244 @@
+package parley;
+
+import com.sun.net.httpserver.Headers;
+import com.sun.net.httpserver.HttpExchange;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each. */
+final class Call implements AutoCloseable {
+    private static final int MAX_BODY = 1 << 20; // bytes
+    private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are passed over, so that its client hears the refusal
+    private static final int PATIENCE = 30; // seconds for a client to take what is written
+
+    private final HttpExchange exchange;
+    private final Settings settings;
+    private final Watch.Client client;
+    private final long begun = System.nanoTime();
+    private String outcome = "no answer";
+    private boolean streaming;
+    private User user;
+
+    Call(HttpExchange exchange, Settings settings, Watch watch) {
+        this.exchange = exchange;
+        this.settings = settings;
+        client = watch.new Client(exchange.getLocalAddress(), exchange.getRemoteAddress());
+        allowOrigin();
+    }
+
+    Settings settings() {
+        return settings;
+    }
+
+    Watch.Client client() {
+        return client;
+    }
+
+    String path() {
+        return exchange.getRequestURI().getRawPath();
+    }
+
+    boolean is(String method) {
+        return exchange.getRequestMethod().equals(method);
+    }
+
+    /** Refuses every other method than these. HEAD goes with GET. */
+    void allow(String... methods) {
+        if (Arrays.stream(methods).anyMatch(method -> is(method) || method.equals("GET") && is("HEAD"))) return;
+        String allowed = String.join(", ", methods).replace("GET", "GET, HEAD") + ", OPTIONS";
+        header("Allow", allowed);
+        throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
+    }
+
+    void header(String name, String value) {
+        exchange.getResponseHeaders().set(name, value);
+    }
+
+    /** Says which web pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+    private void allowOrigin() {
+        List<String> allowed = settings.cors().origins();
+        if (allowed.contains("*")) {
+            header("Access-Control-Allow-Origin", "*");
+            return;
+        }
+        header("Vary", "Origin");
+        String origin = exchange.getRequestHeaders().getFirst("Origin");
+        if (origin != null && allowed.contains(origin.toLowerCase(Locale.ROOT))) header("Access-Control-Allow-Origin", origin);
+    }
+
+    void preflight() throws IOException {
+        if (exchange.getResponseHeaders().containsKey("Access-Control-Allow-Origin")) {
+            header("Access-Control-Allow-Methods", settings.cors().methods());
+            header("Access-Control-Allow-Headers", settings.cors().headers());
+        }
+        nothing();
+    }
+
+    /** The JSON object that a POST brings. */
+    Map<String, Object> body() throws IOException {
+        Headers headers = exchange.getRequestHeaders();
+        String type = String.valueOf(headers.getFirst("Content-Type")).replaceFirst(";.*", "").strip();
+        if (!type.equalsIgnoreCase("application/json")) {
+            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
+        }
+        String length = headers.getFirst("Content-Length");
+        boolean tooLong = length != null && (length.length() > 9 || Long.parseLong(length) > MAX_BODY);
+        byte[] body = tooLong ? null : exchange.getRequestBody().readNBytes(MAX_BODY + 1);
+        if (tooLong || body.length > MAX_BODY) throw new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
+        try {
+            if (Json.parse(body, 0, body.length) instanceof Map<?, ?> map) return Json.members(map);
+            throw Problem.invalid("The body must be a JSON object");
+        } catch (Json.Malformed e) {
+            throw Problem.invalid("The body is not JSON: " + e.getMessage());
+        }
+    }
+
+    /** Whoever sends this: the user of the query. */
+    User user() {
+        return user(Map.of());
+    }
+
+    /** Whoever sends this: the user of the body or of the query, or of both when they are the same. */
+    User user(Map<String, Object> body) {
+        String asked = query("user_id");
+        Object said = body.getOrDefault("user_id", asked);
+        if (said == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        if (!(said instanceof String id)) throw Problem.invalid("user_id must be a string");
+        if (asked != null && !asked.equals(id)) throw Problem.invalid("user_id is one in the query and another in the body");
+        return user = new User(id);
+    }
+
+    /** The query's parameter as a whole number from 1, or the other number where it is not there. */
+    int count(String name, int otherwise) {
+        String text = query(name);
+        if (text == null) return otherwise;
+        if (!text.matches("0*[1-9]\\d{0,17}")) throw Problem.invalid(name + " must be a whole number from 1");
+        return (int) Math.min(Long.parseLong(text), Integer.MAX_VALUE);
+    }
+
+    /** The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but strictly; or null. */
+    private String query(String name) {
+        String query = exchange.getRequestURI().getRawQuery();
+        var parameters = new HashMap<String, String>();
+        for (String pair : query == null ? new String[0] : query.split("&")) {
+            String[] halves = pair.split("=", 2);
+            if (parameters.put(decoded(halves[0]), halves.length == 1 ? "" : decoded(halves[1])) == null) continue;
+            throw Problem.invalid("The query says one thing twice");
+        }
+        return parameters.get(name);
+    }
+
+    private static String decoded(String raw) {
+        var bytes = new ByteArrayOutputStream();
+        try {
+            for (int i = 0; i < raw.length(); i++) {
+                char c = raw.charAt(i);
+                if (c == '%') bytes.write(HexFormat.fromHexDigits(raw, i + 1, (i += 2) + 1));
+                else bytes.write(c == '+' ? ' ' : c);
+            }
+            return Json.text(bytes.toByteArray(), 0, bytes.size());
+        } catch (Json.Malformed | IllegalArgumentException | IndexOutOfBoundsException e) {
+            throw Problem.invalid("The query is not UTF-8 in percent-encoding");
+        }
+    }
+
+    /** Whether the client asks for an image's own bytes: it accepts images, and neither JSON nor everything. */
+    boolean wantsImage() {
+        String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of())).toLowerCase(Locale.ROOT);
+        return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
+    }
+
+    void nothing() throws IOException {
+        answer(204, null, new byte[0]);
+    }
+
+    void json(Object value) throws IOException {
+        answer(200, "application/json", bytes(Json.write(value)));
+    }
+
+    /** The whole answer. */
+    void answer(int status, String type, byte[] body) throws IOException {
+        outcome = Integer.toString(status);
+        if (type != null) header("Content-Type", type);
+        boolean none = body.length == 0 || is("HEAD");
+        if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
+        client.within(PATIENCE, () -> {
+            exchange.sendResponseHeaders(status, none ? -1 : body.length);
+            if (!none) exchange.getResponseBody().write(body);
+            if (!none) exchange.getResponseBody().flush();
+            passOver(exchange.getRequestBody());
+            return null;
+        });
+    }
+
+    /** A client that is still sending hears of a refusal only if nobody closes the connection under what it sends. */
+    private static void passOver(InputStream unread) throws IOException {
+        byte[] portion = new byte[8 << 10];
+        for (int n, all = 0; all < MAX_UNREAD && (n = unread.read(portion)) >= 0; ) all += n;
+    }
+
+    /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
+    void piece(String text) {
+        if (!text.isEmpty()) event("data: " + Json.write(Json.object("text", text)));
+        else if (streaming) event(": ping");
+    }
+
+    /** The end of a stream. */
+    void done(Object answer) {
+        event("event: done\ndata: " + Json.write(answer));
+    }
+
+    private void event(String lines) {
+        try {
+            client.within(PATIENCE, () -> {
+                if (!streaming) {
+                    header("Content-Type", "text/event-stream");
+                    header("Cache-Control", "no-cache");
+                    header("X-Accel-Buffering", "no");
+                    streaming = true;
+                    outcome = "200";
+                    exchange.sendResponseHeaders(200, 0);
+                }
+                exchange.getResponseBody().write(bytes(lines + "\n\n"));
+                exchange.getResponseBody().flush();
+                return null;
+            });
+        } catch (IOException e) {
+            throw Problem.clientGone();
+        }
+    }
+
+    /** The refusal: as the answer or, once a stream has begun, as its last event. */
+    void problem(Problem problem) throws IOException {
+        if (streaming) {
+            outcome = "200, then " + problem.status() + " " + problem.name();
+            if (problem.code != Problem.Code.CLIENT_GONE) event("event: error\ndata: " + Json.write(problem.document()));
+            return;
+        }
+        if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
+        answer(problem.status(), "application/problem+json", bytes(Json.write(problem.document())));
+        outcome += " " + problem.name();
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Ends the exchange, and says a line of it on the console. */
+    @Override
+    public void close() {
+        exchange.close();
+        long millis = (System.nanoTime() - begun) / 1_000_000;
+        String path = String.valueOf(path());
+        Log.say(exchange.getRequestMethod() + " " + path.substring(0, Math.min(path.length(), 100)) + " " + outcome + " " + millis + " ms"
+                + (user == null ? "" : " " + user));
+    }
+}

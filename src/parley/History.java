@@ -1,0 +1,239 @@
+package parley;
+
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * One user's file, in that user's turn. It is a JSON array, a message a line:
+ * <pre>
+ * [
+ * {"role":"user", …},
+ * {"role":"assistant", …}
+ * ]
+ * </pre>
+ * While the file's end looks like this, a turn reads and writes the end only. Any other layout is read whole, and rewritten in this
+ * one by the next turn. What is written has been forced to disk when a method returns.
+ */
+final class History {
+    private static final String END = "\n]\n";
+    private static final int FIRST_READ = 16 << 10;
+    private static final int MAX_WHOLE = 64 << 20; // bytes of a file that is read whole: a bound on memory
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
+
+    private final Path file;
+    private final Path temporary;
+
+    /** @param temporary a file beside it, of this user's alone, that a rewrite goes through */
+    History(Path file, Path temporary) {
+        this.file = file;
+        this.temporary = temporary;
+    }
+
+    /** The last messages, oldest first: at most so many. */
+    List<Message> last(int count) throws IOException {
+        List<Message> tail = tail(count);
+        if (tail != null) return tail;
+        List<Message> all = all();
+        return all.subList(Math.max(0, all.size() - count), all.size());
+    }
+
+    /** Every message, oldest first. What a crash left half-written is mended; what a person broke is set aside, and there is none. */
+    List<Message> all() throws IOException {
+        byte[] bytes;
+        try (FileChannel channel = open(file, StandardOpenOption.READ)) {
+            if (channel.size() > MAX_WHOLE) throw new IOException(file + " has over " + MAX_WHOLE + " bytes: shorten it, or move it away");
+            bytes = read(channel, 0);
+        } catch (NoSuchFileException e) {
+            return List.of();
+        }
+        try {
+            return messages(bytes);
+        } catch (Json.Malformed | IllegalArgumentException e) {
+            if (torn(bytes)) return mend(bytes);
+            setAside(e);
+            return List.of();
+        }
+    }
+
+    /** Stores a turn: both messages or, where it throws, neither. */
+    void append(Message asked, Message said) throws IOException {
+        List<Message> tail = tail(1);
+        // In place only behind a reply: so a question at a torn end belongs to the torn turn.
+        if (tail != null && !tail.isEmpty() && !tail.get(0).byUser()) appendInPlace(asked, said);
+        else {
+            List<Message> all = new ArrayList<>(all());
+            Collections.addAll(all, asked, said);
+            rewrite(all);
+        }
+    }
+
+    /** Takes back the last turns: for each, the last message of the user that is left, and all behind it. */
+    void takeBack(int turns) throws IOException {
+        List<Message> all = all();
+        int keep = all.size();
+        for (int i = all.size() - 1; i >= 0 && turns > 0; i--) {
+            if (!all.get(i).byUser()) continue;
+            keep = i;
+            turns--;
+        }
+        if (turns > 0) keep = 0;
+        if (keep < all.size()) rewrite(all.subList(0, keep));
+    }
+
+    void delete() throws IOException {
+        if (Files.deleteIfExists(file)) forceFolder();
+    }
+
+    /** The last messages, at most so many, read from the file's end; null where there is no file or its end has another layout. */
+    private List<Message> tail(int count) throws IOException {
+        try (FileChannel channel = open(file, StandardOpenOption.READ)) {
+            for (int length = FIRST_READ; length <= MAX_WHOLE; length *= 4) {
+                long from = Math.max(0, channel.size() - length);
+                byte[] bytes = read(channel, from);
+                String latin = new String(bytes, StandardCharsets.ISO_8859_1);
+                if (!latin.endsWith(END)) return null;
+                List<Message> messages = new ArrayList<>();
+                int end = latin.length() - END.length();
+                for (int start; messages.size() < count && (start = latin.lastIndexOf('\n', end - 1) + 1) > 0; end = start - 1) {
+                    boolean last = messages.isEmpty();
+                    if (!last && latin.charAt(end - 1) != ',') return null;
+                    messages.add(message(bytes, start, last ? end : end - 1));
+                }
+                if (messages.size() == count) return messages.reversed();
+                if (from == 0) return latin.substring(0, end).equals("[") ? messages.reversed() : null;
+            }
+            return null;
+        } catch (NoSuchFileException | Json.Malformed | IllegalArgumentException e) {
+            return null;
+        }
+    }
+
+    private static Message message(byte[] bytes, int from, int to) throws Json.Malformed {
+        return message(Json.parse(bytes, from, to));
+    }
+
+    private static Message message(Object json) {
+        if (!(json instanceof Map)) throw new IllegalArgumentException("a message must be an object");
+        return new Message(Json.members(json));
+    }
+
+    private static List<Message> messages(byte[] bytes) throws Json.Malformed {
+        String text = Json.text(bytes, 0, bytes.length);
+        if (text.isBlank()) return List.of();
+        if (Json.parse(text) instanceof List<?> list) return list.stream().map(History::message).toList();
+        throw new IllegalArgumentException("a history must be an array");
+    }
+
+    /** Whether a crash can have left these bytes: Parley's layout whose end was not, or not wholly, written. */
+    private static boolean torn(byte[] bytes) {
+        String latin = new String(bytes, StandardCharsets.ISO_8859_1);
+        return latin.startsWith("[\n") && (!latin.stripTrailing().endsWith("]") || latin.indexOf('\0') >= 0);
+    }
+
+    /** Keeps the whole lines at the start, but for a question whose answer was lost with the rest. */
+    private List<Message> mend(byte[] bytes) throws IOException {
+        String latin = new String(bytes, StandardCharsets.ISO_8859_1);
+        List<Message> whole = new ArrayList<>();
+        try {
+            for (int start = 2, end; (end = latin.indexOf('\n', start)) >= 0; start = end + 1) {
+                whole.add(message(bytes, start, latin.charAt(end - 1) == ',' ? end - 1 : end));
+            }
+        } catch (Json.Malformed | IllegalArgumentException e) {
+            Log.say("history: " + file.getFileName() + " is torn behind its message " + whole.size() + ": " + e.getMessage());
+        }
+        if (!whole.isEmpty() && whole.getLast().byUser()) whole.removeLast();
+        rewrite(whole);
+        Log.say("history: mended " + file.getFileName() + ", whose end a crash had left half-written: " + whole.size() + " messages are kept");
+        return whole;
+    }
+
+    private void setAside(Exception why) throws IOException {
+        String name = file.getFileName().toString();
+        String suffix = ".corrupt-" + TIME.format(Instant.now());
+        Path aside = file.resolveSibling(name.substring(0, Math.min(name.length(), 255 - suffix.length())) + suffix);
+        Files.move(file, aside);
+        forceFolder();
+        Log.say("history: set aside " + name + " as " + aside.getFileName() + ", since it is no history: " + why.getMessage());
+    }
+
+    /** Overwrites the closing bracket with the turn and a new one. Where that fails, the old end is put back. */
+    private void appendInPlace(Message asked, Message said) throws IOException {
+        String turn = ",\n" + Json.write(asked.members()) + ",\n" + Json.write(said.members()) + END;
+        try (FileChannel channel = open(file, StandardOpenOption.WRITE)) {
+            long size = channel.size();
+            try {
+                write(channel, turn, size - END.length());
+                channel.force(false);
+            } catch (IOException e) {
+                channel.truncate(size);
+                write(channel, END, size - END.length());
+                throw e;
+            }
+        }
+    }
+
+    private static void write(FileChannel channel, String text, long position) throws IOException {
+        for (ByteBuffer bytes = StandardCharsets.UTF_8.encode(text); bytes.hasRemaining(); ) position += channel.write(bytes, position);
+    }
+
+    /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
+    private void rewrite(List<Message> messages) throws IOException {
+        try {
+            try (FileChannel channel = open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
+                    OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), FIRST_READ)) {
+                String separator = "[\n";
+                for (Message message : messages) {
+                    out.write((separator + Json.write(message.members())).getBytes(StandardCharsets.UTF_8));
+                    separator = ",\n";
+                }
+                out.write((messages.isEmpty() ? "[" + END : END).getBytes(StandardCharsets.UTF_8));
+                out.flush();
+                channel.force(true);
+            }
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
+        forceFolder();
+    }
+
+    /** Forces the folder's own entries to disk, without which a new name may not outlive a loss of power. Windows opens no folder, and needs none of this. */
+    private void forceFolder() throws IOException {
+        if (System.getProperty("os.name").startsWith("Windows")) return;
+        try (FileChannel folder = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+            folder.force(true);
+        }
+    }
+
+    private static FileChannel open(Path path, StandardOpenOption... options) throws IOException {
+        OpenOption[] all = Arrays.copyOf(options, options.length + 1, OpenOption[].class);
+        all[options.length] = LinkOption.NOFOLLOW_LINKS;
+        return FileChannel.open(path, all);
+    }
+
+    private static byte[] read(FileChannel channel, long from) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate((int) (channel.size() - from));
+        while (bytes.hasRemaining() && channel.read(bytes, from + bytes.position()) >= 0) { /* on */ }
+        return Arrays.copyOf(bytes.array(), bytes.position());
+    }
+}

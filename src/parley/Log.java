@@ -1,0 +1,20 @@
+package parley;
+
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+
+/** The console: a line an event, with its time. */
+final class Log {
+    private Log() {
+    }
+
+    /** Prints one line, whatever the text holds: {@link #plain} sees to it. */
+    static void say(String text) {
+        System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + plain(text));
+    }
+
+    /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
+    static String plain(String text) {
+        return text.replaceAll("[\\p{Cc}\\p{Cf}\\u2028\\u2029]", " ");
+    }
+}
