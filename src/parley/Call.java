@@ -23,7 +23,7 @@ final class Call implements AutoCloseable {
     private final Settings settings;
     private final Watch.Client client;
     private final long begun = System.nanoTime();
-    private String outcome = "no answer";
+    private String outcome = "";
     private boolean streaming;
     private User user;
 
@@ -166,7 +166,7 @@ final class Call implements AutoCloseable {
 
     /** The whole answer. */
     void answer(int status, String type, byte[] body) throws IOException {
-        outcome = Integer.toString(status);
+        outcome = status + outcome;
         if (type != null) header("Content-Type", type);
         boolean none = body.length == 0 || is("HEAD");
         if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
@@ -224,8 +224,8 @@ final class Call implements AutoCloseable {
             return;
         }
         if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
+        outcome = " " + problem.name();
         answer(problem.status(), "application/problem+json", bytes(Json.write(problem.document())));
-        outcome += " " + problem.name();
     }
 
     private static byte[] bytes(String text) {

@@ -36,7 +36,7 @@ class SseTest {
                 Arguments.of("data: no empty line\n", List.of("no empty line")),
                 Arguments.of("\n\n\ndata: a\n\n\n\n", List.of("a")),
                 Arguments.of(" \n {\"one\":\n\n\"object\"}", List.of(" {\"one\":\n\n\"object\"}")),
-                Arguments.of("{\"one\":\"object\"}\n", List.of("{\"one\":\"object\"}")),
+                Arguments.of("{\"one\":\"object\"}\n", List.of("{\"one\":\"object\"}\n")),
                 Arguments.of("data: {\"not\":\"whole\"}\n\n{\"later\":1}\n\n", List.of("{\"not\":\"whole\"}")),
                 Arguments.of("<html>\n\n<body>", List.of()));
     }

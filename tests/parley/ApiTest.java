@@ -1,0 +1,192 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.net.Socket;
+import java.net.http.HttpClient;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Test;
+
+/** The whole server over the real wire. */
+class ApiTest {
+    @Test
+    void sendsEarlierTurnsWithEachNewOne() throws Exception {
+        try (var running = new Running(Scripted.gemini("Hel", "lo"))) {
+            Running.Answer answer = running.chat("alice", "one");
+            assertEquals(200, answer.status(), answer.text());
+            assertEquals("{\"user_id\":\"alice\",\"reply\":\"Hello\",\"finish_reason\":\"stop\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\","
+                    + "\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":15,\"total_tokens\":19}}", answer.text());
+            running.chat("alice", "two");
+            running.chat("alice", "three");
+            assertEquals(List.of("one", "Hello", "two", "Hello", "three"), Json.items(running.provider.last().json(), "contents").stream()
+                    .map(each -> Json.string(each, "parts", 0, "text")).toList());
+            assertEquals(6, running.said("alice").size());
+            List<String> lines = Files.readAllLines(running.file("alice"));
+            assertEquals("[", lines.get(0));
+            assertTrue(lines.get(1).matches("\\{\"role\":\"user\",\"content\":\"one\",\"time\":\"[0-9T:-]{19}Z\"},"), lines.get(1));
+            assertTrue(lines.get(2).matches("\\{\"role\":\"assistant\",\"content\":\"Hello\",\"time\":\"[^\"]*\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\"},"));
+            assertEquals("]", lines.get(7));
+        }
+    }
+
+    @Test
+    void passesPiecesOnAsTheyAreSent() throws Exception {
+        var gates = List.of(new Scripted.Gate(), new Scripted.Gate(), new Scripted.Gate());
+        try (var running = new Running(exchange -> {
+            exchange.stream();
+            for (int i = 0; i < gates.size(); i++) {
+                gates.get(i).pass();
+                exchange.event(Scripted.geminiPiece("piece " + i + " "));
+            }
+            exchange.event(Scripted.GEMINI_END);
+        })) {
+            gates.get(0).open();
+            var response = running.stream("alice", "hi");
+            assertEquals("text/event-stream", response.headers().firstValue("Content-Type").orElse(null));
+            assertEquals("no-cache", response.headers().firstValue("Cache-Control").orElse(null));
+            assertEquals("no", response.headers().firstValue("X-Accel-Buffering").orElse(null));
+            var lines = response.body().filter(line -> !line.isEmpty() && !line.startsWith(":")).iterator();
+            for (int i = 0; i < 3; i++) {
+                assertEquals("data: {\"text\":\"piece " + i + " \"}", lines.next());
+                if (i < 2) gates.get(i + 1).open(); // only now can the provider go on: so the piece did not wait for the next one
+            }
+            assertEquals("event: done", lines.next());
+            assertTrue(lines.next().startsWith("data: {\"user_id\":\"alice\",\"reply\":\"piece 0 piece 1 piece 2 \",\"finish_reason\":\"stop\""));
+            assertFalse(lines.hasNext());
+        }
+    }
+
+    @Test
+    void goesOnWithTheSameHistoryAtAnotherProvider() throws Exception {
+        try (var running = new Running(Scripted.gemini("from Gemini"))) {
+            running.chat("alice", "one");
+            running.provider.usually(Scripted.openAi("from ", "Nebius"));
+            running.settings("CHAT_PROVIDER=nebius", "SYSTEM_INSTRUCTIONS=Be brief");
+            Running.Answer answer = running.chat("alice", "two");
+            assertEquals("from Nebius", answer.at("reply"), answer.text());
+            assertEquals("openai/gpt-oss-120b", answer.at("model"));
+            assertEquals("[{\"role\":\"system\",\"content\":\"Be brief\"},{\"role\":\"user\",\"content\":\"one\"},"
+                    + "{\"role\":\"assistant\",\"content\":\"from Gemini\"},{\"role\":\"user\",\"content\":\"two\"}]",
+                    Json.write(Json.at(running.provider.last().json(), "messages")));
+            assertEquals("/v1/chat/completions", running.provider.last().path());
+            assertEquals("Bearer " + Running.KEY, running.provider.last().headers().get("Authorization"));
+        }
+    }
+
+    @Test
+    void takesTurnsOfOneUserInTheOrderOfTheirArrival() throws Exception {
+        var first = new Scripted.Gate();
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.provider.then(exchange -> {
+                first.pass();
+                Scripted.gemini("ok").play(exchange);
+            });
+            var answers = new ArrayList<CompletableFuture<Running.Answer>>();
+            answers.add(running.chatting("alice", "0"));
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            for (int i = 1; i < 20; i++) answers.add(running.chatting("alice", Integer.toString(i)));
+            assertEquals(200, running.chat("bob", "a stranger does not wait").status());
+            first.open();
+            for (var answer : answers) assertEquals(200, answer.join().status());
+            List<String> said = running.said("alice");
+            assertEquals(40, said.size());
+            assertEquals("user: 0", said.get(0));
+            for (int i = 0; i < 40; i++) assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
+            assertEquals(20, said.stream().filter(each -> each.startsWith("user")).distinct().count());
+        }
+    }
+
+    @Test
+    void deletesOnlyAfterTheRunningTurn() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(exchange -> {
+            gate.pass();
+            Scripted.gemini("ok").play(exchange);
+        })) {
+            var turn = running.chatting("alice", "hi");
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            var deletion = running.client.sendAsync(running.request("/history?user_id=alice").DELETE().build(), HttpResponse.BodyHandlers.discarding());
+            gate.open();
+            assertEquals(200, turn.join().status());
+            assertEquals(204, deletion.join().statusCode());
+            assertEquals(List.of(), running.said("alice"));
+            assertFalse(Files.exists(running.file("alice")));
+        }
+    }
+
+    @Test
+    void takesBackTheLastTurns() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            for (int i = 0; i < 4; i++) running.chat("alice", "m" + i);
+            assertEquals(204, running.delete("/history?user_id=alice&turns=1").status());
+            assertEquals(6, running.said("alice").size());
+            assertEquals(204, running.delete("/history?user_id=alice&turns=2").status());
+            assertEquals(List.of("user: m0", "assistant: ok"), running.said("alice"));
+            running.chat("alice", "again");
+            assertEquals(List.of("user: m0", "assistant: ok", "user: again", "assistant: ok"), running.said("alice"));
+            assertEquals(204, running.delete("/history?user_id=alice&turns=9").status());
+            assertEquals(List.of(), running.said("alice"));
+            assertEquals(204, running.delete("/history?user_id=nobody").status());
+        }
+    }
+
+    @Test
+    void sendsTheWindowAndKeepsTheWhole() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "HISTORY_WINDOW=4")) {
+            for (int i = 0; i < 5; i++) running.chat("alice", "m" + i);
+            assertEquals("[{\"role\":\"user\",\"parts\":[{\"text\":\"m3\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"ok\"}]},"
+                    + "{\"role\":\"user\",\"parts\":[{\"text\":\"m4\"}]}]", Json.write(Json.at(running.provider.last().json(), "contents")));
+            Running.Answer last = running.get("/history?user_id=alice&limit=3");
+            assertEquals(10L, last.at("total"));
+            assertEquals(3, Json.items(last.json(), "messages").size());
+            assertEquals("ok", last.at("messages", 2, "content"));
+        }
+    }
+
+    @Test
+    void hangsUpOnTheProviderWhenTheClientLeaves() throws Exception {
+        var hungUp = new Scripted.Gate();
+        try (var running = new Running(exchange -> {
+            exchange.stream();
+            exchange.event(Scripted.geminiPiece("never ends"));
+            exchange.awaitHangUp();
+            hungUp.open();
+        })) {
+            var turn = running.chatting("alice", "hi");
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            turn.cancel(true);
+            running.client.shutdownNow();
+            hungUp.pass();
+            try (var other = HttpClient.newHttpClient()) {
+                var history = other.send(running.request("/history?user_id=alice").build(), HttpResponse.BodyHandlers.ofString());
+                assertTrue(history.body().contains("\"total\":0"), history.body());
+            }
+        }
+    }
+
+    @Test
+    void forgetsAWaitingRequestWhoseClientLeft() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(exchange -> {
+            gate.pass();
+            Scripted.gemini("ok").play(exchange);
+        })) {
+            var first = running.chatting("alice", "first");
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            try (var leaving = new Socket("127.0.0.1", running.parley.port())) {
+                String body = "{\"user_id\":\"alice\",\"message\":\"second\"}";
+                leaving.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                        + body.length() + "\r\n\r\n" + body).getBytes());
+            }
+            Running.await(() -> running.console().contains("499 client_gone"));
+            gate.open();
+            assertEquals(200, first.join().status());
+            assertEquals(List.of("user: first", "assistant: ok"), running.said("alice"));
+            assertEquals(1, running.provider.exchanges.size());
+        }
+    }
+}

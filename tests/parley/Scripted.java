@@ -1,0 +1,211 @@
+package parley;
+
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+
+/** A provider that does what a test tells it to, on a raw socket: the next script that is queued, or else the usual one. */
+final class Scripted implements AutoCloseable {
+    /** What is done to one request. */
+    interface Script {
+        void play(Exchange exchange) throws IOException, InterruptedException;
+    }
+
+    /** One request as it came, and the connection that waits for its answer. */
+    record Exchange(String method, String path, Map<String, String> headers, String body, Socket socket, OutputStream out) {
+        Object json() {
+            try {
+                return Json.parse(body);
+            } catch (Json.Malformed e) {
+                throw new AssertionError(body, e);
+            }
+        }
+
+        void send(String text) throws IOException {
+            out.write(text.getBytes(StandardCharsets.UTF_8));
+            out.flush();
+        }
+
+        /** A whole answer; more header lines end with CRLF each. */
+        void answer(int status, String type, String moreHeaders, String text) throws IOException {
+            byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+            send("HTTP/1.1 " + status + " X\r\nContent-Type: " + type + "\r\nContent-Length: " + bytes.length + "\r\n" + moreHeaders + "Connection: close\r\n\r\n");
+            out.write(bytes);
+            out.flush();
+        }
+
+        void json(int status, String text) throws IOException {
+            answer(status, "application/json", "", text);
+        }
+
+        /** The head of a stream, whose end is the connection's. */
+        void stream() throws IOException {
+            send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+        }
+
+        void event(String data) throws IOException {
+            send("data: " + data + "\r\n\r\n");
+        }
+
+        /** Waits until the other end has hung up. */
+        void awaitHangUp() throws IOException {
+            try {
+                while (socket.getInputStream().read() >= 0) { /* nothing more is expected */ }
+            } catch (IOException e) {
+                // a reset is a hang-up too
+            }
+        }
+
+        /** Closes so that the other end sees a reset. */
+        void reset() throws IOException {
+            socket.setSoLinger(true, 0);
+            socket.close();
+        }
+    }
+
+    /** What a test holds back and lets go. */
+    static final class Gate {
+        private final CountDownLatch open = new CountDownLatch(1);
+
+        void open() {
+            open.countDown();
+        }
+
+        void pass() throws InterruptedException {
+            if (!open.await(20, TimeUnit.SECONDS)) throw new AssertionError("the gate was never opened");
+        }
+    }
+
+    private final ServerSocket listening;
+    private final Queue<Script> scripts = new ConcurrentLinkedQueue<>();
+    private final CopyOnWriteArrayList<Socket> open = new CopyOnWriteArrayList<>();
+    final List<Exchange> exchanges = new CopyOnWriteArrayList<>();
+    final List<Throwable> broken = new CopyOnWriteArrayList<>();
+    private volatile Script usual;
+
+    Scripted(Script usual) throws IOException {
+        this.usual = usual;
+        listening = new ServerSocket(0, 1000, InetAddress.getLoopbackAddress());
+        Thread.ofPlatform().daemon().start(() -> {
+            while (!listening.isClosed()) {
+                try {
+                    Socket socket = listening.accept();
+                    open.add(socket);
+                    Thread.ofPlatform().daemon().start(() -> serve(socket));
+                } catch (IOException e) {
+                    if (!listening.isClosed()) throw new UncheckedIOException(e);
+                }
+            }
+        });
+    }
+
+    private void serve(Socket socket) {
+        try (socket) {
+            Exchange exchange = read(socket);
+            if (exchange == null) return;
+            exchanges.add(exchange);
+            Script script = scripts.poll();
+            (script == null ? usual : script).play(exchange);
+        } catch (IOException e) {
+            // the other end hung up: what a test does on purpose
+        } catch (Throwable e) {
+            broken.add(e);
+        } finally {
+            open.remove(socket);
+        }
+    }
+
+    private static Exchange read(Socket socket) throws IOException {
+        InputStream in = new BufferedInputStream(socket.getInputStream());
+        Queue<String> lines = new ArrayDeque<>();
+        for (String line; !(line = line(in)).isEmpty(); ) lines.add(line);
+        if (lines.isEmpty()) return null;
+        String[] request = lines.remove().split(" ");
+        Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        for (String line : lines) headers.put(line.substring(0, line.indexOf(':')), line.substring(line.indexOf(':') + 1).strip());
+        byte[] body = in.readNBytes(Integer.parseInt(headers.getOrDefault("Content-Length", "0")));
+        return new Exchange(request[0], request[1], headers, new String(body, StandardCharsets.UTF_8), socket, socket.getOutputStream());
+    }
+
+    private static String line(InputStream in) throws IOException {
+        var line = new ByteArrayOutputStream();
+        for (int b; (b = in.read()) >= 0 && b != '\n'; ) line.write(b);
+        return line.toString(StandardCharsets.ISO_8859_1).strip();
+    }
+
+    /** The next requests that nobody has queued a script for before get these, one each. */
+    Scripted then(Script... next) {
+        scripts.addAll(List.of(next));
+        return this;
+    }
+
+    void usually(Script script) {
+        usual = script;
+    }
+
+    String address() {
+        return "http://127.0.0.1:" + listening.getLocalPort();
+    }
+
+    /** How many connections are open now. */
+    int connections() {
+        return open.size();
+    }
+
+    Exchange last() {
+        return exchanges.get(exchanges.size() - 1);
+    }
+
+    @Override
+    public void close() throws IOException {
+        listening.close();
+        for (Socket socket : open) socket.close();
+    }
+
+    // What providers usually say, in the words of ../shared/providers.md.
+
+    static Script gemini(String... pieces) {
+        return exchange -> {
+            exchange.stream();
+            for (String piece : pieces) exchange.event(geminiPiece(piece));
+            exchange.event(GEMINI_END);
+        };
+    }
+
+    static final String GEMINI_END = "{\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
+            + "\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":6,\"thoughtsTokenCount\":9,\"totalTokenCount\":19},\"modelVersion\":\"m\"}";
+
+    static String geminiPiece(String text) {
+        return Json.write(Json.object("candidates", List.of(Json.object("content", Json.object("role", "model", "parts", List.of(Json.object("text", text)))))));
+    }
+
+    static Script openAi(String... pieces) {
+        return exchange -> {
+            exchange.stream();
+            for (String piece : pieces) exchange.event(openAiPiece(piece));
+            exchange.event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
+            exchange.event("{\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+            exchange.event("[DONE]");
+        };
+    }
+
+    static String openAiPiece(String text) {
+        return Json.write(Json.object("choices", List.of(Json.object("index", 0L, "delta", Json.object("content", text)))));
+    }
+}
