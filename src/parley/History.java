@@ -4,6 +4,7 @@ import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -37,7 +38,8 @@ import java.util.Map;
 final class History {
     private static final String END = "\n]\n";
     private static final int FIRST_READ = 16 << 10;
-    private static final int MAX_WHOLE = 64 << 20; // bytes of a file that is read whole: a bound on memory
+    /** Bytes of a file that is read whole: with what is made of it, a bound on memory. */
+    private static final int MAX_WHOLE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16);
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
@@ -69,9 +71,7 @@ final class History {
         try {
             return messages(bytes);
         } catch (Json.Malformed | IllegalArgumentException e) {
-            if (torn(bytes)) return mend(bytes);
-            setAside(e);
-            return List.of();
+            return mended(bytes, e);
         }
     }
 
@@ -144,27 +144,47 @@ final class History {
         throw new IllegalArgumentException("a history must be an array");
     }
 
-    /** Whether a crash can have left these bytes: Parley's layout whose end was not, or not wholly, written. */
-    private static boolean torn(byte[] bytes) {
+    /**
+     * What a crash left is Parley's layout up to a point and nothing whole behind it: the messages before that point stay, but for a
+     * question whose answer was lost. Anything else is a person's doing, and is set aside as it is; so is an end that a crash may not have left.
+     */
+    private List<Message> mended(byte[] bytes, Exception why) throws IOException {
         String latin = new String(bytes, StandardCharsets.ISO_8859_1);
-        return latin.startsWith("[\n") && (!latin.stripTrailing().endsWith("]") || latin.indexOf('\0') >= 0);
+        boolean ours = latin.startsWith("[\n");
+        List<Message> whole = new ArrayList<>();
+        boolean torn = false;
+        for (int start = 2, end; ours && start < bytes.length; start = end + 1) {
+            end = latin.indexOf('\n', start) < 0 ? bytes.length : latin.indexOf('\n', start);
+            Message message = leading(bytes, start, end);
+            if (message != null && torn) ours = false; // a message behind the break: no crash leaves that
+            else if (message != null) whole.add(message);
+            else torn = true;
+        }
+        if (!ours) whole.clear();
+        if (!whole.isEmpty() && whole.getLast().byUser()) whole.removeLast();
+        boolean crash = ours && (!latin.stripTrailing().endsWith("]") || latin.indexOf('\0') >= 0);
+        if (!crash) setAside(why);
+        if (crash || !whole.isEmpty()) rewrite(whole);
+        if (crash) Log.say("history: mended " + file.getFileName() + ", whose end a crash had left half-written: " + whole.size() + " messages are kept");
+        return whole;
     }
 
-    /** Keeps the whole lines at the start, but for a question whose answer was lost with the rest. */
-    private List<Message> mend(byte[] bytes) throws IOException {
-        String latin = new String(bytes, StandardCharsets.ISO_8859_1);
-        List<Message> whole = new ArrayList<>();
+    /** The message that a line begins with, whatever follows it; or null. */
+    private static Message leading(byte[] bytes, int from, int to) {
+        CharBuffer valid = CharBuffer.allocate(to - from);
+        StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, from, to - from), valid, true);
+        String text = valid.flip().toString();
         try {
-            for (int start = 2, end; (end = latin.indexOf('\n', start)) >= 0; start = end + 1) {
-                whole.add(message(bytes, start, latin.charAt(end - 1) == ',' ? end - 1 : end));
+            return message(Json.parse(text));
+        } catch (Json.Malformed e) {
+            try {
+                return message(Json.parse(text.substring(0, e.offset)));
+            } catch (Json.Malformed | IllegalArgumentException none) {
+                return null;
             }
-        } catch (Json.Malformed | IllegalArgumentException e) {
-            Log.say("history: " + file.getFileName() + " is torn behind its message " + whole.size() + ": " + e.getMessage());
+        } catch (IllegalArgumentException e) {
+            return null;
         }
-        if (!whole.isEmpty() && whole.getLast().byUser()) whole.removeLast();
-        rewrite(whole);
-        Log.say("history: mended " + file.getFileName() + ", whose end a crash had left half-written: " + whole.size() + " messages are kept");
-        return whole;
     }
 
     private void setAside(Exception why) throws IOException {
