@@ -34,7 +34,7 @@ record Env(Map<String, String> values, Map<String, Integer> lines) {
      */
     private static final Pattern LINE = Pattern.compile("""
             ^\\s*(?:export\\s+)?([\\w.-]+)(?:\\s*=\\s*?|:\\s+?)\
-            (\\s*'[^'\\\\]*(?:\\\\'?[^'\\\\]*)*'|\\s*"[^"\\\\]*(?:\\\\"?[^"\\\\]*)*"|\\s*`[^`\\\\]*(?:\\\\`?[^`\\\\]*)*`|[^#\\n]+)?\
+            (\\s*'[^']*(?:(?<=\\\\)'[^']*)*'|\\s*"[^"]*(?:(?<=\\\\)"[^"]*)*"|\\s*`[^`]*(?:(?<=\\\\)`[^`]*)*`|[^#\\n]+)?\
             \\s*(?:#.*)?$""".replace("\\s", "[\\s\\x{a0}\\x{feff}]"), Pattern.MULTILINE | Pattern.UNIX_LINES);
 
     /**

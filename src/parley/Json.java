@@ -40,7 +40,7 @@ final class Json {
      * @throws Malformed where the text is not one JSON value, or is nested deeper than {@link #MAX_DEPTH}
      */
     static Object parse(String text) throws Malformed {
-        return new Json(text).whole();
+        return new Json(text).text();
     }
 
     /** The value that bytes of UTF-8 hold. */
@@ -188,7 +188,7 @@ final class Json {
         this.text = text;
     }
 
-    private Object whole() throws Malformed {
+    private Object text() throws Malformed {
         if (peek() == '\ufeff') at++;
         Object value = value();
         if (at < text.length()) throw expected("the end");
@@ -303,13 +303,19 @@ final class Json {
             digits("a digit");
         }
         String number = text.substring(start, at);
-        if (at == integer && number.length() <= 18 && !number.equals("-0")) return Long.valueOf(number);
+        if (at == integer && number.length() <= 18) return Long.valueOf(number);
         try {
-            if (number.length() <= MAX_NUMBER) return new BigDecimal(number);
+            if (number.length() <= MAX_NUMBER) return whole(new BigDecimal(number));
         } catch (NumberFormatException e) {
             throw new Malformed("a number whose exponent is out of range", start);
         }
         throw new Malformed("a number of more than " + MAX_NUMBER + " characters", start);
+    }
+
+    /** A number is of one kind however it was written, so that what is written is read as the same again. */
+    private static Number whole(BigDecimal number) {
+        if (number.scale() == 0 && number.precision() <= 17) return number.longValue();
+        return number;
     }
 
     private void digits(String what) throws Malformed {

@@ -1,0 +1,141 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class JsonTest {
+    /** A text that RFC 8259 allows, and how Parley writes its value. */
+    @ParameterizedTest
+    @MethodSource
+    void accepts(String text, String written) throws Exception {
+        assertEquals(written, Json.write(Json.parse(text)));
+        assertEquals(Json.parse(text), Json.parse(Json.write(Json.parse(text))));
+    }
+
+    static List<Arguments> accepts() {
+        String[][] rows = {
+            {"null", "null"}, {"true", "true"}, {"false", "false"}, {"\"\"", "\"\""}, {"[]", "[]"}, {"{}", "{}"}, {" \t\r\n1 \t\r\n", "1"},
+            {"\ufeff1", "1"}, {"0", "0"}, {"-0", "0"}, {"-1", "-1"}, {"1.50", "1.50"}, {"12345678901234567890", "12345678901234567890"},
+            {"-0.0000000001", "-1E-10"}, {"1e2", "1E+2"}, {"1E-2", "0.01"}, {"0.1e+1", "1"}, {"9223372036854775807", "9223372036854775807"},
+            {"3.141592653589793238462643383279", "3.141592653589793238462643383279"},
+            {"[1,2 , 3]", "[1,2,3]"}, {"[[],{}]", "[[],{}]"}, {"{\"a\":1,\"b\":[true,null]}", "{\"a\":1,\"b\":[true,null]}"}, {"{ \"a\" : 1 }", "{\"a\":1}"},
+            {"{\"a\":1,\"a\":2}", "{\"a\":2}"}, {"{\"\":0}", "{\"\":0}"},
+            {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\u0008\\u000c\\n\\r\\t\""}, {"\"\\u0041\\u00e9\\uD83E\\uDD8A\"", "\"Aé🦊\""}, {"\"é🦊\u2028\u007f\"", "\"é🦊\u2028\u007f\""},
+            {"\"\\u0000\\u001F\"", "\"\\u0000\\u001f\""}, {"\"\\ud83e\"", "\"\\ud83e\""}, {"\"\\udd8a\\ud83e\"", "\"\\udd8a\\ud83e\""}, {"\"x\\ud83ex\"", "\"x\\ud83ex\""},
+        };
+        return Arrays.stream(rows).map(row -> Arguments.of((Object[]) row)).toList();
+    }
+
+    /** A text that RFC 8259 does not allow, and the offset at which that shows. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '~', ignoreLeadingAndTrailingWhitespace = false, value = {
+        "~~|0", "~ ~|1", "nul|0", "nulll|4", "True|0", "tru|0", "01|1", "-|1", "+1|0", ".5|0", "1.|2", "1.e1|2", "1e|2", "1e+|3", "0x1|1", "1 2|2", "NaN|0", "-Infinity|1", "1_0|1",
+        "\"|1", "\"a|2", "'a'|0", "\"\\x\"|2", "\"\\u12G4\"|5", "\"\\u12|5", "\"\\|2", "\"\t\"|1", "\"\\u٠٠٠٠\"|3",
+        "[|1", "[1|2", "[1,|3", "[1,]|3", "[,1]|1", "[1 2]|3", "]|0", "[1}|2", "[1]]|3",
+        "{|1", "{a:1}|1", "{\"a\"|4", "{\"a\" 1}|5", "{\"a\":}|5", "{\"a\":1|6", "{\"a\":1,}|7", "{\"a\":1,,}|7", "{,}|1", "{1:2}|1", "{\"a\":1]|6",
+        "// c|0", "[1]/**/|3", "\u00a01|0", "\u000b1|0", "a|0", "{\"a\":1}{|7"
+    })
+    void refusesWithTheOffset(String text, int offset) {
+        var refusal = assertThrows(Json.Malformed.class, () -> Json.parse(text == null ? "" : text));
+        assertEquals(offset, refusal.offset, refusal.getMessage());
+        assertTrue(refusal.getMessage().endsWith(" at offset " + offset), refusal.getMessage());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"[, ]", "'{\"a\":', }"})
+    void refusesNestingThatWouldOverflowTheStack(String open, String close) throws Exception {
+        assertThrows(Json.Malformed.class, () -> Json.parse(open.repeat(1000) + "1" + close.repeat(1000)));
+        assertThrows(Json.Malformed.class, () -> Json.parse(open.repeat(1_000_000)));
+        String deep = open.repeat(Json.MAX_DEPTH) + "1" + close.repeat(Json.MAX_DEPTH);
+        assertEquals(deep, Json.write(Json.parse(deep)));
+        assertThrows(Json.Malformed.class, () -> Json.parse(open + deep + close));
+    }
+
+    @Test
+    void refusesBytesThatAreNotUtf8() {
+        for (int[] wrong : new int[][] {{0xff}, {0xc0, 0x80}, {0xed, 0xa0, 0x80}, {0xe2, 0x82}, {0xf5, 0x80, 0x80, 0x80}}) {
+            byte[] bytes = new byte[wrong.length + 4];
+            Arrays.fill(bytes, (byte) '"');
+            bytes[1] = 'a';
+            for (int i = 0; i < wrong.length; i++) bytes[i + 2] = (byte) wrong[i];
+            var refusal = assertThrows(Json.Malformed.class, () -> Json.parse(bytes, 0, bytes.length));
+            assertEquals(2, refusal.offset);
+        }
+    }
+
+    @Test
+    void refusesNumbersThatTakeForEver() {
+        assertThrows(Json.Malformed.class, () -> Json.parse("1".repeat(100_000)));
+        assertThrows(Json.Malformed.class, () -> Json.parse("1e99999999999"));
+    }
+
+    @Test
+    void mergesAsRfc7396Has() throws Exception {
+        String[][] rows = {
+            {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"}, {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"}, {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
+            {"{\"a\":[1]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"}, {"{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":3,\"c\":null}}", "{\"a\":{\"b\":3}}"},
+            {"{\"a\":1}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
+        };
+        for (String[] row : rows) assertEquals(row[2], Json.write(Json.merge(Json.members(Json.parse(row[0])), Json.members(Json.parse(row[1])))));
+    }
+
+    @Test
+    void readsWhatItWrites() throws Exception {
+        var random = new Random(42);
+        for (int i = 0; i < 20_000; i++) {
+            Object value = value(random, 4);
+            assertEquals(value, Json.parse(Json.write(value)));
+        }
+    }
+
+    /** Any value that JSON can write. */
+    private static Object value(Random random, int depth) {
+        return switch (random.nextInt(depth == 0 ? 5 : 7)) {
+            case 0 -> null;
+            case 1 -> random.nextBoolean();
+            case 2 -> (long) random.nextInt();
+            case 3 -> new BigDecimal(new BigInteger(90, random).add(BigInteger.ONE.shiftLeft(70)), random.nextInt(20));
+            case 4 -> string(random);
+            case 5 -> Stream.generate(() -> value(random, depth - 1)).limit(random.nextInt(4)).toList();
+            default -> {
+                var map = new LinkedHashMap<String, Object>();
+                for (int i = random.nextInt(4); i > 0; i--) map.put(string(random), value(random, depth - 1));
+                yield map;
+            }
+        };
+    }
+
+    private static String string(Random random) {
+        var string = new StringBuilder();
+        for (int i = random.nextInt(12); i > 0; i--) string.append((char) (random.nextInt(3) == 0 ? random.nextInt(0x10000) : random.nextInt(128)));
+        return string.toString();
+    }
+
+    @Test
+    void mutationsGiveNothingButTheDeclaredException() {
+        var random = new Random(7);
+        String seed = "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\",true,null,{\"b\":{}}],\"c\":\"\\ud83e\\udd8a\"}";
+        for (int i = 0; i < 50_000; i++) {
+            var text = new StringBuilder(seed);
+            for (int k = random.nextInt(4); k >= 0; k--) text.setCharAt(random.nextInt(text.length()), seed.charAt(random.nextInt(seed.length())));
+            try {
+                Object value = Json.parse(text.toString());
+                assertEquals(value, Json.parse(Json.write(value)));
+            } catch (Json.Malformed e) {
+                assertTrue(e.offset >= 0 && e.offset <= text.length());
+            }
+        }
+    }
+}
