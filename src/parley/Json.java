@@ -314,7 +314,7 @@ final class Json {
 
     /** A number is of one kind however it was written, so that what is written is read as the same again. */
     private static Number whole(BigDecimal number) {
-        if (number.scale() == 0 && number.precision() <= 17) return number.longValue();
+        if (number.scale() == 0 && number.toString().length() <= 18) return number.longValue();
         return number;
     }
 

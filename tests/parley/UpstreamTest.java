@@ -1,0 +1,290 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whatever a provider does, in both dialects, whole and streamed: the right problem, the history as it was, the key nowhere. */
+class UpstreamTest {
+    private static Running running;
+
+    @BeforeAll
+    static void start() throws Exception {
+        running = new Running(Scripted.gemini("ok"));
+    }
+
+    @AfterAll
+    static void stop() throws Exception {
+        running.close();
+    }
+
+    @BeforeEach
+    void forget() throws Exception {
+        running.provider.exchanges.clear();
+        running.settings("PROVIDER_TIMEOUT=10");
+    }
+
+    private static final String GEMINI_429 = """
+            {"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"Requests%s"}]},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%s"}]}}""";
+
+    private static Scripted.Script json(int status, String text) {
+        return exchange -> exchange.json(status, text);
+    }
+
+    private static Scripted.Script events(String... events) {
+        return exchange -> {
+            exchange.stream();
+            for (String event : events) exchange.event(event);
+        };
+    }
+
+    private static Scripted.Script bytes(String text) {
+        return exchange -> exchange.send(text);
+    }
+
+    /** Dialect, script, the problem's status and code, words of its detail, and how often the provider is asked. */
+    static Stream<Arguments> faults() {
+        String google = "{\"error\":{\"code\":%d,\"status\":\"X\",\"message\":\"said so\"}}";
+        String openAi = "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"code\":%s}}";
+        return Stream.of(
+                // statuses, each with its body
+                Arguments.of("gemini", json(400, google.formatted(400)), "502 provider_error", "gemini answered 400: said so", 1),
+                Arguments.of("gemini", json(400, "{\"error\":{\"code\":400,\"message\":\"API key not valid\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}"), "502 provider_refused_key", "GEMINI_API_KEY", 1),
+                Arguments.of("gemini", json(403, google.formatted(403)), "502 provider_refused_key", "GEMINI_API_KEY", 1),
+                Arguments.of("gemini", json(404, google.formatted(404)), "502 unknown_model", "GEMINI_CHAT_MODEL", 1),
+                Arguments.of("gemini", json(408, google.formatted(408)), "502 provider_error", "408", 3),
+                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "36.429760048s")), "429 rate_limited", "Quota exceeded", 1),
+                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerDay", "0.1s")), "429 rate_limited", "Quota exceeded", 1),
+                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "0s")), "429 rate_limited", "Quota exceeded", 3),
+                Arguments.of("gemini", json(500, google.formatted(500)), "502 provider_error", "gemini answered 500: said so", 3),
+                Arguments.of("gemini", json(503, google.formatted(503)), "502 provider_error", "503", 3),
+                Arguments.of("gemini", json(504, google.formatted(504)), "502 provider_error", "504", 3),
+                Arguments.of("nebius", json(400, openAi.formatted("null")), "502 provider_error", "nebius answered 400: said so", 1),
+                Arguments.of("nebius", json(400, openAi.formatted("\"content_filter\"")), "422 blocked", "content_filter", 1),
+                Arguments.of("nebius", json(401, "{\"detail\":\"Incorrect key " + Running.KEY + "\"}"), "502 provider_refused_key", "Incorrect key *** (set NEBIUS_API_KEY", 1),
+                Arguments.of("nebius", json(404, openAi.formatted("\"model_not_found\"")), "502 unknown_model", "NEBIUS_CHAT_MODEL", 1),
+                Arguments.of("nebius", json(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\",\"type\":\"x\"}]}"), "502 provider_error", "field required", 1),
+                Arguments.of("nebius", json(429, openAi.formatted("\"insufficient_quota\"")), "429 rate_limited", "said so", 1),
+                Arguments.of("nebius", json(429, openAi.formatted("null")), "429 rate_limited", "said so", 3),
+                Arguments.of("nebius", json(502, "<html>Bad gateway</html>"), "502 provider_error", "<html>Bad gateway</html>", 3),
+                Arguments.of("nebius", json(500, ""), "502 provider_error", "500", 3),
+                Arguments.of("nebius", (Scripted.Script) e -> e.answer(307, "text/plain", "Location: " + running.provider.address() + "/elsewhere\r\n", "moved"), "502 provider_error", "307", 1),
+                // what no provider should send
+                Arguments.of("gemini", json(200, "<html>hello</html>"), "502 provider_error", "", 1),
+                Arguments.of("gemini", json(200, "{\"candidates\":[{\"content\""), "502 provider_error", "not JSON", 1),
+                Arguments.of("gemini", json(200, ""), "502 provider_error", "cut its reply off", 1),
+                Arguments.of("gemini", events("not json"), "502 provider_error", "not JSON", 1),
+                Arguments.of("gemini", events("[1]"), "502 provider_error", "not its own format", 1),
+                Arguments.of("gemini", events(Scripted.geminiPiece("cut")), "502 provider_error", "cut its reply off", 1),
+                Arguments.of("nebius", events(Scripted.openAiPiece("cut")), "502 provider_error", "cut its reply off", 1),
+                Arguments.of("gemini", events(google.formatted(503)), "502 provider_error", "said so", 3),
+                Arguments.of("gemini", events(Scripted.geminiPiece("some"), google.formatted(503)), "502 provider_error", "said so", 1),
+                Arguments.of("nebius", events("{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}"), "502 provider_error", "said so", 1),
+                Arguments.of("nebius", json(200, openAi.formatted("429")), "429 rate_limited", "said so", 3),
+                Arguments.of("gemini", bytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\u0000\u0000"), "502 provider_error", "", 1),
+                Arguments.of("gemini", bytes("no HTTP at all\r\n\r\n"), "502 provider_error", "GEMINI_BASE_URL", 3),
+                Arguments.of("gemini", (Scripted.Script) Scripted.Exchange::reset, "502 provider_error", "cannot be reached", 3),
+                Arguments.of("gemini", (Scripted.Script) e -> { }, "502 provider_error", "cannot be reached", 3),
+                Arguments.of("gemini", bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "), "502 provider_error", "cannot be reached, or broke", 3),
+                // refusals and endings
+                Arguments.of("gemini", events("{\"promptFeedback\":{\"blockReason\":\"PROHIBITED_CONTENT\"}}"), "422 blocked", "PROHIBITED_CONTENT", 1),
+                Arguments.of("gemini", events(Scripted.geminiPiece("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"), "422 blocked", "SAFETY", 1),
+                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"RECITATION\"}]}"), "422 blocked", "RECITATION", 1),
+                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"BRAND_NEW\"}]}"), "502 provider_error", "BRAND_NEW", 1),
+                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"MALFORMED_FUNCTION_CALL\"}]}"), "502 provider_error", "MALFORMED_FUNCTION_CALL", 1),
+                Arguments.of("gemini", events(Scripted.GEMINI_END), "502 empty_reply", "without a word", 1),
+                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"MAX_TOKENS\"}]}"), "502 empty_reply", "MAX_OUTPUT_TOKENS", 1),
+                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}"), "422 blocked", "content_filter", 1),
+                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"stop\"}]}", "[DONE]"), "502 empty_reply", "without a word", 1),
+                Arguments.of("nebius", events("[DONE]"), "502 empty_reply", "without a word", 1),
+                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}"), "502 provider_error", "tool_calls", 1));
+    }
+
+    @ParameterizedTest
+    @MethodSource("faults")
+    void answersTheRightProblemAndStoresNothing(String dialect, Scripted.Script script, String problem, String words, int asked) throws Exception {
+        running.settings("PROVIDER_TIMEOUT=10", "CHAT_PROVIDER=" + dialect);
+        running.provider.usually(script);
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals(problem, answer.status() + " " + answer.at("code"), answer.text());
+        assertEquals("application/problem+json", answer.header("Content-Type"));
+        assertTrue(answer.text().contains(words.replace("\"", "\\\"")), answer.text());
+        assertFalse(answer.text().contains(Running.KEY), answer.text());
+        assertEquals(asked, running.provider.exchanges.size());
+        assertEquals(List.of(), running.said("alice"));
+        try (var stream = running.stream("alice", "hi").body()) {
+            List<String> lines = stream.toList();
+            String last = String.join("\n", lines);
+            assertTrue(last.contains("\"code\":\"" + problem.split(" ")[1] + "\""), last);
+            assertFalse(last.contains("event: done") || last.contains(Running.KEY), last);
+        }
+        assertEquals(List.of(), running.said("alice"));
+        Running.await(() -> running.provider.connections() == 0);
+    }
+
+    @Test
+    void readsTheRetryAfterOfEitherDialect() throws Exception {
+        running.provider.then(json(429, GEMINI_429.formatted("PerMinute", "36.429760048s")));
+        assertEquals("37", running.chat("alice", "hi").header("Retry-After"));
+        running.settings("CHAT_PROVIDER=nebius");
+        running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: 12\r\n", "{}"));
+        assertEquals("12", running.chat("alice", "hi").header("Retry-After"));
+        String date = DateTimeFormatter.RFC_1123_DATE_TIME.format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100));
+        running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: " + date + "\r\n", "{}"));
+        int seconds = Integer.parseInt(running.chat("alice", "hi").header("Retry-After"));
+        assertTrue(seconds > 90 && seconds <= 100, "" + seconds);
+    }
+
+    @Test
+    void triesAgainUntilItWorksAndRepeatsNoPiece() throws Exception {
+        running.provider.usually(Scripted.gemini("a", "b"));
+        running.provider.then(json(503, "{}"), Scripted.Exchange::reset);
+        Running.Answer answer = running.chat("bob", "hi");
+        assertEquals("ab", answer.at("reply"), answer.text());
+        assertEquals(3, running.provider.exchanges.size());
+        assertTrue(running.console().contains("retry 1 of 2 in ") && running.console().contains("retry 2 of 2 in "));
+        running.provider.then(exchange -> {
+            exchange.stream();
+            exchange.event(Scripted.geminiPiece("only once"));
+            exchange.reset();
+        });
+        try (var stream = running.stream("bob", "again").body()) {
+            List<String> lines = stream.toList();
+            assertEquals(1, lines.stream().filter(line -> line.contains("only once")).count());
+            assertTrue(lines.contains("event: error"));
+        }
+        assertEquals(4, running.provider.exchanges.size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"connected", "headers", "event", "trickle"})
+    void endsASilenceAtItsTime(String stage) throws Exception {
+        running.settings("PROVIDER_TIMEOUT=0.6");
+        running.provider.then(exchange -> {
+            if (!stage.equals("connected")) exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+            if (stage.equals("event")) exchange.event(Scripted.geminiPiece("then nothing"));
+            if (stage.equals("trickle")) for (int i = 0; i < 40; i++, Thread.sleep(50)) exchange.send(":");
+            exchange.awaitHangUp();
+        });
+        long begun = System.nanoTime();
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals("504 provider_timeout", answer.status() + " " + answer.at("code"), answer.text());
+        long millis = (System.nanoTime() - begun) / 1_000_000;
+        assertTrue(millis >= 590 && millis < 3000, millis + " ms");
+        assertEquals(1, running.provider.exchanges.size());
+        Running.await(() -> running.provider.connections() == 0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"gemini", "nebius"})
+    void boundsAnEndlessReply(String dialect) throws Exception {
+        running.settings("CHAT_PROVIDER=" + dialect);
+        String piece = dialect.equals("gemini") ? Scripted.geminiPiece("x".repeat(100_000)) : Scripted.openAiPiece("x".repeat(100_000));
+        running.provider.then(exchange -> {
+            exchange.stream();
+            while (true) exchange.event(piece);
+        });
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals("502 provider_error", answer.status() + " " + answer.at("code"));
+        assertTrue(answer.text().contains("more than"), answer.text());
+        running.provider.then(exchange -> {
+            exchange.stream();
+            for (int i = 0; i < 500; i++) exchange.send("x".repeat(100_000));
+        });
+        assertEquals("provider_error", running.chat("alice", "hi").at("code"));
+        Running.await(() -> running.provider.connections() == 0);
+    }
+
+    @Test
+    void readsEventsThatAreSplitAtEveryByte() throws Exception {
+        String event = "data: " + Scripted.geminiPiece("é🦊") + "\r\n\r\ndata: " + Scripted.GEMINI_END + "\r\n\r\n";
+        running.provider.then(exchange -> {
+            exchange.stream();
+            exchange.socket().setTcpNoDelay(true);
+            for (byte b : event.getBytes(StandardCharsets.UTF_8)) {
+                exchange.out().write(b);
+                exchange.out().flush();
+            }
+        });
+        assertEquals("é🦊", running.chat("carol", "hi").at("reply"));
+    }
+
+    @Test
+    void neverSplitsACharacterBetweenPieces() throws Exception {
+        running.provider.then(events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\ud83e\"}]}}]}", "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\\udd8ab\"}]}}]}", Scripted.GEMINI_END));
+        try (var stream = running.stream("dave", "hi").body()) {
+            assertEquals(List.of("data: {\"text\":\"a\"}", "data: {\"text\":\"🦊b\"}"), stream.filter(line -> line.startsWith("data: {\"text\"")).toList());
+        }
+    }
+
+    @Test
+    void readsOneObjectWhereAStreamWasAskedFor() throws Exception {
+        running.provider.then(json(200, Scripted.GEMINI_END.replace("\"role\":\"model\"", "\"parts\":[{\"text\":\"whole\"},{\"text\":\" and more\"},{\"text\":\"no\",\"thought\":true}]")));
+        assertEquals("whole and more", running.chat("erin", "hi").at("reply"));
+        running.settings("CHAT_PROVIDER=nebius");
+        running.provider.then(json(200, "{\n\"choices\":[{\"message\":{\"content\":\"whole\"},\n\"finish_reason\":\"length\"}]}"));
+        Running.Answer answer = running.chat("erin", "hi");
+        assertEquals("whole", answer.at("reply"), answer.text());
+        assertEquals("length", answer.at("finish_reason"));
+        assertNull(answer.at("usage"));
+    }
+
+    @Test
+    void takesAReplyOfSpacesForAReply() throws Exception {
+        running.provider.then(Scripted.gemini("  "));
+        assertEquals("  ", running.chat("frank", "hi").at("reply"));
+    }
+
+    @Test
+    void sendsGeminiWhatItsDocumentationSays() throws Exception {
+        running.settings("SYSTEM_INSTRUCTIONS=\"Be\\nbrief\"", "TEMPERATURE=0.70", "TOP_P=0.9", "TOP_K=40", "MAX_OUTPUT_TOKENS=1024", "GEMINI_CHAT_MODEL=models/m x",
+                "GEMINI_CHAT_EXTRA='{\"generationConfig\":{\"thinkingConfig\":{\"thinkingBudget\":12345678901234567890},\"topK\":null},\"safetySettings\":[]}'");
+        running.provider.then(Scripted.gemini("ok"));
+        running.chat("grace", "hi");
+        var sent = running.provider.last();
+        assertEquals("/v1beta/models/m%20x:streamGenerateContent?alt=sse", sent.path());
+        assertEquals(Running.KEY, sent.headers().get("x-goog-api-key"));
+        assertEquals("{\"systemInstruction\":{\"parts\":[{\"text\":\"Be\\nbrief\"}]},\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}],"
+                + "\"generationConfig\":{\"temperature\":0.70,\"topP\":0.9,\"maxOutputTokens\":1024,\"thinkingConfig\":{\"thinkingBudget\":12345678901234567890}},\"safetySettings\":[]}", sent.body());
+    }
+
+    @Test
+    void sendsOpenAiWhatItsDocumentationSays() throws Exception {
+        running.settings("CHAT_PROVIDER=local", "LOCAL_BASE_URL=" + running.provider.address() + "/v1/", "LOCAL_CHAT_MODEL=m", "TEMPERATURE=1", "TOP_K=4", "MAX_OUTPUT_TOKENS=9", "LOCAL_CHAT_EXTRA={\"seed\":7}");
+        running.provider.then(Scripted.openAi("ok"));
+        Running.Answer answer = running.chat("heidi", "hi");
+        assertEquals("{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}", Json.write(answer.at("usage")));
+        assertEquals("local", answer.at("provider"));
+        var sent = running.provider.last();
+        assertEquals("/v1/chat/completions", sent.path());
+        assertNull(sent.headers().get("Authorization"), "a service on a loopback address needs no key");
+        assertEquals("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"temperature\":1,\"top_k\":4,\"max_tokens\":9,\"stream\":true,"
+                + "\"stream_options\":{\"include_usage\":true},\"seed\":7}", sent.body());
+    }
+
+    @Test
+    void alternatesRolesForTheProviderWhateverTheFileHolds() throws Exception {
+        Files.writeString(running.file("ivan"), "[{\"role\":\"assistant\",\"content\":\"a0\"},{\"role\":\"user\",\"content\":\"u1\"},{\"role\":\"user\",\"content\":\"u2\"},"
+                + "{\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\"a3\"},{\"role\":\"user\",\"content\":\"u4\"}]");
+        running.provider.then(Scripted.gemini("ok"));
+        running.chat("ivan", "u5");
+        var sent = new ArrayList<String>();
+        for (Object each : Json.items(running.provider.last().json(), "contents")) sent.add(Json.string(each, "role") + ":" + Json.string(each, "parts", 0, "text"));
+        assertEquals(List.of("user:u1\n\nu2", "model:a3", "user:u4\n\nu5"), sent);
+    }
+}
