@@ -21,16 +21,22 @@ final class Api implements HttpHandler {
     private final HttpClient client;
     private final Watch watch;
     private final int most;
+    private final boolean demo;
+    private final Page page = Page.load();
     private final Semaphore free;
     private volatile boolean stopping;
 
-    /** @param most how many requests are served at once: a bound on memory */
-    Api(Settings.Source settings, Histories histories, HttpClient client, Watch watch, int most) {
+    /**
+     * @param most how many requests are served at once: a bound on memory
+     * @param demo whether a stand-in answers, which /health tells
+     */
+    Api(Settings.Source settings, Histories histories, HttpClient client, Watch watch, int most, boolean demo) {
         this.settings = settings;
         this.histories = histories;
         this.client = client;
         this.watch = watch;
         this.most = most;
+        this.demo = demo;
         free = new Semaphore(most);
     }
 
@@ -70,9 +76,13 @@ final class Api implements HttpHandler {
             return;
         }
         switch (String.valueOf(call.path())) {
+            case "/" -> {
+                call.allow("GET");
+                page.show(call);
+            }
             case "/health" -> {
                 call.allow("GET");
-                call.json(object("status", "ok", "chat", health(call.settings().chat()), "image", health(call.settings().image())));
+                call.json(object("status", "ok", "demo", demo ? true : null, "chat", health(call.settings().chat()), "image", health(call.settings().image())));
             }
             case "/chat" -> {
                 call.allow("POST");

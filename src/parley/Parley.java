@@ -21,6 +21,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
 
 /**
  * A chat and image server: wires the rooms, starts and stops. In another program:
@@ -51,10 +52,10 @@ public final class Parley implements AutoCloseable {
     private final Api api;
     private final HttpServer server;
 
-    private Parley(Settings.Source settings) throws IOException {
+    private Parley(Settings.Source settings, boolean demo) throws IOException {
         Settings now = settings.current();
         client = client();
-        api = new Api(settings, histories, client, watch, MOST_REQUESTS);
+        api = new Api(settings, histories, client, watch, MOST_REQUESTS, demo);
         try {
             open(now.histories());
             server = listen(now);
@@ -77,7 +78,7 @@ public final class Parley implements AutoCloseable {
      *                     the message says what to do
      */
     public static Parley start(Path env) throws IOException {
-        return new Parley(new Settings.Source(env, Parley::environment));
+        return new Parley(new Settings.Source(env, Parley::environment), false);
     }
 
     private void open(Path folder) throws IOException {
@@ -88,6 +89,7 @@ public final class Parley implements AutoCloseable {
         }
     }
 
+    /** The file's variables, with those of the process's environment laid over them. */
     private static Map<String, String> environment(Map<String, String> file) {
         var both = new HashMap<>(file);
         both.putAll(System.getenv());
@@ -160,8 +162,12 @@ public final class Parley implements AutoCloseable {
             switch (option) {
                 case "--help" -> System.out.println(USAGE);
                 case "--version" -> System.out.println("Parley " + VERSION);
-                case "--check" -> System.exit(check(settings(env).current()) ? 0 : 1);
-                default -> serve(settings(env));
+                case "--check" -> System.exit(check(settings(env, Parley::environment).current()) ? 0 : 1);
+                case "--demo" -> {
+                    var demo = new Demo();
+                    serve(settings(env, file -> demo.redirect(environment(file))), true);
+                }
+                default -> serve(settings(env, Parley::environment), false);
             }
         } catch (IOException e) {
             System.err.println("Parley cannot start: " + Log.plain(e.getMessage()));
@@ -170,13 +176,13 @@ public final class Parley implements AutoCloseable {
     }
 
     /** The settings of the file that was asked for, or of the {@code .env} of the working folder or else of Parley's own. */
-    private static Settings.Source settings(Path asked) throws IOException {
+    private static Settings.Source settings(Path asked, UnaryOperator<Map<String, String>> overlay) throws IOException {
         Path home = Path.of(System.getProperty("parley.home", ""));
         Path env = asked != null ? asked : Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
         if (asked != null && Files.notExists(env)) throw new IOException("there is no file " + asked);
         if (Files.notExists(env)) writeFirst(env, home.resolve(".env.example"));
         try {
-            return new Settings.Source(env, Parley::environment);
+            return new Settings.Source(env, overlay);
         } catch (Env.Senseless e) {
             throw new IOException(env + " makes no sense: " + e.getMessage(), e);
         } catch (IOException e) {
@@ -199,10 +205,10 @@ public final class Parley implements AutoCloseable {
         }
     }
 
-    private static void serve(Settings.Source source) throws IOException {
-        Parley parley = new Parley(source);
+    private static void serve(Settings.Source source, boolean demo) throws IOException {
+        Parley parley = new Parley(source, demo);
         Settings now = source.current();
-        Log.say("Parley " + VERSION + " is at http://" + (now.host().contains(":") ? "[" + now.host() + "]" : now.host()) + ":" + parley.port()
+        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + (now.host().contains(":") ? "[" + now.host() + "]" : now.host()) + ":" + parley.port()
                 + ", with the settings of " + source.file());
         for (Settings.Account account : List.of(now.chat(), now.image())) {
             Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", "

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Starts Parley on the first JDK of 21 or later that is found: ./run.sh [--demo | --check | --env FILE]
+# ./run.sh test runs the tests (with Maven). JAVA_OPTS is given to java, after the flags below.
+set -eu
+home=$(cd "$(dirname "$0")" && pwd)
+build=$home/build
+
+# The JDK's own file "release" tells its version without starting it.
+feature() { sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release" 2>/dev/null || true; }
+
+found=
+on_path=$(command -v java 2>/dev/null || true)
+[ -z "$on_path" ] || on_path=$(dirname "$(dirname "$(readlink -f "$on_path" 2>/dev/null || echo "$on_path")")")
+for jdk in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /opt/*jdk* /opt/java/* "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/* \
+    /Library/Java/JavaVirtualMachines/*/Contents/Home; do
+  [ -n "$jdk" ] && [ -x "$jdk/bin/javac" ] || continue
+  version=$(feature "$jdk")
+  if [ "${version:-0}" -ge 21 ]; then break; fi
+  found="$found $jdk (${version:-unknown})"
+  jdk=
+done
+if [ -z "${jdk:-}" ] || [ ! -x "$jdk/bin/javac" ]; then
+  echo "Parley needs a JDK of 21 or later. Found:${found:- none}. Install one, or set JAVA_HOME to its folder." >&2
+  exit 1
+fi
+
+if [ "${1:-}" = test ]; then
+  shift
+  command -v mvn >/dev/null || { echo "The tests need Maven: install it, so that 'mvn' is on the PATH." >&2; exit 1; }
+  JAVA_HOME=$jdk exec mvn -B -f "$home/pom.xml" test "$@"
+fi
+
+# Compiles when a source is newer than the jar, or another JDK made it. Two starts at once do not meet: each moves its own jar into place.
+compile() {
+  mkdir -p "$build" && work=$(mktemp -d "$build/new.XXXXXX") || return 1
+  trap 'rm -rf "$work"' EXIT
+  "$jdk/bin/javac" -g -proc:none -encoding UTF-8 -d "$work/classes" "$home"/src/parley/*.java || exit 1
+  cp "$home"/src/parley/*.html "$work/classes/parley/"
+  "$jdk/bin/jar" --create --file "$work/parley.jar" --main-class parley.Parley -C "$work/classes" .
+  rm -f "$build"/parley.jsa
+  mv "$work/parley.jar" "$build/parley.jar" && echo "$jdk" > "$build/jdk"
+  rm -rf "$work"
+  trap - EXIT
+}
+if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk" ] || [ -n "$(find "$home/src" -newer "$build/parley.jar" -print)" ]; then
+  compile || exec "$jdk/bin/java" "$home/Main.java" "$@" # the folder cannot be written
+fi
+
+# Small hosts: one collector thread, a bounded heap that shrinks, and the classes from an archive that the first stop writes.
+exec "$jdk/bin/java" -XX:+UseSerialGC -Xmx256m -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=20 \
+  -XX:+AutoCreateSharedArchive -XX:SharedArchiveFile="$build/parley.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto \
+  -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"
