@@ -89,6 +89,11 @@ public final class Parley implements AutoCloseable {
         }
     }
 
+    /** Starts a server whose providers are the stand-in, whatever the file says. */
+    static Parley start(Path env, Demo demo) throws IOException {
+        return new Parley(new Settings.Source(env, file -> demo.redirect(environment(file))), true);
+    }
+
     /** The file's variables, with those of the process's environment laid over them. */
     private static Map<String, String> environment(Map<String, String> file) {
         var both = new HashMap<>(file);

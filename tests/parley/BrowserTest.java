@@ -1,0 +1,339 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.logging.Level;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.openqa.selenium.By;
+import org.openqa.selenium.Dimension;
+import org.openqa.selenium.Keys;
+import org.openqa.selenium.WebElement;
+import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeDriverService;
+import org.openqa.selenium.chrome.ChromeOptions;
+import org.openqa.selenium.logging.LogType;
+import org.openqa.selenium.logging.LoggingPreferences;
+import org.openqa.selenium.support.ui.WebDriverWait;
+
+/** The page in a real browser, against a real server in demo mode. Skipped where Debian's Chromium is missing. */
+class BrowserTest {
+    private static final Path CHROMIUM = Path.of("/usr/bin/chromium");
+    private static final Path DRIVER = Path.of("/usr/bin/chromedriver");
+    private static ChromeDriver browser;
+    private static Path folder;
+    private static Demo demo;
+    private static Parley parley;
+    private static int users;
+
+    private String user;
+
+    @BeforeAll
+    static void start() throws Exception {
+        Assumptions.assumeTrue(Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER), "no Chromium with ChromeDriver here: apt-get install chromium chromium-driver");
+        folder = Files.createTempDirectory("parley");
+        demo = new Demo();
+        startParley(0);
+        var options = new ChromeOptions();
+        options.setBinary(CHROMIUM.toFile());
+        options.addArguments("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync", "--window-size=1280,800");
+        var logs = new LoggingPreferences();
+        logs.enable(LogType.BROWSER, Level.ALL);
+        logs.enable(LogType.PERFORMANCE, Level.ALL);
+        options.setCapability("goog:loggingPrefs", logs);
+        browser = new ChromeDriver(new ChromeDriverService.Builder().usingDriverExecutable(DRIVER.toFile()).build(), options);
+    }
+
+    private static void startParley(int port) throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "PORT=" + port + "\n");
+        parley = Parley.start(env, demo);
+    }
+
+    @AfterAll
+    static void stop() throws Exception {
+        if (browser != null) browser.quit();
+        if (parley != null) parley.close();
+        if (demo != null) demo.close();
+    }
+
+    @BeforeEach
+    void open() {
+        user = "user " + ++users;
+        openAs(user);
+    }
+
+    /** Nothing ran that should not, nothing was loaded from elsewhere, and the console is clean but for statuses of the server's own. */
+    @AfterEach
+    void nothingElseHappened() {
+        List<String> errors = browser.manage().logs().get(LogType.BROWSER).getAll().stream().filter(entry -> entry.getLevel().intValue() >= Level.WARNING.intValue())
+                .map(entry -> entry.getMessage()).filter(text -> !text.contains("Failed to load resource")).toList();
+        assertEquals(List.of(), errors);
+        for (var entry : browser.manage().logs().get(LogType.PERFORMANCE).getAll()) {
+            String message = entry.getMessage();
+            if (!message.contains("\"Network.requestWillBeSent\"")) continue;
+            String url = message.replaceAll("(?s).*\"request\":\\{.*?\"url\":\"([^\"]*)\".*", "$1");
+            assertTrue(url.startsWith(address()) || url.startsWith("data:") || url.startsWith("blob:"), url);
+        }
+    }
+
+    private static String address() {
+        return "http://127.0.0.1:" + parley.port() + "/";
+    }
+
+    private static void openAs(String user) {
+        browser.get(address());
+        browser.executeScript("localStorage.setItem('parley.user', arguments[0]); localStorage.removeItem('parley.draft')", user);
+        browser.get(address());
+        await("#empty, .said, .bad");
+    }
+
+    private static List<WebElement> all(String css) {
+        return browser.findElements(By.cssSelector(css));
+    }
+
+    private static WebElement await(String css) {
+        return new WebDriverWait(browser, Duration.ofSeconds(20)).until(any -> all(css).stream().findFirst().orElse(null));
+    }
+
+    private static void awaitCount(String css, int count) {
+        new WebDriverWait(browser, Duration.ofSeconds(20)).until(any -> all(css).size() == count);
+    }
+
+    private static WebElement box() {
+        return browser.findElement(By.id("text"));
+    }
+
+    private static void send(String text) {
+        box().sendKeys(text, Keys.ENTER);
+    }
+
+    /** Says it, and waits for the whole reply. */
+    private static String say(String text) {
+        int before = all(".said.model.kept").size();
+        send(text);
+        awaitCount(".said.model.kept", before + 1);
+        return all(".said.model.kept .text").get(before).getText();
+    }
+
+    private static void click(String words) {
+        browser.findElements(By.tagName("button")).stream().filter(button -> button.getText().equals(words)).reduce((first, second) -> second).orElseThrow().click();
+    }
+
+    @Test
+    void streamsAChatToItsEndAndShowsItAgainAfterAReload() {
+        say("my name is Ada");
+        assertTrue(say("what is my name?").contains("Ada"));
+        browser.get(address());
+        awaitCount(".said", 4);
+        assertEquals("my name is Ada", all(".said.user .text").get(0).getText());
+        assertTrue(say("what did I say?").contains("my name is Ada"));
+        assertTrue(browser.findElement(By.id("usage")).getText().matches("\\d+ tokens \\(\\d+ in, \\d+ out\\)"));
+        assertEquals("Demo", browser.findElement(By.id("demo")).getText());
+    }
+
+    @Test
+    void remembersAcrossARestartOfTheServer() throws Exception {
+        say("my name is Grace");
+        int port = parley.port();
+        parley.close();
+        startParley(port);
+        assertTrue(say("what is my name?").contains("Grace"));
+    }
+
+    @Test
+    void keepsTwoUsersApart() {
+        say("my dog is brown");
+        var id = browser.findElement(By.id("user"));
+        id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user + " other", Keys.TAB);
+        await("#empty");
+        assertEquals(0, all(".said").size());
+        say("hello");
+        id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user, Keys.TAB);
+        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".said.user .text").stream().anyMatch(each -> each.getText().equals("my dog is brown")));
+        assertEquals(2, all(".said").size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"button", "escape"})
+    void stopsAStreamAndStoresNothing(String by) {
+        send("write a long story");
+        await(".writing .text h2");
+        if (by.equals("button")) click("Stop");
+        else box().sendKeys(Keys.ESCAPE);
+        assertTrue(await(".bad.calm").getText().contains("Nothing was stored"));
+        browser.get(address());
+        await("#empty");
+        assertEquals("write a long story", box().getDomProperty("value"), "the draft is kept");
+        box().clear();
+    }
+
+    @Test
+    void countsDownAfter429AndLosesNoMessage() {
+        send("error 429");
+        String said = await(".bad").getText();
+        assertTrue(said.contains("asks for a pause") && said.contains("Try again in "), said);
+        click("Edit");
+        assertEquals("error 429", box().getDomProperty("value"));
+        assertEquals(0, all(".said").size());
+        box().sendKeys(Keys.chord(Keys.CONTROL, "a"));
+        say("hello");
+    }
+
+    @Test
+    void triesAgainAfterAFailure() {
+        send("blocked");
+        assertTrue(await(".bad").getText().contains("SAFETY"));
+        click("Try again");
+        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".bad").size() == 1 && all(".said.user").size() == 1);
+        send("cut off");
+        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".bad").size() == 2);
+    }
+
+    @Test
+    void keepsTheMessageWhenTheConnectionIsLost() throws Exception {
+        say("hello");
+        int port = parley.port();
+        parley.close();
+        send("are you there?");
+        assertTrue(await(".bad").getText().contains("connection was lost"));
+        startParley(port);
+        click("Try again");
+        awaitCount(".said.model.kept", 2);
+        assertEquals(List.of(), all(".bad"));
+    }
+
+    @Test
+    void regeneratesTakesBackAndClears() {
+        say("hello");
+        say("my cat is old");
+        browser.executeScript("document.querySelector('.kept .again').closest('article').id = 'old'");
+        click("Regenerate");
+        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all("#old").isEmpty() && all(".kept .again").size() == 1 && all(".said").size() == 4 && all(".writing").isEmpty());
+        assertEquals("my cat is old", all(".said.user .text").get(1).getText());
+        click("Take back");
+        awaitCount(".said", 2);
+        assertEquals("my cat is old", box().getDomProperty("value"));
+        box().clear();
+        click("Clear");
+        await("dialog[open]");
+        click("Keep");
+        assertEquals(2, all(".said").size());
+        click("Clear");
+        click("Delete");
+        await("#empty");
+    }
+
+    @Test
+    void drawsAnImageAndShowsItFullSize() {
+        send("/image a red boat");
+        await(".drawing");
+        WebElement image = await("figure img");
+        new WebDriverWait(browser, Duration.ofSeconds(5)).until(any -> "512".equals(image.getDomProperty("naturalWidth")));
+        image.click();
+        await("dialog.full[open]");
+        click("Close");
+        click("Image");
+        send("a green hill");
+        awaitCount("figure img", 2);
+        click("Image");
+    }
+
+    @Test
+    void bringsTheLastMessageBackWithUp() {
+        say("hello");
+        box().sendKeys(Keys.ARROW_UP);
+        assertEquals("hello", box().getDomProperty("value"));
+        box().sendKeys(Keys.chord(Keys.SHIFT, Keys.ENTER), "more");
+        assertEquals("hello\nmore", box().getDomProperty("value"));
+    }
+
+    /** Replies of a provider that means harm: the page shows their text, and runs and loads nothing. */
+    @Test
+    void showsHostileMarkdownAsText() throws Exception {
+        String hostile = String.join("\n\n", "<img src=x onerror=\"window.broken=1\">", "<script>window.broken=1</script>", "</script><svg onload=window.broken=1>",
+                "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) [e](//elsewhere.example/)", "![i](https://elsewhere.example/x.png)",
+                "[ok](https://elsewhere.example/) <https://elsewhere.example/y> mailto: [m](mailto:a@b.example)", "```\"><img src=x onerror=window.broken=1>\ncode\n```", "x".repeat(20_000),
+                "`".repeat(3000), "[".repeat(3000), "*".repeat(3000), "> ".repeat(500) + "deep", "- ".repeat(200) + "deep", "| a | b |\n| - | - |\n| " + "y".repeat(500) + " | 2 |", "שלום עולם");
+        Path file = folder.resolve("histories/demo").resolve(new User(user).fileName());
+        Files.createDirectories(file.getParent());
+        Files.writeString(file, Json.write(List.of(Json.object("role", "user", "content", hostile), Json.object("role", "assistant", "content", hostile))), StandardCharsets.UTF_8);
+        browser.get(address());
+        awaitCount(".said", 2);
+        assertNull(browser.executeScript("return window.broken"));
+        assertEquals(0, all(".said img, .said script, .said svg").size());
+        for (WebElement link : all(".said a")) {
+            assertTrue(link.getDomProperty("href").matches("(https?|mailto):.*"), link.getDomProperty("href"));
+            assertTrue(link.getDomAttribute("rel").contains("noopener"));
+        }
+        assertEquals(4, all(".said a").size());
+        assertEquals(browser.executeScript("return document.documentElement.clientWidth"), browser.executeScript("return document.documentElement.scrollWidth"));
+        assertEquals(true, browser.executeScript("const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
+        say("hello");
+    }
+
+    @Test
+    void opensTenThousandMessagesAtOnceAndMoreOnScrollingUp() throws Exception {
+        Path file = folder.resolve("histories/demo").resolve(new User(user).fileName());
+        Files.createDirectories(file.getParent());
+        var text = new StringBuilder("[\n");
+        for (int i = 0; i < 5000; i++) {
+            text.append("{\"role\":\"user\",\"content\":\"q").append(i).append("\"},\n{\"role\":\"assistant\",\"content\":\"a").append(i).append(i < 4999 ? "\"},\n" : "\"}\n]\n");
+        }
+        Files.writeString(file, text);
+        browser.get(address());
+        awaitCount(".said", 100);
+        assertEquals("a4999", all(".said.model .text").get(49).getText());
+        browser.executeScript("document.getElementById('scroll').scrollTop = 0");
+        awaitCount(".said", 200);
+        assertTrue((Long) browser.executeScript("return Math.round(document.getElementById('scroll').scrollTop)") > 500, "the place is kept");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"light", "dark"})
+    void hasNoSeriousAccessibilityViolation(String scheme) throws Exception {
+        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
+        say("write a long story");
+        send("error 429");
+        await(".bad");
+        send("/image a red boat");
+        await("figure img");
+        String axe;
+        try (InputStream file = getClass().getResourceAsStream("/axe.min.js")) {
+            axe = new String(file.readAllBytes(), StandardCharsets.UTF_8);
+        }
+        browser.executeScript(axe);
+        Object violations = browser.executeAsyncScript("const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => v.impact === 'serious' || v.impact === 'critical')"
+                + ".map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))))");
+        assertEquals(List.of(), violations);
+        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
+    }
+
+    @Test
+    void fitsANarrowScreen() {
+        browser.executeCdpCommand("Emulation.setDeviceMetricsOverride", Map.of("width", 320, "height", 568, "deviceScaleFactor", 1, "mobile", false));
+        try {
+            say("write a long story");
+            assertEquals(320L, browser.executeScript("return document.documentElement.scrollWidth"));
+            assertEquals(true, browser.executeScript("const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
+            assertTrue(browser.findElement(By.id("send")).isDisplayed());
+            assertTrue(box().getSize().getWidth() > 100, "" + box().getSize());
+        } finally {
+            browser.executeCdpCommand("Emulation.clearDeviceMetricsOverride", Map.of());
+            browser.manage().window().setSize(new Dimension(1280, 800));
+        }
+    }
+}

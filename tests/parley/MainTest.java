@@ -1,0 +1,248 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The program as its user starts it: a process, from another folder. */
+class MainTest {
+    private static final Path JAVA = Path.of(System.getProperty("java.home"), "bin", "java");
+
+    @TempDir
+    private Path folder;
+
+    /** A started program, and what it has said. */
+    private static final class Program implements AutoCloseable {
+        private final Process process;
+        private final BufferedReader said;
+        private final List<String> lines = new ArrayList<>();
+
+        Program(ProcessBuilder builder) throws IOException {
+            process = builder.redirectErrorStream(true).start();
+            said = process.inputReader(StandardCharsets.UTF_8);
+        }
+
+        String awaitLine(String words) throws IOException {
+            for (String line; (line = said.readLine()) != null; ) {
+                lines.add(line);
+                if (line.contains(words)) return line;
+            }
+            throw new AssertionError("it ended and never said \"" + words + "\": " + lines);
+        }
+
+        int port() throws IOException {
+            return Integer.parseInt(awaitLine(" is at http://").replaceFirst(".* is at http://[^ ]*:(\\d+),.*", "$1"));
+        }
+
+        int exit() throws Exception {
+            for (String line; (line = said.readLine()) != null; ) lines.add(line);
+            if (!process.waitFor(30, TimeUnit.SECONDS)) throw new AssertionError("it does not end");
+            return process.exitValue();
+        }
+
+        @Override
+        public void close() {
+            process.destroyForcibly();
+        }
+    }
+
+    /** Parley's own files, copied: what a clone holds. */
+    private Path copy() throws IOException {
+        Path home = Files.createDirectory(folder.resolve("clone"));
+        for (String name : List.of("Main.java", ".env.example", "run.sh")) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
+        Files.createDirectories(home.resolve("src/parley"));
+        try (Stream<Path> sources = Files.list(Path.of("src/parley"))) {
+            for (Path source : sources.toList()) Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
+        }
+        return home;
+    }
+
+    private Program start(Path home, Map<String, String> environment, String... arguments) throws IOException {
+        return run(environment, Stream.concat(Stream.of(JAVA.toString(), home.resolve("Main.java").toString()), Stream.of(arguments)).toList());
+    }
+
+    private Program run(Map<String, String> environment, List<String> command) throws IOException {
+        Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
+        var builder = new ProcessBuilder(command).directory(elsewhere.toFile());
+        builder.environment().putAll(environment);
+        return new Program(builder);
+    }
+
+    private static HttpResponse<String> chat(HttpClient client, int port, String message) throws Exception {
+        return client.send(chatting(port, message), HttpResponse.BodyHandlers.ofString());
+    }
+
+    private static HttpRequest chatting(int port, String message) {
+        return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat")).header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"message\":\"" + message + "\"}")).build();
+    }
+
+    @Test
+    void makesItsEnvAtTheFirstStartAndSaysWhatToFillIn() throws Exception {
+        Path home = copy();
+        try (var program = start(home, Map.of("PORT", "0")); var client = HttpClient.newHttpClient()) {
+            assertTrue(program.awaitLine("made ").contains("line 6, GEMINI_API_KEY"));
+            int port = program.port();
+            assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve(".env"))));
+            assertEquals("GEMINI_API_KEY=", Files.readAllLines(home.resolve(".env")).get(5));
+            var answer = chat(client, port, "hi");
+            assertEquals(503, answer.statusCode());
+            assertTrue(answer.body().contains("not_configured") && answer.body().contains("GEMINI_API_KEY"), answer.body());
+            var page = client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/")).build(), HttpResponse.BodyHandlers.ofString());
+            assertTrue(page.body().startsWith("<!DOCTYPE html>"));
+        }
+    }
+
+    @Test
+    void chatsWithAScriptedProviderAndEndsTheRunningTurnAtSigterm() throws Exception {
+        Path home = copy();
+        var gate = new Scripted.Gate();
+        try (var provider = new Scripted(Scripted.openAi("hello"))) {
+            Files.writeString(home.resolve(".env"), "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
+            try (var program = start(home, Map.of()); var client = HttpClient.newHttpClient()) {
+                int port = program.port();
+                assertEquals(200, chat(client, port, "one").statusCode());
+                provider.then(exchange -> {
+                    gate.pass();
+                    Scripted.openAi("late").play(exchange);
+                });
+                var running = client.sendAsync(chatting(port, "two"), HttpResponse.BodyHandlers.ofString());
+                Running.await(() -> provider.exchanges.size() == 2);
+                program.process.toHandle().destroy(); // Process.destroy would close its output too
+                Running.await(() -> refusesNew(client, port));
+                gate.open();
+                assertEquals(200, running.join().statusCode());
+                assertTrue(running.join().body().contains("late"));
+                assertEquals(0, program.exit(), program.lines.toString());
+                assertEquals(4, Json.items(Json.parse(Files.readString(home.resolve("histories/history_a.json")))).size());
+            }
+        }
+    }
+
+    private static boolean refusesNew(HttpClient client, int port) {
+        try {
+            return chat(client, port, "three").statusCode() == 503;
+        } catch (Exception e) {
+            return true;
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "--help|0|Usage: java Main.java", "--version|0|Parley 1.0", "--nonsense|2|Usage: java Main.java", "--env|2|Usage:", "--demo --check|2|Usage:", "--env nowhere|1|there is no file nowhere",
+        "--env .|1|cannot be read"
+    })
+    void answersItsArguments(String arguments, int exit, String words) throws Exception {
+        try (var program = start(Path.of("").toAbsolutePath(), Map.of("PORT", "0"), arguments.split(" "))) {
+            assertEquals(exit, program.exit(), program.lines.toString());
+            String said = String.join("\n", program.lines);
+            assertTrue(said.contains(words) && !said.contains("\tat "), said);
+        }
+    }
+
+    @Test
+    void saysInOneLineWhyItCannotStart() throws Exception {
+        Path home = copy();
+        try (var taken = new ServerSocket(0)) {
+            try (var program = start(home, Map.of("PORT", "" + taken.getLocalPort(), "HOST", "0.0.0.0"))) {
+                assertEquals(1, program.exit());
+                assertTrue(program.lines.getLast().contains("port " + taken.getLocalPort()), program.lines.toString());
+            }
+        }
+        try (var program = start(home, Map.of("PORT", "0", "HISTORY_DIR", "/proc/nowhere"))) {
+            assertEquals(1, program.exit());
+            assertTrue(program.lines.getLast().contains("HISTORY_DIR"), program.lines.toString());
+            assertEquals(1, program.lines.size(), program.lines.toString());
+        }
+        Files.writeString(home.resolve(".env"), "A=1\nPORT=many\n");
+        try (var program = start(home, Map.of())) {
+            assertEquals(1, program.exit());
+            assertTrue(program.lines.getLast().contains("PORT (line 2) must be"), program.lines.toString());
+            assertEquals(1, program.lines.size(), program.lines.toString());
+        }
+    }
+
+    @Test
+    void printsJavacsOwnWordsWhenASourceDoesNotCompile() throws Exception {
+        Path home = copy();
+        Files.writeString(home.resolve("src/parley/Broken.java"), "class Broken { int x = \"no\"; }");
+        try (var program = start(home, Map.of())) {
+            assertEquals(1, program.exit());
+            assertTrue(String.join("\n", program.lines).contains("Broken.java:1: error: incompatible types"), program.lines.toString());
+        }
+    }
+
+    @Test
+    void checksKeysAndModelsAndMasksTheKeys() throws Exception {
+        Path home = copy();
+        try (var provider = new Scripted(exchange -> exchange.json(200, "{\"name\":\"m\",\"data\":[{\"id\":\"openai/gpt-oss-120b\"},{\"id\":\"flux\"}]}"))) {
+            var environment = Map.of("GEMINI_BASE_URL", provider.address(), "NEBIUS_BASE_URL", provider.address() + "/v1", "GEMINI_API_KEY", Running.KEY, "NEBIUS_API_KEY", Running.KEY, "NEBIUS_IMAGE_MODEL", "flux");
+            try (var program = start(home, environment, "--check")) {
+                assertEquals(0, program.exit(), program.lines.toString());
+                String said = String.join("\n", program.lines);
+                assertTrue(said.contains("GEMINI_API_KEY=***") && said.contains("chat, gemini with gemini-flash-latest: good") && said.contains("image, nebius with flux: good"), said);
+                assertFalse(said.contains(Running.KEY));
+            }
+            provider.usually(exchange -> exchange.json(403, "{\"error\":{\"code\":403,\"message\":\"no\"}}"));
+            try (var program = start(home, environment, "--check")) {
+                assertEquals(1, program.exit());
+                assertTrue(String.join("\n", program.lines).contains("GEMINI_API_KEY in .env"), program.lines.toString());
+            }
+        }
+    }
+
+    @Test
+    void tellsAnOlderJdkInOneLine() throws Exception {
+        Path old = Path.of("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
+        Assumptions.assumeTrue(Files.isExecutable(old), "no JDK 17 here");
+        try (var program = run(Map.of(), List.of(old.toString(), Path.of("Main.java").toAbsolutePath().toString()))) {
+            assertEquals(1, program.exit());
+            assertEquals(1, program.lines.size(), program.lines.toString());
+            assertTrue(program.lines.get(0).contains("JDK of 21 or later"));
+        }
+    }
+
+    @Test
+    void runShCompilesOnceAndAgainWhenASourceIsNewer() throws Exception {
+        Path home = copy();
+        var environment = Map.of("PORT", "0", "JAVA_HOME", System.getProperty("java.home"));
+        var command = List.of(home.resolve("run.sh").toString(), "--demo");
+        try (var program = run(environment, command); var client = HttpClient.newHttpClient()) {
+            program.awaitLine(", as a demo, is at");
+        }
+        var jar = home.resolve("build/parley.jar");
+        var made = Files.getLastModifiedTime(jar);
+        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
+            assertEquals(0, program.exit());
+            assertEquals(List.of("Parley 1.0"), program.lines);
+            assertEquals(made, Files.getLastModifiedTime(jar));
+        }
+        Path source = home.resolve("src/parley/Parley.java");
+        Files.writeString(source, Files.readString(source).replace("VERSION = \"1.0\"", "VERSION = \"1.1\""));
+        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
+            assertEquals(0, program.exit());
+            assertEquals("Parley 1.1", program.lines.getLast());
+        }
+    }
+}
