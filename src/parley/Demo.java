@@ -22,13 +22,15 @@ import java.util.concurrent.Executors;
  * them: {@link Eliza} talks, {@link Painter} draws, and some words in a message bring the services' failures.
  */
 final class Demo implements AutoCloseable {
-    private static final int WORD = 25; // ms between two words
     private static final int PAINTING = 900; // ms
 
+    private final int pace;
     private final HttpServer server;
     private final ExecutorService threads = Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory());
 
-    Demo() throws IOException {
+    /** @param pace ms between two words */
+    Demo(int pace) throws IOException {
+        this.pace = pace;
         server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", this::handle);
         server.setExecutor(threads);
@@ -89,7 +91,7 @@ final class Demo implements AutoCloseable {
         int spoken = now.contains("cut off") ? words.length / 2 : words.length;
         for (int i = 0; i < spoken; i++) {
             event(out, gemini ? gemini(words[i], null) : object("choices", List.of(object("delta", object("content", words[i])))));
-            Thread.sleep(WORD);
+            Thread.sleep(pace);
         }
         if (spoken < words.length) return;
         long prompt = said.stream().mapToLong(each -> each.length() / 4 + 1).sum();

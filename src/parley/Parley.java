@@ -169,7 +169,7 @@ public final class Parley implements AutoCloseable {
                 case "--version" -> System.out.println("Parley " + VERSION);
                 case "--check" -> System.exit(check(settings(env, Parley::environment).current()) ? 0 : 1);
                 case "--demo" -> {
-                    var demo = new Demo();
+                    var demo = new Demo(25);
                     serve(settings(env, file -> demo.redirect(environment(file))), true);
                 }
                 default -> serve(settings(env, Parley::environment), false);

@@ -45,7 +45,7 @@ class BrowserTest {
     static void start() throws Exception {
         Assumptions.assumeTrue(Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER), "no Chromium with ChromeDriver here: apt-get install chromium chromium-driver");
         folder = Files.createTempDirectory("parley");
-        demo = new Demo();
+        demo = new Demo(5);
         startParley(0);
         var options = new ChromeOptions();
         options.setBinary(CHROMIUM.toFile());

@@ -142,7 +142,7 @@ class MainTest {
 
     private static boolean refusesNew(HttpClient client, int port) {
         try {
-            return chat(client, port, "three").statusCode() == 503;
+            return client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/health")).build(), HttpResponse.BodyHandlers.discarding()).statusCode() == 503;
         } catch (Exception e) {
             return true;
         }
@@ -154,7 +154,8 @@ class MainTest {
         "--env .|1|cannot be read"
     })
     void answersItsArguments(String arguments, int exit, String words) throws Exception {
-        try (var program = start(Path.of("").toAbsolutePath(), Map.of("PORT", "0"), arguments.split(" "))) {
+        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath(); // Main passes all on to it
+        try (var program = run(Map.of("PORT", "0"), Stream.concat(Stream.of(JAVA.toString(), "-cp", compiled, "parley.Parley"), Stream.of(arguments.split(" "))).toList())) {
             assertEquals(exit, program.exit(), program.lines.toString());
             String said = String.join("\n", program.lines);
             assertTrue(said.contains(words) && !said.contains("\tat "), said);
