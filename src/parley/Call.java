@@ -172,8 +172,9 @@ final class Call implements AutoCloseable {
         if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
         client.within(PATIENCE, () -> {
             exchange.sendResponseHeaders(status, none ? -1 : body.length);
-            if (!none) exchange.getResponseBody().write(body);
-            if (!none) exchange.getResponseBody().flush();
+            if (none) return null; // the JDK has ended the exchange
+            exchange.getResponseBody().write(body);
+            exchange.getResponseBody().flush();
             passOver(exchange.getRequestBody());
             return null;
         });

@@ -229,6 +229,7 @@ class ContractTest {
         Running.Answer deletion = running.delete("/history?user_id=nobody");
         assertEquals(204, deletion.status());
         assertEquals(0, deletion.response().body().length);
+        Running.await(() -> running.console().contains(" DELETE /history 204 "));
     }
 
     @ParameterizedTest
