@@ -45,7 +45,7 @@ class BrowserTest {
     static void start() throws Exception {
         Assumptions.assumeTrue(Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER), "no Chromium with ChromeDriver here: apt-get install chromium chromium-driver");
         folder = Files.createTempDirectory("parley");
-        demo = new Demo(5);
+        demo = new Demo(12);
         startParley(0);
         var options = new ChromeOptions();
         options.setBinary(CHROMIUM.toFile());
@@ -105,12 +105,16 @@ class BrowserTest {
         return browser.findElements(By.cssSelector(css));
     }
 
+    private static WebDriverWait waiting() {
+        return new WebDriverWait(browser, Duration.ofSeconds(20), Duration.ofMillis(30));
+    }
+
     private static WebElement await(String css) {
-        return new WebDriverWait(browser, Duration.ofSeconds(20)).until(any -> all(css).stream().findFirst().orElse(null));
+        return waiting().until(any -> all(css).stream().findFirst().orElse(null));
     }
 
     private static void awaitCount(String css, int count) {
-        new WebDriverWait(browser, Duration.ofSeconds(20)).until(any -> all(css).size() == count);
+        waiting().until(any -> all(css).size() == count);
     }
 
     private static WebElement box() {
@@ -163,7 +167,7 @@ class BrowserTest {
         assertEquals(0, all(".said").size());
         say("hello");
         id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user, Keys.TAB);
-        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".said.user .text").stream().anyMatch(each -> each.getText().equals("my dog is brown")));
+        waiting().until(any -> all(".said.user .text").stream().anyMatch(each -> each.getText().equals("my dog is brown")));
         assertEquals(2, all(".said").size());
     }
 
@@ -198,9 +202,9 @@ class BrowserTest {
         send("blocked");
         assertTrue(await(".bad").getText().contains("SAFETY"));
         click("Try again");
-        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".bad").size() == 1 && all(".said.user").size() == 1);
+        waiting().until(any -> all(".bad").size() == 1 && all(".said.user").size() == 1);
         send("cut off");
-        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all(".bad").size() == 2);
+        waiting().until(any -> all(".bad").size() == 2);
     }
 
     @Test
@@ -222,7 +226,7 @@ class BrowserTest {
         say("my cat is old");
         browser.executeScript("document.querySelector('.kept .again').closest('article').id = 'old'");
         click("Regenerate");
-        new WebDriverWait(browser, Duration.ofSeconds(10)).until(any -> all("#old").isEmpty() && all(".kept .again").size() == 1 && all(".said").size() == 4 && all(".writing").isEmpty());
+        waiting().until(any -> all("#old").isEmpty() && all(".kept .again").size() == 1 && all(".said").size() == 4 && all(".writing").isEmpty());
         assertEquals("my cat is old", all(".said.user .text").get(1).getText());
         click("Take back");
         awaitCount(".said", 2);
@@ -242,7 +246,7 @@ class BrowserTest {
         send("/image a red boat");
         await(".drawing");
         WebElement image = await("figure img");
-        new WebDriverWait(browser, Duration.ofSeconds(5)).until(any -> "512".equals(image.getDomProperty("naturalWidth")));
+        waiting().until(any -> "512".equals(image.getDomProperty("naturalWidth")));
         image.click();
         await("dialog.full[open]");
         click("Close");

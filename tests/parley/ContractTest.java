@@ -323,9 +323,9 @@ class ContractTest {
     @Test
     void logsOneLineARequestAndNoByteThatCouldForgeOne() throws Exception {
         running.post("/chat", "{\"user_id\":\"" + "x".repeat(39) + "\u202eyz\",\"message\":\"a secret message\"}");
-        assertTrue(running.console().lines().anyMatch(line -> line.matches("\\S+Z POST /chat 200 \\d+ ms x{39} ")), running.console());
+        Running.await(() -> running.console().lines().anyMatch(line -> line.matches("\\S+Z POST /chat 200 \\d+ ms x{39} ")));
         assertFalse(running.console().contains("secret message"));
         running.get("/%1b%5b31m");
-        assertTrue(running.console().contains(" GET /%1b%5b31m 404 not_found "));
+        Running.await(() -> running.console().contains(" GET /%1b%5b31m 404 not_found "));
     }
 }
