@@ -23,6 +23,7 @@ final class Api implements HttpHandler {
     private final int most;
     private final boolean demo;
     private final Page page = Page.load();
+    private final Semaphore memory = new Semaphore((int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / 16));
     private final Semaphore free;
     private volatile boolean stopping;
 
@@ -44,9 +45,10 @@ final class Api implements HttpHandler {
     @Override
     public void handle(HttpExchange exchange) {
         boolean served = free.tryAcquire();
-        try (var call = new Call(exchange, settings.current(), watch)) {
+        try (var call = new Call(exchange, settings.current(), watch, memory)) {
             try {
                 if (!served || stopping) throw new Problem(Problem.Code.OVERLOADED, "The server is " + (stopping ? "stopping" : "full") + ": send it again soon", 1L);
+                call.checkHost();
                 route(call);
             } catch (Problem e) {
                 call.problem(e);

@@ -12,6 +12,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
 
 /** One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each. */
 final class Call implements AutoCloseable {
@@ -22,12 +23,16 @@ final class Call implements AutoCloseable {
     private final HttpExchange exchange;
     private final Settings settings;
     private final Watch.Client client;
+    private final Semaphore memory;
     private final long begun = System.nanoTime();
     private String outcome = "";
     private boolean streaming;
     private User user;
+    private int reserved;
 
-    Call(HttpExchange exchange, Settings settings, Watch watch) {
+    /** @param memory bytes of bodies that may still be read, by all requests together */
+    Call(HttpExchange exchange, Settings settings, Watch watch, Semaphore memory) {
+        this.memory = memory;
         this.exchange = exchange;
         this.settings = settings;
         client = watch.new Client(exchange.getLocalAddress(), exchange.getRemoteAddress());
@@ -62,6 +67,17 @@ final class Call implements AutoCloseable {
         exchange.getResponseHeaders().set(name, value);
     }
 
+    /** Refuses what is meant for another server. */
+    void checkHost() {
+        List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
+        boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
+        if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
+        String host = old ? "localhost" : named.get(0).strip().replaceFirst(":\\d*$", "");
+        String target = exchange.getRequestURI().getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
+        if (settings.answersTo(target == null ? host : target)) return;
+        throw new Problem(Problem.Code.MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
+    }
+
     /** Says which web pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
     private void allowOrigin() {
         List<String> allowed = settings.cors().origins();
@@ -90,9 +106,11 @@ final class Call implements AutoCloseable {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         String length = headers.getFirst("Content-Length");
-        boolean tooLong = length != null && (length.length() > 9 || Long.parseLong(length) > MAX_BODY);
-        byte[] body = tooLong ? null : exchange.getRequestBody().readNBytes(MAX_BODY + 1);
-        if (tooLong || body.length > MAX_BODY) throw new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
+        int announced = length == null ? MAX_BODY : length.matches("\\d{1,9}") ? Integer.parseInt(length) : Integer.MAX_VALUE;
+        if (announced <= MAX_BODY && !memory.tryAcquire(announced)) throw new Problem(Problem.Code.OVERLOADED, "The server is full: send it again soon", 1L);
+        reserved = announced <= MAX_BODY ? announced : 0;
+        byte[] body = announced > MAX_BODY ? null : exchange.getRequestBody().readNBytes(MAX_BODY + 1);
+        if (body == null || body.length > MAX_BODY) throw new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
         try {
             if (Json.parse(body, 0, body.length) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
@@ -237,6 +255,7 @@ final class Call implements AutoCloseable {
     @Override
     public void close() {
         exchange.close();
+        memory.release(reserved);
         long millis = (System.nanoTime() - begun) / 1_000_000;
         String path = String.valueOf(path());
         Log.say(exchange.getRequestMethod() + " " + path.substring(0, Math.min(path.length(), 100)) + " " + outcome + " " + millis + " ms"

@@ -41,7 +41,8 @@ public final class Parley implements AutoCloseable {
               --env FILE  read the settings from FILE instead of .env
               --help      print this, and exit
               --version   print the version, and exit""";
-    private static final int MOST_REQUESTS = 4000; // at once
+    /** Requests at once: one holds up to 64 KiB beside its body, and on JDK 21 a thread of the system. */
+    private static final int MOST_REQUESTS = (int) Math.min(virtual() ? 10_000 : 4_000, Runtime.getRuntime().maxMemory() >> 16);
     private static final Duration PATIENCE = Duration.ofSeconds(30); // with an earlier request of the same user
     private static final Duration FAREWELL = Duration.ofSeconds(10); // for running turns, once told to stop
 
@@ -145,9 +146,13 @@ public final class Parley implements AutoCloseable {
      * Virtual threads from JDK 24 on. Before it, the JDK's server would pin them: its streams are synchronized, so a slow client
      * would hold one of the few carriers, and a handful of them the whole server (JEP 491).
      */
+    private static boolean virtual() {
+        return Runtime.version().feature() >= 24;
+    }
+
     private static ExecutorService threads() {
-        if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
-        return new ThreadPoolExecutor(16, MOST_REQUESTS + 100, 10, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
+        if (virtual()) return Executors.newVirtualThreadPerTaskExecutor();
+        return new ThreadPoolExecutor(16, MOST_REQUESTS + 1000, 10, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
     }
 
     /** The program: {@code java Main.java}. Exits with 1 where it cannot start, with 2 where the arguments make no sense. */

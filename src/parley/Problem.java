@@ -12,7 +12,8 @@ final class Problem extends RuntimeException {
 
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
-        INVALID_REQUEST(400), NOT_FOUND(404), METHOD_NOT_ALLOWED(405), TOO_LARGE(413), UNSUPPORTED_MEDIA_TYPE(415), BLOCKED(422),
+        INVALID_REQUEST(400), NOT_FOUND(404), METHOD_NOT_ALLOWED(405), TOO_LARGE(413), UNSUPPORTED_MEDIA_TYPE(415),
+        MISDIRECTED_REQUEST(421), BLOCKED(422),
         RATE_LIMITED(429), BUSY(429), CLIENT_GONE(499), INTERNAL_ERROR(500), PROVIDER_ERROR(502), PROVIDER_REFUSED_KEY(502), UNKNOWN_MODEL(502),
         EMPTY_REPLY(502), NOT_CONFIGURED(503), OVERLOADED(503), STORAGE_UNAVAILABLE(503), STORAGE_FULL(507), PROVIDER_TIMEOUT(504);
 
@@ -70,6 +71,7 @@ final class Problem extends RuntimeException {
             case 405 -> "Method Not Allowed";
             case 413 -> "Content Too Large";
             case 415 -> "Unsupported Media Type";
+            case 421 -> "Misdirected Request";
             case 422 -> "Unprocessable Content";
             case 429 -> "Too Many Requests";
             case 499 -> "Client Closed Request";

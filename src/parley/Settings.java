@@ -21,12 +21,13 @@ import java.util.function.UnaryOperator;
 /**
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its end.
  *
+ * @param allowedHosts  more names that requests may call this server by, in lower case; {@code *} for any
  * @param instructions the system instructions, or null
  * @param histories    the folder of the history files
  * @param window       how many of the last messages are sent to the provider, the new one among them
  * @param timeout      how long a provider may be silent
  */
-record Settings(String host, int port, Account chat, Account image, String instructions, Generation generation,
+record Settings(String host, int port, List<String> allowedHosts, Account chat, Account image, String instructions, Generation generation,
         Path histories, int window, Duration timeout, Cors cors) {
 
     /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
@@ -83,10 +84,6 @@ record Settings(String host, int port, Account chat, Account image, String instr
         private static String prefix(String provider) {
             return provider.toUpperCase(Locale.ROOT).replace('-', '_');
         }
-
-        private static boolean loopback(String host) {
-            return host.equals("localhost") || host.matches("127(\\.\\d+){3}") || host.equals("[::1]");
-        }
     }
 
     /** What holds where {@code .env} is silent. {@code .env.example} says the same, and a test compares them. */
@@ -96,6 +93,7 @@ record Settings(String host, int port, Account chat, Account image, String instr
             "NEBIUS_CHAT_MODEL", "openai/gpt-oss-120b", "NEBIUS_IMAGE_MODEL", "black-forest-labs/flux-schnell");
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
+    private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
     private static final String ORIGIN = "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[!-~&&[^/,]]+/?";
 
     /**
@@ -111,7 +109,7 @@ record Settings(String host, int port, Account chat, Account image, String instr
         String instructions = env.values().getOrDefault("SYSTEM_INSTRUCTIONS", "");
         var generation = new Generation(env.number("TEMPERATURE", "0", "2"), env.number("TOP_P", "0", "1"),
                 env.whole("TOP_K", 1, Integer.MAX_VALUE), env.whole("MAX_OUTPUT_TOKENS", 1, Integer.MAX_VALUE));
-        return new Settings(env.text("HOST", "127.0.0.1"), port == null ? 8080 : port, account(env, "CHAT"), account(env, "IMAGE"),
+        return new Settings(env.text("HOST", "127.0.0.1"), port == null ? 8080 : port, lowerCase(env.list("ALLOWED_HOSTS", "", HOST_NAME, "host names")), account(env, "CHAT"), account(env, "IMAGE"),
                 instructions.isBlank() ? null : instructions, generation, histories(env, folder), window == null ? 40 : window,
                 timeout == null ? Duration.ofSeconds(60) : Duration.ofMillis((long) (timeout.doubleValue() * 1000)), cors(env));
     }
@@ -139,9 +137,25 @@ record Settings(String host, int port, Account chat, Account image, String instr
 
     private static Cors cors(Env env) throws Env.Senseless {
         List<String> origins = env.list("CORS_ALLOWED_ORIGINS", "*", ORIGIN, "origins such as https://example.org");
-        return new Cors(origins.stream().map(origin -> origin.toLowerCase(Locale.ROOT).replaceAll("/$", "")).toList(),
+        return new Cors(lowerCase(origins).stream().map(origin -> origin.replaceAll("/$", "")).toList(),
                 String.join(", ", env.list("CORS_ALLOWED_METHODS", "GET, POST, DELETE", TOKEN, "HTTP methods")),
                 String.join(", ", env.list("CORS_ALLOWED_HEADERS", "Content-Type", TOKEN, "header names")));
+    }
+
+    private static List<String> lowerCase(List<String> items) {
+        return items.stream().map(item -> item.toLowerCase(Locale.ROOT)).toList();
+    }
+
+    /**
+     * Whether a request that names this host is meant for this server. A page of a foreign site can make its own name lead to this
+     * machine (DNS rebinding), but it cannot make the browser send another name.
+     */
+    boolean answersTo(String name) {
+        return loopback(name) || name.equalsIgnoreCase(host) || allowedHosts.contains("*") || allowedHosts.contains(name.toLowerCase(Locale.ROOT));
+    }
+
+    private static boolean loopback(String host) {
+        return host.equalsIgnoreCase("localhost") || host.matches("127(\\.\\d+){3}") || host.equals("[::1]");
     }
 
     /** Every setting by the name of its variable, as {@code .env} would say it, with keys masked. */
@@ -162,6 +176,7 @@ record Settings(String host, int port, Account chat, Account image, String instr
         shown.put("HISTORY_DIR", histories);
         shown.put("HISTORY_WINDOW", window);
         shown.put("PROVIDER_TIMEOUT", timeout.toMillis() / 1000.0);
+        shown.put("ALLOWED_HOSTS", String.join(", ", allowedHosts));
         shown.put("CORS_ALLOWED_ORIGINS", String.join(", ", cors.origins));
         shown.put("CORS_ALLOWED_METHODS", cors.methods);
         shown.put("CORS_ALLOWED_HEADERS", cors.headers);
