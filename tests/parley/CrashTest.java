@@ -1,0 +1,215 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Servers of one history folder are killed at random moments under load: what was acknowledged is there, in order, once; nothing
+ * else is. The long form: {@code ./run.sh test -Dtest=CrashTest -DargLine=-Dcrash.kills=200}.
+ */
+class CrashTest {
+    private static final int KILLS = Integer.getInteger("crash.kills", 8);
+    private static final int USERS = 24;
+
+    @TempDir
+    private Path folder;
+
+    /** A server as a process of its own, which can be killed and started again on its port. */
+    static final class Server implements AutoCloseable {
+        private final Path env;
+        private final Map<String, String> environment;
+        private final List<String> wrapper;
+        private Process process;
+        private int port;
+
+        Server(Path env, Map<String, String> environment, String... wrapper) throws Exception {
+            this.env = env;
+            this.environment = environment;
+            this.wrapper = List.of(wrapper);
+            start();
+        }
+
+        void start() throws Exception {
+            String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+            var command = new ArrayList<>(wrapper);
+            command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1", "-cp", compiled, "parley.Parley", "--env", env.toString()));
+            var builder = new ProcessBuilder(command);
+            builder.environment().putAll(environment);
+            builder.environment().put("PORT", Integer.toString(port));
+            Path console = Files.createTempFile(env.getParent(), "console", ".log");
+            process = builder.redirectErrorStream(true).redirectOutput(console.toFile()).start();
+            Running.await(() -> said(console).contains(" is at http") || !process.isAlive());
+            assertTrue(process.isAlive(), said(console));
+            port = Integer.parseInt(said(console).replaceFirst("(?s).* is at http://[^ ]*:(\\d+),.*", "$1"));
+        }
+
+        private static String said(Path console) {
+            try {
+                return Files.readString(console);
+            } catch (IOException e) {
+                throw new AssertionError(e);
+            }
+        }
+
+        int port() {
+            return port;
+        }
+
+        void kill() throws InterruptedException {
+            process.destroyForcibly().waitFor(); // SIGKILL
+        }
+
+        @Override
+        public void close() throws InterruptedException {
+            kill();
+        }
+    }
+
+    /** What a user was told. */
+    private static final class Ledger {
+        final List<String> sent = new ArrayList<>();
+        final List<String> acknowledged = new ArrayList<>();
+    }
+
+    @Test
+    @Timeout(3600)
+    void losesNoAcknowledgedTurnWhenServersAreKilled() throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
+        var ledgers = new ConcurrentHashMap<Integer, Ledger>();
+        var over = new AtomicBoolean();
+        var turns = new AtomicInteger();
+        var servers = new ArrayList<Server>();
+        try (var provider = new Scripted(CrashTest::echo); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
+            for (int i = 0; i < 3; i++) servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+            var people = new ArrayList<Thread>();
+            for (int i = 0; i < USERS; i++) {
+                int user = i;
+                ledgers.put(user, new Ledger());
+                people.add(Thread.ofPlatform().start(() -> talk(client, servers, user, ledgers.get(user), over, turns)));
+            }
+            var random = new Random(1);
+            for (int kill = 0; kill < KILLS; kill++) {
+                Thread.sleep(100 + random.nextInt(400)); // a random moment: what is tested, not a wait
+                Server server = servers.get(random.nextInt(servers.size()));
+                server.kill();
+                server.start();
+            }
+            over.set(true);
+            for (Thread each : people) each.join();
+            for (Server server : servers) server.close();
+            for (int user = 0; user < USERS; user++) check(user, ledgers.get(user));
+            assertTrue(turns.get() > USERS, "turns were made");
+            System.out.println(KILLS + " kills, " + turns + " acknowledged turns of " + USERS + " users over 3 servers: none lost");
+        } finally {
+            for (Server server : servers) server.close();
+        }
+    }
+
+    private static void echo(Scripted.Exchange exchange) throws IOException, InterruptedException {
+        List<?> messages = Json.items(exchange.json(), "messages");
+        Thread.sleep(ThreadLocalRandom.current().nextInt(30));
+        Scripted.openAi("re: ", Json.string(messages.getLast(), "content")).play(exchange);
+    }
+
+    private static void talk(HttpClient client, List<Server> servers, int user, Ledger ledger, AtomicBoolean over, AtomicInteger turns) {
+        for (int n = 0; !over.get(); n++) {
+            String message = "m" + n + " of " + user + " é🦊 " + "x".repeat(n * 37 % 3000);
+            ledger.sent.add(message);
+            Server server = servers.get((user + n) % servers.size()); // on purpose a user is at all servers
+            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat")).timeout(Duration.ofSeconds(40)).header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString(Json.write(Json.object("user_id", "user" + user, "message", message)))).build();
+            try {
+                var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+                if (answer.statusCode() == 200) {
+                    ledger.acknowledged.add(message);
+                    turns.incrementAndGet();
+                }
+            } catch (IOException e) {
+                // killed in the middle: the turn may be there or not, but not half
+            } catch (InterruptedException e) {
+                return;
+            }
+        }
+    }
+
+    private void check(int user, Ledger ledger) throws Exception {
+        Path file = folder.resolve("histories").resolve(new User("user" + user).fileName());
+        try (var histories = new Histories(Duration.ofSeconds(5)); var watch = new Watch()) {
+            var here = new InetSocketAddress(InetAddress.getLoopbackAddress(), 1);
+            histories.inTurn(file.getParent(), new User("user" + user), watch.new Client(here, here), History::all); // mends a torn end
+        }
+        List<?> messages = Json.items(Json.parse(Files.readString(file)));
+        var stored = new ArrayList<String>();
+        for (int i = 0; i < messages.size(); i += 2) {
+            String asked = Json.string(messages.get(i), "content");
+            assertEquals("user", Json.string(messages.get(i), "role"));
+            assertEquals("assistant", Json.string(messages.get(i + 1), "role"));
+            assertEquals("re: " + asked, Json.string(messages.get(i + 1), "content"));
+            stored.add(asked);
+        }
+        assertEquals(stored.size(), new HashSet<>(stored).size(), "each once");
+        assertTrue(ledger.sent.containsAll(stored), "nothing that was never sent");
+        assertEquals(ledger.acknowledged, stored.stream().filter(new HashSet<>(ledger.acknowledged)::contains).toList(), "all that was acknowledged, in order");
+        try (Stream<Path> files = Files.list(file.getParent())) {
+            assertEquals(List.of(), files.filter(each -> each.toString().contains("corrupt")).toList());
+        }
+    }
+
+    /** The order of the system's calls: data is forced before the acknowledgement, and a new file's name too. */
+    @Test
+    void forcesTheDataAndTheNameToDiskBeforeItAnswers() throws Exception {
+        Assumptions.assumeTrue(Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
+        Path trace = folder.resolve("trace");
+        try (var provider = new Scripted(CrashTest::echo); var client = HttpClient.newHttpClient();
+                var server = new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1"), "strace", "-f", "-o", trace.toString(), "-s", "200",
+                        "-e", "trace=openat,rename,fsync,fdatasync,write,writev,pwrite64,pwritev,sendto")) {
+            for (String message : List.of("first", "second")) {
+                var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat")).header("Content-Type", "application/json")
+                        .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"message\":\"" + message + "\"}")).build();
+                assertEquals(200, client.send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
+            }
+        }
+        String calls = Files.readString(trace);
+        int first = calls.indexOf("{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"first");
+        int second = calls.indexOf(",\\n{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"second");
+        assertTrue(first > 0 && second > first, calls);
+        assertOrder(calls, first, "fsync(", "rename(", "fsync(", "HTTP/1.1 200");
+        assertOrder(calls, second, "fdatasync(", "HTTP/1.1 200");
+    }
+
+    private static void assertOrder(String text, int from, String... parts) {
+        int at = from;
+        for (String part : parts) {
+            int next = text.indexOf(part, at);
+            assertTrue(next >= 0, part + " is missing behind:\n" + text.substring(from, Math.min(text.length(), from + 3000)));
+            at = next + 1;
+        }
+        int answer = text.indexOf(parts[parts.length - 1], from);
+        assertEquals(at - 1, answer, "no earlier answer");
+    }
+}
