@@ -12,11 +12,14 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Gives each user's requests their turns: one at a time in the order of their arrival, also among several servers on one folder,
@@ -40,19 +43,31 @@ final class Histories implements AutoCloseable {
 
     private final Duration patience;
     private final ConcurrentHashMap<Path, Queue> queues = new ConcurrentHashMap<>();
-    private final ConcurrentHashMap<Path, FileChannel> locks = new ConcurrentHashMap<>();
+    private final Map<Path, FileChannel> locks = new HashMap<>(); // by folder; guarded by opening
+    private final ReentrantLock opening = new ReentrantLock();
 
     /** @param patience how long a request waits for its turn */
     Histories(Duration patience) {
         this.patience = patience;
     }
 
-    /** Makes the folder where there is none, and sees that this process may write in it. */
-    void open(Path folder) throws IOException {
-        if (locks.containsKey(folder)) return;
-        Files.createDirectories(folder);
-        FileChannel opened = FileChannel.open(folder.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        if (locks.putIfAbsent(folder, opened) != null) opened.close(); // another request was first, and no lock can be held yet
+    /** Makes the folder where there is none, also where somebody removed it, and sees that this process may write in it. */
+    FileChannel open(Path folder) throws IOException {
+        Path file = folder.resolve(".lock");
+        opening.lock();
+        try {
+            FileChannel present = locks.get(folder);
+            if (present != null && Files.exists(file)) return present;
+            if (Files.notExists(folder)) {
+                Files.createDirectories(folder);
+                History.force(folder.toAbsolutePath().getParent());
+            }
+            locks.put(folder, FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE));
+            if (present != null) present.close();
+            return locks.get(folder);
+        } finally {
+            opening.unlock();
+        }
     }
 
     /**
@@ -88,14 +103,14 @@ final class Histories implements AutoCloseable {
     }
 
     private <T> T locked(Path folder, Path file, long deadline, Work<T> work) throws IOException, InterruptedException {
-        open(folder);
+        FileChannel servers = open(folder);
         byte[] hash = sha256(file.getFileName().toString());
         long place = ByteBuffer.wrap(hash).getLong() >>> 2;
-        FileLock lock = tryLock(locks.get(folder), place);
+        FileLock lock = tryLock(servers, place);
         for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
             if (System.nanoTime() > deadline) throw busy();
             Thread.sleep(pause);
-            lock = tryLock(locks.get(folder), place);
+            lock = tryLock(servers, place);
         }
         try {
             return work.with(new History(file, folder.resolve(".tmp-" + HexFormat.of().formatHex(hash))));

@@ -101,7 +101,7 @@ final class History {
     }
 
     void delete() throws IOException {
-        if (Files.deleteIfExists(file)) forceFolder();
+        if (Files.deleteIfExists(file)) force(file.getParent());
     }
 
     /** The last messages, at most so many, read from the file's end; null where there is no file or its end has another layout. */
@@ -192,7 +192,7 @@ final class History {
         String suffix = ".corrupt-" + TIME.format(Instant.now());
         Path aside = file.resolveSibling(name.substring(0, Math.min(name.length(), 255 - suffix.length())) + suffix);
         Files.move(file, aside);
-        forceFolder();
+        force(file.getParent());
         Log.say("history: set aside " + name + " as " + aside.getFileName() + ", since it is no history: " + why.getMessage());
     }
 
@@ -234,14 +234,14 @@ final class History {
         } finally {
             Files.deleteIfExists(temporary);
         }
-        forceFolder();
+        force(file.getParent());
     }
 
-    /** Forces the folder's own entries to disk, without which a new name may not outlive a loss of power. Windows opens no folder, and needs none of this. */
-    private void forceFolder() throws IOException {
+    /** Forces a folder's own entries to disk, without which a new name may not outlive a loss of power. Windows opens no folder, and needs none of this. */
+    static void force(Path folder) throws IOException {
         if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel folder = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
-            folder.force(true);
+        try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
+            entries.force(true);
         }
     }
 

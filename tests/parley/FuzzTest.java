@@ -1,0 +1,134 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Texts that grow from good ones by cutting, doubling and changing: nothing but the declared exceptions comes of them. Half a second
+ * each; the long form is {@code ./run.sh test -Dtest=FuzzTest -DargLine=-Dfuzz.millis=60000}.
+ */
+@Timeout(600)
+class FuzzTest {
+    private static final long MILLIS = Long.getLong("fuzz.millis", 500);
+
+    private interface Target {
+        void take(byte[] bytes) throws Exception;
+    }
+
+    private static void fuzz(long seed, String start, Target target) throws Exception {
+        var random = new Random(seed);
+        byte[] good = start.getBytes(StandardCharsets.UTF_8);
+        long cases = 0;
+        for (long end = System.nanoTime() + MILLIS * 1_000_000; System.nanoTime() < end; cases++) {
+            byte[] bytes = good;
+            for (int i = random.nextInt(6); i >= 0; i--) bytes = changed(bytes, random);
+            try {
+                target.take(bytes);
+            } catch (Throwable e) {
+                throw new AssertionError("case " + cases + " of seed " + seed + ": " + new String(bytes, StandardCharsets.ISO_8859_1), e);
+            }
+        }
+        System.out.println(cases + " cases of seed " + seed);
+    }
+
+    private static byte[] changed(byte[] bytes, Random random) {
+        if (bytes.length == 0) return new byte[] {(byte) random.nextInt(256)};
+        int at = random.nextInt(bytes.length);
+        int to = Math.min(bytes.length, at + random.nextInt(20));
+        byte[] piece = Arrays.copyOfRange(bytes, at, to);
+        return switch (random.nextInt(5)) {
+            case 0 -> joined(bytes, at, new byte[0], to);
+            case 1 -> joined(bytes, random.nextInt(bytes.length), piece, -1);
+            case 2 -> joined(bytes, at, new byte[] {(byte) random.nextInt(256)}, at + 1);
+            case 3 -> joined(bytes, at, new byte[] {"{}[]\",:\\\n\r\0'`#= e-.09u\ufeff".getBytes(StandardCharsets.UTF_8)[random.nextInt(24)]}, -1);
+            default -> Arrays.copyOf(bytes, at);
+        };
+    }
+
+    /** The bytes up to a place, the piece, and the bytes from another place on; -1 is the first place. */
+    private static byte[] joined(byte[] bytes, int at, byte[] piece, int from) {
+        int rest = from < 0 ? at : from;
+        ByteBuffer joined = ByteBuffer.allocate(at + piece.length + bytes.length - rest);
+        return joined.put(bytes, 0, at).put(piece).put(bytes, rest, bytes.length - rest).array();
+    }
+
+    @Test
+    void json() throws Exception {
+        fuzz(1, "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\ud83e\\udd8a\",true,false,null,{\"b\":{}}],\"é🦊\":12345678901234567890}", bytes -> {
+            try {
+                Object value = Json.parse(bytes, 0, bytes.length);
+                assertEquals(value, Json.parse(Json.write(value)));
+            } catch (Json.Malformed e) {
+                assertTrue(e.offset >= 0 && e.offset <= bytes.length);
+            }
+        });
+    }
+
+    @Test
+    void env(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve(".env");
+        fuzz(2, "# c\nexport A = 'x' # y\nB=\"1\\n2\n3\"\nC=`q`\nPORT=8080\nTOP_P=0.5\nGEMINI_CHAT_EXTRA='{\"a\":1}'\nCORS_ALLOWED_ORIGINS=https://a.example, *\nGEMINI_BASE_URL=https://h/p\n", bytes -> {
+            String text = new String(bytes, StandardCharsets.UTF_8);
+            try {
+                Env.parse(text, UnaryOperator.identity());
+                Files.writeString(file, text);
+                new Settings.Source(file, UnaryOperator.identity());
+            } catch (Env.Senseless e) {
+                assertFalse(e.getMessage().isBlank());
+            }
+        });
+    }
+
+    @Test
+    void events() throws Exception {
+        fuzz(3, "data: {\"a\":\"é🦊\"}\r\n\r\n: c\n\ndata: x\ndata: y\n\nid: 1\rdata:z\r\r", bytes -> {
+            var whole = new Sse();
+            whole.read(ByteBuffer.wrap(bytes));
+            whole.end();
+            var split = new Sse();
+            for (byte b : bytes) split.read(ByteBuffer.wrap(new byte[] {b}));
+            split.end();
+            for (String event; (event = whole.next()) != null; ) assertEquals(event, split.next());
+            assertNull(split.next());
+        });
+    }
+
+    @Test
+    void histories(@TempDir Path folder) throws Exception {
+        var here = new InetSocketAddress(InetAddress.getLoopbackAddress(), 1);
+        User user = new User("a");
+        Path file = folder.resolve(user.fileName());
+        try (var histories = new Histories(Duration.ofSeconds(5)); var watch = new Watch()) {
+            Watch.Client client = watch.new Client(here, here);
+            fuzz(4, "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n", bytes -> {
+                Files.write(file, bytes);
+                List<Message> before = histories.inTurn(folder, user, client, History::all);
+                histories.inTurn(folder, user, client, history -> {
+                    history.append(Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+                    return null;
+                });
+                List<Message> after = histories.inTurn(folder, user, client, History::all);
+                assertEquals(before, after.subList(0, before.size()));
+                assertEquals(before.size() + 2, after.size());
+                assertEquals(after.size(), Json.items(Json.parse(Files.readString(file))).size());
+                try (var files = Files.list(folder)) {
+                    for (Path each : files.filter(each -> each.toString().contains("corrupt")).toList()) Files.delete(each);
+                }
+            });
+        }
+    }
+}
