@@ -12,15 +12,19 @@ final class Problem extends RuntimeException {
 
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
-        INVALID_REQUEST(400), NOT_FOUND(404), METHOD_NOT_ALLOWED(405), TOO_LARGE(413), UNSUPPORTED_MEDIA_TYPE(415),
-        MISDIRECTED_REQUEST(421), BLOCKED(422),
-        RATE_LIMITED(429), BUSY(429), CLIENT_GONE(499), INTERNAL_ERROR(500), PROVIDER_ERROR(502), PROVIDER_REFUSED_KEY(502), UNKNOWN_MODEL(502),
-        EMPTY_REPLY(502), NOT_CONFIGURED(503), OVERLOADED(503), STORAGE_UNAVAILABLE(503), STORAGE_FULL(507), PROVIDER_TIMEOUT(504);
+        INVALID_REQUEST(400, "Bad Request"), NOT_FOUND(404, "Not Found"), METHOD_NOT_ALLOWED(405, "Method Not Allowed"), TOO_LARGE(413, "Content Too Large"),
+        UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"), MISDIRECTED_REQUEST(421, "Misdirected Request"), BLOCKED(422, "Unprocessable Content"),
+        RATE_LIMITED(429, "Too Many Requests"), BUSY(429, "Too Many Requests"), CLIENT_GONE(499, "Client Closed Request"), INTERNAL_ERROR(500, "Internal Server Error"),
+        PROVIDER_ERROR(502, "Bad Gateway"), PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"), EMPTY_REPLY(502, "Bad Gateway"),
+        NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"), STORAGE_UNAVAILABLE(503, "Service Unavailable"),
+        STORAGE_FULL(507, "Insufficient Storage"), PROVIDER_TIMEOUT(504, "Gateway Timeout");
 
-        final int status;
+        private final int status;
+        private final String title; // the status's phrase in RFC 9110, RFC 4918 or, for 499, nginx
 
-        Code(int status) {
+        Code(int status, String title) {
             this.status = status;
+            this.title = title;
         }
     }
 
@@ -60,26 +64,6 @@ final class Problem extends RuntimeException {
 
     /** The members of the problem document. */
     Map<String, Object> document() {
-        return Json.object("type", "about:blank", "title", title(), "status", status(), "code", name(), "detail", getMessage());
-    }
-
-    /** The status's phrase in RFC 9110 and RFC 4918. */
-    private String title() {
-        return switch (status()) {
-            case 400 -> "Bad Request";
-            case 404 -> "Not Found";
-            case 405 -> "Method Not Allowed";
-            case 413 -> "Content Too Large";
-            case 415 -> "Unsupported Media Type";
-            case 421 -> "Misdirected Request";
-            case 422 -> "Unprocessable Content";
-            case 429 -> "Too Many Requests";
-            case 499 -> "Client Closed Request";
-            case 502 -> "Bad Gateway";
-            case 503 -> "Service Unavailable";
-            case 504 -> "Gateway Timeout";
-            case 507 -> "Insufficient Storage";
-            default -> "Internal Server Error";
-        };
+        return Json.object("type", "about:blank", "title", code.title, "status", status(), "code", name(), "detail", getMessage());
     }
 }

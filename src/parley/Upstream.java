@@ -34,6 +34,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
     private static final Duration PING = Duration.ofSeconds(15);
+    private static final Duration LINGER = Duration.ofMillis(100); // for the end of an answer, which lets its connection be used again
     private static final int MAX_TEXT = 300; // characters of a provider's own words in a problem's detail
     private static final int MAX_REFUSAL = 64 << 10; // bytes of an answer whose status is an error
     private static final int MAX_IMAGE = 20 << 20;
@@ -74,7 +75,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         return request(uri).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofByteArray(json));
     }
 
-    /** Hands on each event of the answer, until it ends or the reply is finished and {@code [DONE]}. */
+    /** Hands on each event of the answer, until it ends or, where a service leaves it open, a moment after its {@code [DONE]}. */
     void stream(HttpRequest.Builder request, Answer answer, Consumer<Object> onEvent) throws InterruptedException {
         attempts(request, answer, once -> {
             try (Arrivals body = send(once)) {
@@ -100,12 +101,11 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
                 if ((size += bytes.remaining()) > MAX_ANSWER) throw failed("sent more than " + MAX_ANSWER + " bytes");
                 events.read(bytes);
             }
-            for (String data; (data = events.next()) != null; deadline = in(timeout)) {
-                if (data.strip().equals("[DONE]")) {
-                    answer.finish("stop");
-                    return null;
-                }
-                onEvent.accept(sound(data));
+            for (String data; (data = events.next()) != null; ) {
+                boolean done = data.strip().equals("[DONE]");
+                if (done) answer.finish("stop");
+                else onEvent.accept(sound(data));
+                deadline = in(done ? LINGER : timeout);
             }
         }
         if (!answer.finished()) throw failed("cut its reply off");

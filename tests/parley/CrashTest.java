@@ -103,7 +103,7 @@ class CrashTest {
         var over = new AtomicBoolean();
         var turns = new AtomicInteger();
         var servers = new ArrayList<Server>();
-        try (var provider = new Scripted(CrashTest::echo); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
+        try (var provider = new Scripted(CrashTest::echo).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
             for (int i = 0; i < 3; i++) servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
             var people = new ArrayList<Thread>();
             for (int i = 0; i < USERS; i++) {

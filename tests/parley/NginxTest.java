@@ -33,7 +33,7 @@ class NginxTest {
         var over = new AtomicBoolean();
         var acknowledged = new AtomicInteger[12];
         Process nginx = null;
-        try (var provider = new Scripted(Scripted.openAi("re", "ply")); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
+        try (var provider = new Scripted(Scripted.openAi("re", "ply")).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
             for (int i = 0; i < 3; i++) servers.add(new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
             int port;
             try (var free = new ServerSocket(0)) {

@@ -98,6 +98,7 @@ final class Scripted implements AutoCloseable {
     final List<Exchange> exchanges = new CopyOnWriteArrayList<>();
     final List<Throwable> broken = new CopyOnWriteArrayList<>();
     private volatile Script usual;
+    private volatile boolean remembering = true;
 
     Scripted(Script usual) throws IOException {
         this.usual = usual;
@@ -119,7 +120,7 @@ final class Scripted implements AutoCloseable {
         try (socket) {
             Exchange exchange = read(socket);
             if (exchange == null) return;
-            exchanges.add(exchange);
+            if (remembering) exchanges.add(exchange);
             Script script = scripts.poll();
             (script == null ? usual : script).play(exchange);
         } catch (IOException e) {
@@ -147,6 +148,12 @@ final class Scripted implements AutoCloseable {
         var line = new ByteArrayOutputStream();
         for (int b; (b = in.read()) >= 0 && b != '\n'; ) line.write(b);
         return line.toString(StandardCharsets.ISO_8859_1).strip();
+    }
+
+    /** For a load of many requests: none of them is kept. */
+    Scripted forgetting() {
+        remembering = false;
+        return this;
     }
 
     /** The next requests that nobody has queued a script for before get these, one each. */

@@ -158,13 +158,15 @@ class UpstreamTest {
         assertEquals("ab", answer.at("reply"), answer.text());
         assertEquals(3, running.provider.exchanges.size());
         assertTrue(running.console().contains("retry 1 of 2 in ") && running.console().contains("retry 2 of 2 in "));
+        var arrived = new Scripted.Gate();
         running.provider.then(exchange -> {
             exchange.stream();
             exchange.event(Scripted.geminiPiece("only once"));
+            arrived.pass();
             exchange.reset();
         });
         try (var stream = running.stream("bob", "again").body()) {
-            List<String> lines = stream.toList();
+            List<String> lines = stream.peek(line -> arrived.open()).toList();
             assertEquals(1, lines.stream().filter(line -> line.contains("only once")).count());
             assertTrue(lines.contains("event: error"));
         }
@@ -242,6 +244,17 @@ class UpstreamTest {
         assertEquals("whole", answer.at("reply"), answer.text());
         assertEquals("length", answer.at("finish_reason"));
         assertNull(answer.at("usage"));
+    }
+
+    @Test
+    void endsAtDoneThoughTheServiceLeavesTheConnectionOpen() throws Exception {
+        running.settings("CHAT_PROVIDER=nebius");
+        running.provider.then(exchange -> {
+            Scripted.openAi("said").play(exchange);
+            exchange.awaitHangUp();
+        });
+        assertEquals("said", running.chat("judy", "hi").at("reply"));
+        Running.await(() -> running.provider.connections() == 0);
     }
 
     @Test
