@@ -8,6 +8,7 @@ final class Answer {
     private final Consumer<String> onText;
     private final StringBuilder text = new StringBuilder();
     private String held = ""; // one half of a character whose other half is still to come
+    private long given = System.nanoTime();
     private String finishReason;
     private Map<String, Object> usage;
 
@@ -23,7 +24,13 @@ final class Answer {
         giveOn(split ? whole.substring(0, whole.length() - 1) : whole);
     }
 
-    void silence() {
+    /** For how many nanoseconds nothing has been given on. */
+    long quiet() {
+        return System.nanoTime() - given;
+    }
+
+    void signOfLife() {
+        given = System.nanoTime();
         onText.accept("");
     }
 
@@ -64,6 +71,7 @@ final class Answer {
 
     private void giveOn(String piece) {
         if (piece.isEmpty()) return;
+        given = System.nanoTime();
         text.append(piece);
         onText.accept(piece);
     }

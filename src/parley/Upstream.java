@@ -91,14 +91,15 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         var events = new Sse();
         long size = 0;
         for (long deadline = in(timeout); !events.ended(); ) {
-            List<ByteBuffer> arrived = body.next(Math.min(deadline - System.nanoTime(), PING.toNanos()));
-            if (arrived == null) events.end();
-            else if (arrived.isEmpty() && System.nanoTime() >= deadline) {
+            if (System.nanoTime() >= deadline) {
                 if (answer.finished()) return null;
                 throw timedOut();
-            } else if (arrived.isEmpty()) answer.silence();
+            }
+            if (answer.quiet() >= PING.toNanos()) answer.signOfLife();
+            List<ByteBuffer> arrived = body.next(Math.min(deadline - System.nanoTime(), PING.toNanos() - answer.quiet()));
+            if (arrived == null) events.end();
             else for (ByteBuffer bytes : arrived) {
-                if ((size += bytes.remaining()) > MAX_ANSWER) throw failed("sent more than " + MAX_ANSWER + " bytes");
+                if ((size += bytes.remaining()) > MAX_ANSWER) throw tooLong(MAX_ANSWER);
                 events.read(bytes);
             }
             for (String data; (data = events.next()) != null; ) {
@@ -116,19 +117,21 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     Object ask(HttpRequest.Builder request) throws InterruptedException {
         return attempts(request, null, once -> {
             try (Arrivals body = send(once)) {
-                return sound(new String(whole(body, MAX_ANSWER), StandardCharsets.UTF_8));
+                byte[] whole = whole(body, MAX_ANSWER);
+                if (whole.length > MAX_ANSWER) throw tooLong(MAX_ANSWER);
+                return sound(new String(whole, StandardCharsets.UTF_8));
             }
         });
     }
 
+    /** The body, but no more than one byte over the limit. */
     private byte[] whole(Arrivals body, int limit) throws IOException, InterruptedException {
         var whole = new ByteArrayOutputStream();
         long deadline = in(timeout);
-        for (List<ByteBuffer> arrived; (arrived = body.next(deadline - System.nanoTime())) != null; ) {
+        for (List<ByteBuffer> arrived; whole.size() <= limit && (arrived = body.next(deadline - System.nanoTime())) != null; ) {
             if (arrived.isEmpty()) throw timedOut();
             for (ByteBuffer bytes : arrived) {
-                if (whole.size() + bytes.remaining() > limit) throw failed("sent more than " + limit + " bytes");
-                byte[] portion = new byte[bytes.remaining()];
+                byte[] portion = new byte[Math.min(bytes.remaining(), limit + 1 - whole.size())];
                 bytes.get(portion);
                 whole.writeBytes(portion);
             }
@@ -262,7 +265,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         }
         return attempts(HttpRequest.newBuilder(uri), null, once -> {
             try (Arrivals body = send(once)) {
-                return image(whole(body, Math.min(MAX_IMAGE, MAX_ANSWER)));
+                int limit = Math.min(MAX_IMAGE, MAX_ANSWER);
+                byte[] whole = whole(body, limit);
+                if (whole.length > limit) throw tooLong(limit);
+                return image(whole);
             }
         });
     }
@@ -287,6 +293,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     Problem unknownModel(String said) {
         String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
         return new Problem(Problem.Code.UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is " + account.model() + ")");
+    }
+
+    private Problem tooLong(int limit) {
+        return failed("sent more than " + limit + " bytes");
     }
 
     private Problem timedOut() {

@@ -258,6 +258,30 @@ class UpstreamTest {
     }
 
     @Test
+    void givesASignOfLifeInASilenceAlsoWhenTheProviderSendsCommentsOnly() throws Exception {
+        running.settings("PROVIDER_TIMEOUT=40");
+        running.provider.then(exchange -> {
+            exchange.stream();
+            exchange.event(Scripted.geminiPiece("thinking "));
+            for (int i = 0; i < 34; i++, Thread.sleep(500)) exchange.send(": still there\n\n");
+            exchange.event(Scripted.geminiPiece("done"));
+            exchange.event(Scripted.GEMINI_END);
+        });
+        try (var stream = running.stream("kim", "hi").body()) {
+            List<String> lines = stream.filter(line -> !line.isEmpty()).toList();
+            assertEquals(List.of("data: {\"text\":\"thinking \"}", ": ping", "data: {\"text\":\"done\"}"), lines.subList(0, 3));
+        }
+    }
+
+    @Test
+    void tellsTheStatusOfAnErrorWhoseBodyIsLong() throws Exception {
+        running.provider.usually(json(500, "x".repeat(1_000_000)));
+        Running.Answer answer = running.chat("alice", "hi");
+        assertTrue(answer.text().contains("gemini answered 500: xxx"), answer.text());
+        assertEquals(3, running.provider.exchanges.size());
+    }
+
+    @Test
     void takesAReplyOfSpacesForAReply() throws Exception {
         running.provider.then(Scripted.gemini("  "));
         assertEquals("  ", running.chat("frank", "hi").at("reply"));
