@@ -21,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -131,7 +132,7 @@ class CrashTest {
 
     private static void echo(Scripted.Exchange exchange) throws IOException, InterruptedException {
         List<?> messages = Json.items(exchange.json(), "messages");
-        Thread.sleep(ThreadLocalRandom.current().nextInt(30));
+        Thread.sleep(ThreadLocalRandom.current().nextInt(60));
         Scripted.openAi("re: ", Json.string(messages.getLast(), "content")).play(exchange);
     }
 
@@ -149,11 +150,16 @@ class CrashTest {
                     turns.incrementAndGet();
                 }
             } catch (IOException e) {
-                // killed in the middle: the turn may be there or not, but not half
+                rest(); // killed in the middle: the turn may be there or not, but not half
             } catch (InterruptedException e) {
                 return;
             }
         }
+    }
+
+    /** A person takes a moment before the next try: without it, a server that starts again would not get the processor. */
+    private static void rest() {
+        LockSupport.parkNanos(50_000_000);
     }
 
     private void check(int user, Ledger ledger) throws Exception {
