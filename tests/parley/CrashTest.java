@@ -132,7 +132,7 @@ class CrashTest {
 
     private static void echo(Scripted.Exchange exchange) throws IOException, InterruptedException {
         List<?> messages = Json.items(exchange.json(), "messages");
-        Thread.sleep(ThreadLocalRandom.current().nextInt(60));
+        Thread.sleep(ThreadLocalRandom.current().nextInt(300));
         Scripted.openAi("re: ", Json.string(messages.getLast(), "content")).play(exchange);
     }
 
