@@ -9,6 +9,8 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
 /** The whole server over the real wire. */
@@ -88,15 +90,29 @@ class ApiTest {
             var answers = new ArrayList<CompletableFuture<Running.Answer>>();
             answers.add(running.chatting("alice", "0"));
             Running.await(() -> !running.provider.exchanges.isEmpty());
-            for (int i = 1; i < 20; i++) answers.add(running.chatting("alice", Integer.toString(i)));
+            for (int i = 1; i < 200; i++) answers.add(running.chatting("alice", Integer.toString(i)));
             assertEquals(200, running.chat("bob", "a stranger does not wait").status());
             first.open();
             for (var answer : answers) assertEquals(200, answer.join().status());
             List<String> said = running.said("alice");
-            assertEquals(40, said.size());
+            assertEquals(400, said.size());
             assertEquals("user: 0", said.get(0));
-            for (int i = 0; i < 40; i++) assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
-            assertEquals(20, said.stream().filter(each -> each.startsWith("user")).distinct().count());
+            for (int i = 0; i < 400; i++) assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
+            assertEquals(200, said.stream().filter(each -> each.startsWith("user")).distinct().count());
+        }
+    }
+
+    @Test
+    void letsAThousandUsersTalkAtOnce() throws Exception {
+        var all = new CountDownLatch(1000);
+        try (var running = new Running(exchange -> {
+            all.countDown();
+            if (!all.await(40, TimeUnit.SECONDS)) throw new AssertionError(all + " users were waited for");
+            Scripted.gemini("ok").play(exchange);
+        }, "PROVIDER_TIMEOUT=50")) {
+            var answers = new ArrayList<CompletableFuture<Running.Answer>>();
+            for (int i = 0; i < 1000; i++) answers.add(running.chatting("user" + i, "hi"));
+            for (var answer : answers) assertEquals(200, answer.join().status());
         }
     }
 

@@ -89,14 +89,22 @@ class StorageTest {
     }
 
     @Test
-    void refusesAFolderThatCannotBeWritten() throws Exception {
-        Assumptions.assumeFalse("root".equals(System.getProperty("user.name")), "root may write anywhere");
-        try (var running = new Running(Scripted.gemini("ok"))) {
-            running.chat("alice", "hi");
-            assertTrue(running.folder.resolve("histories").toFile().setWritable(false));
-            assertEquals(503, running.chat("bob", "hi").status());
-            assertTrue(running.folder.resolve("histories").toFile().setWritable(true));
-            assertEquals(200, running.chat("bob", "hi").status());
+    void goesOnWhenAReadOnlyFolderCanBeWrittenAgain(@TempDir Path disk) throws Exception {
+        Assumptions.assumeTrue(run("mount", "-t", "tmpfs", "parley", disk.toString()), "a disk of its own cannot be mounted here");
+        try (var running = new Running(Scripted.gemini("ok"), "HISTORY_DIR=" + disk.resolve("histories"))) {
+            assertEquals(200, running.chat("alice", "hi").status());
+            assertTrue(run("mount", "--bind", "-o", "ro", disk.toString(), disk.toString()) && run("mount", "-o", "remount,bind,ro", disk.toString()));
+            for (String user : List.of("alice", "newcomer")) {
+                Running.Answer answer = running.chat(user, "hi");
+                assertEquals("503 storage_unavailable", answer.status() + " " + answer.at("code"), answer.text());
+            }
+            assertEquals(2, running.said("alice").size());
+            assertTrue(run("umount", disk.toString()));
+            assertEquals(200, running.chat("alice", "hi").status());
+            assertEquals(200, running.chat("newcomer", "hi").status());
+            assertEquals(4, running.said("alice").size());
+        } finally {
+            while (run("umount", disk.toString())) { /* once for each mount */ }
         }
     }
 }
