@@ -13,11 +13,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
+import java.util.regex.Pattern;
 
 /** One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each. */
 final class Call implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are passed over, so that its client hears the refusal
+    private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
     private static final int PATIENCE = 30; // seconds for a client to take what is written
 
     private final HttpExchange exchange;
@@ -72,7 +74,7 @@ final class Call implements AutoCloseable {
         List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
         boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
         if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
-        String host = old ? "localhost" : named.get(0).strip().replaceFirst(":\\d*$", "");
+        String host = old ? "localhost" : HOST_PORT.matcher(named.get(0).strip()).replaceFirst("");
         String target = exchange.getRequestURI().getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
         if (settings.answersTo(target == null ? host : target)) return;
         throw new Problem(Problem.Code.MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
@@ -101,7 +103,7 @@ final class Call implements AutoCloseable {
     /** The JSON object that a POST brings. */
     Map<String, Object> body() throws IOException {
         Headers headers = exchange.getRequestHeaders();
-        String type = String.valueOf(headers.getFirst("Content-Type")).replaceFirst(";.*", "").strip();
+        String type = String.valueOf(headers.getFirst("Content-Type")).split(";", 2)[0].strip();
         if (!type.equalsIgnoreCase("application/json")) {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }

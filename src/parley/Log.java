@@ -2,9 +2,12 @@ package parley;
 
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.regex.Pattern;
 
 /** The console: a line an event, with its time. */
 final class Log {
+    private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\u2028\\u2029]");
+
     private Log() {
     }
 
@@ -15,6 +18,6 @@ final class Log {
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
     static String plain(String text) {
-        return text.replaceAll("[\\p{Cc}\\p{Cf}\\u2028\\u2029]", " ");
+        return UNSAFE.matcher(text).replaceAll(" ");
     }
 }

@@ -40,22 +40,29 @@ final class Watch implements AutoCloseable {
 
     /** The client of one connection. */
     final class Client {
-        private final String connection;
+        private final InetSocketAddress local;
+        private final InetSocketAddress remote;
 
         Client(InetSocketAddress local, InetSocketAddress remote) {
+            this.local = local;
+            this.remote = remote;
+        }
+
+        /** As {@link #left} names connections: by the local port and the end of the remote address. */
+        private String connection() {
             byte[] address = remote.getAddress().getAddress();
             int lastWord = ByteBuffer.wrap(address, address.length - 4, 4).order(ByteOrder.nativeOrder()).getInt();
-            connection = "%04X %08X:%04X".formatted(local.getPort(), lastWord, remote.getPort());
+            return "%04X %08X:%04X".formatted(local.getPort(), lastWord, remote.getPort());
         }
 
         /** Waits for somebody else while this client is there; throws a client_gone Problem once it is not. */
         <T> T whileThere(Waiting<T> waiting) throws IOException {
-            return watched(new Wait(connection, Long.MAX_VALUE), waiting);
+            return watched(new Wait(this, Long.MAX_VALUE), waiting);
         }
 
         /** Waits for this client itself, for at most so many seconds; throws a client_gone Problem after them. */
         <T> T within(int seconds, Waiting<T> waiting) throws IOException {
-            return watched(new Wait(connection, TimeUnit.SECONDS.toNanos(seconds)), waiting);
+            return watched(new Wait(this, TimeUnit.SECONDS.toNanos(seconds)), waiting);
         }
     }
 
@@ -74,13 +81,13 @@ final class Watch implements AutoCloseable {
     private static final class Wait {
         private final Thread thread = Thread.currentThread();
         private final long since = System.nanoTime();
-        private final String connection;
+        private final Client client;
         private final long limit;
         private boolean interrupted;
         private boolean over;
 
-        Wait(String connection, long limit) {
-            this.connection = connection;
+        Wait(Client client, long limit) {
+            this.client = client;
             this.limit = limit;
         }
 
@@ -106,7 +113,7 @@ final class Watch implements AutoCloseable {
             List<Wait> waiting = waits.stream().filter(wait -> wait.lasted() > STEP).toList();
             Set<String> left = waiting.isEmpty() ? Set.of() : left();
             for (Wait wait : waiting) {
-                if (wait.lasted() > wait.limit || left.contains(wait.connection)) wait.interrupt();
+                if (wait.lasted() > wait.limit || left.contains(wait.client.connection())) wait.interrupt();
             }
         } catch (IOException e) {
             Log.say("the table of connections cannot be read: " + e);

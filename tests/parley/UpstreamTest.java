@@ -282,6 +282,16 @@ class UpstreamTest {
     }
 
     @Test
+    void putsNothingOfTheProvidersOnTheConsoleThatCouldForgeALineOrColourIt() throws Exception {
+        running.provider.usually(json(503, "{\"error\":{\"code\":503,\"message\":\"x\\u001b[31m\\r\\nforged\\u2028line \\u202egnp\"}}"));
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals("gemini answered 503: x [31m forged line gnp", answer.at("detail"));
+        assertTrue(running.console().contains("x [31m forged line gnp"));
+        assertTrue(running.console().chars().allMatch(c -> c == '\n' || c >= ' ' && Character.getType(c) != Character.FORMAT), "no control characters");
+        assertTrue(running.console().lines().allMatch(line -> line.startsWith("20")), "each line begins with its time");
+    }
+
+    @Test
     void takesAReplyOfSpacesForAReply() throws Exception {
         running.provider.then(Scripted.gemini("  "));
         assertEquals("  ", running.chat("frank", "hi").at("reply"));
