@@ -75,7 +75,7 @@ public class Main {
         private final Path sources;
 
         Loader(Map<String, byte[]> classes, Path sources) {
-            super(Main.class.getClassLoader());
+            super(ClassLoader.getPlatformClassLoader()); // not the class path: what lies in the working folder is not Parley's
             this.classes = classes;
             this.sources = sources;
         }

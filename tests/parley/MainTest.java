@@ -84,6 +84,7 @@ class MainTest {
 
     private Program run(Map<String, String> environment, List<String> command) throws IOException {
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
+        Files.writeString(Files.createDirectories(elsewhere.resolve("parley")).resolve("Parley.class"), "stale: the working folder is on Java's class path");
         var builder = new ProcessBuilder(command).directory(elsewhere.toFile());
         builder.environment().putAll(environment);
         return new Program(builder);
