@@ -31,7 +31,7 @@ final class Demo implements AutoCloseable {
     /** @param pace ms between two words */
     Demo(int pace) throws IOException {
         this.pace = pace;
-        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server = Server.bound(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
         server.setExecutor(threads);
         server.start();

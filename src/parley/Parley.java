@@ -123,23 +123,14 @@ public final class Parley implements AutoCloseable {
     }
 
     private static HttpServer listen(Settings settings) throws IOException {
-        // Read once by the JDK's server, when its first class is touched.
-        property("sun.net.httpserver.nodelay", "true"); // else the kernel holds small answers back for 40 ms
-        property("sun.net.httpserver.maxReqTime", "30"); // s for headers and body together, although its documentation says ms (JDK-8387598)
-        property("sun.net.httpserver.idleInterval", "60"); // s for a connection without a request
-        property("sun.net.httpserver.maxIdleConnections", "10000");
         var address = new InetSocketAddress(settings.host(), settings.port());
         if (address.isUnresolved()) throw new IOException("HOST " + settings.host() + " is no address of this machine");
         try {
-            return HttpServer.create(address, 4096);
+            return Server.bound(address);
         } catch (BindException e) {
             throw new IOException("cannot listen on " + settings.host() + ", port " + settings.port() + " (" + e.getMessage()
                     + "): stop what listens there, or set HOST and PORT in .env", e);
         }
-    }
-
-    private static void property(String name, String value) {
-        if (System.getProperty(name) == null) System.setProperty(name, value);
     }
 
     /**

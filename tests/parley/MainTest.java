@@ -82,6 +82,12 @@ class MainTest {
         return run(environment, Stream.concat(Stream.of(JAVA.toString(), home.resolve("Main.java").toString()), Stream.of(arguments)).toList());
     }
 
+    /** Starts what Main would have compiled, which takes a tenth of the time. */
+    private Program startCompiled(Path home, Map<String, String> environment, String... arguments) throws IOException {
+        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+        return run(environment, Stream.concat(Stream.of(JAVA.toString(), "-Dparley.home=" + home, "-cp", compiled, "parley.Parley"), Stream.of(arguments)).toList());
+    }
+
     private Program run(Map<String, String> environment, List<String> command) throws IOException {
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
         Files.writeString(Files.createDirectories(elsewhere.resolve("parley")).resolve("Parley.class"), "stale: the working folder is on Java's class path");
@@ -155,8 +161,7 @@ class MainTest {
         "--env .|1|cannot be read"
     })
     void answersItsArguments(String arguments, int exit, String words) throws Exception {
-        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath(); // Main passes all on to it
-        try (var program = run(Map.of("PORT", "0"), Stream.concat(Stream.of(JAVA.toString(), "-cp", compiled, "parley.Parley"), Stream.of(arguments.split(" "))).toList())) {
+        try (var program = startCompiled(Path.of("").toAbsolutePath(), Map.of("PORT", "0"), arguments.split(" "))) {
             assertEquals(exit, program.exit(), program.lines.toString());
             String said = String.join("\n", program.lines);
             assertTrue(said.contains(words) && !said.contains("\tat "), said);
@@ -167,18 +172,18 @@ class MainTest {
     void saysInOneLineWhyItCannotStart() throws Exception {
         Path home = copy();
         try (var taken = new ServerSocket(0)) {
-            try (var program = start(home, Map.of("PORT", "" + taken.getLocalPort(), "HOST", "0.0.0.0"))) {
+            try (var program = startCompiled(home, Map.of("PORT", "" + taken.getLocalPort(), "HOST", "0.0.0.0"))) {
                 assertEquals(1, program.exit());
                 assertTrue(program.lines.getLast().contains("port " + taken.getLocalPort()), program.lines.toString());
             }
         }
-        try (var program = start(home, Map.of("PORT", "0", "HISTORY_DIR", "/proc/nowhere"))) {
+        try (var program = startCompiled(home, Map.of("PORT", "0", "HISTORY_DIR", "/proc/nowhere"))) {
             assertEquals(1, program.exit());
             assertTrue(program.lines.getLast().contains("HISTORY_DIR"), program.lines.toString());
             assertEquals(1, program.lines.size(), program.lines.toString());
         }
         Files.writeString(home.resolve(".env"), "A=1\nPORT=many\n");
-        try (var program = start(home, Map.of())) {
+        try (var program = startCompiled(home, Map.of())) {
             assertEquals(1, program.exit());
             assertTrue(program.lines.getLast().contains("PORT (line 2) must be"), program.lines.toString());
             assertEquals(1, program.lines.size(), program.lines.toString());
@@ -200,14 +205,14 @@ class MainTest {
         Path home = copy();
         try (var provider = new Scripted(exchange -> exchange.json(200, "{\"name\":\"m\",\"data\":[{\"id\":\"openai/gpt-oss-120b\"},{\"id\":\"flux\"}]}"))) {
             var environment = Map.of("GEMINI_BASE_URL", provider.address(), "NEBIUS_BASE_URL", provider.address() + "/v1", "GEMINI_API_KEY", Running.KEY, "NEBIUS_API_KEY", Running.KEY, "NEBIUS_IMAGE_MODEL", "flux");
-            try (var program = start(home, environment, "--check")) {
+            try (var program = startCompiled(home, environment, "--check")) {
                 assertEquals(0, program.exit(), program.lines.toString());
                 String said = String.join("\n", program.lines);
                 assertTrue(said.contains("GEMINI_API_KEY=***") && said.contains("chat, gemini with gemini-flash-latest: good") && said.contains("image, nebius with flux: good"), said);
                 assertFalse(said.contains(Running.KEY));
             }
             provider.usually(exchange -> exchange.json(403, "{\"error\":{\"code\":403,\"message\":\"no\"}}"));
-            try (var program = start(home, environment, "--check")) {
+            try (var program = startCompiled(home, environment, "--check")) {
                 assertEquals(1, program.exit());
                 assertTrue(String.join("\n", program.lines).contains("GEMINI_API_KEY in .env"), program.lines.toString());
             }

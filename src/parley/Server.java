@@ -1,0 +1,29 @@
+package parley;
+
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+
+/** The JDK's HTTP server, with the limits that its defaults lack. */
+final class Server {
+    static {
+        // Read once by the JDK, when the first server is made.
+        set("sun.net.httpserver.nodelay", "true"); // else the kernel holds small answers back for 40 ms
+        set("sun.net.httpserver.maxReqTime", "30"); // s for headers and body together, although its documentation says ms (JDK-8387598)
+        set("sun.net.httpserver.idleInterval", "60"); // s for a connection without a request
+        set("sun.net.httpserver.maxIdleConnections", "10000");
+    }
+
+    private static final int WAITING = 4096; // connections that the system holds until they are accepted
+
+    private Server() {
+    }
+
+    private static void set(String property, String value) {
+        if (System.getProperty(property) == null) System.setProperty(property, value);
+    }
+
+    static HttpServer bound(InetSocketAddress address) throws IOException {
+        return HttpServer.create(address, WAITING);
+    }
+}
