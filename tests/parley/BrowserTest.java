@@ -145,7 +145,7 @@ class BrowserTest {
         awaitCount(".said", 4);
         assertEquals("my name is Ada", all(".said.user .text").get(0).getText());
         assertTrue(say("what did I say?").contains("my name is Ada"));
-        assertTrue(browser.findElement(By.id("usage")).getText().matches("\\d+ tokens \\(\\d+ in, \\d+ out\\)"));
+        assertTrue(browser.findElement(By.id("usage")).getText().matches(". \\d+ tokens \\(\\d+ in, \\d+ out\\)"));
         assertEquals("Demo", browser.findElement(By.id("demo")).getText());
     }
 

@@ -22,6 +22,7 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -104,13 +105,23 @@ class CrashTest {
         var over = new AtomicBoolean();
         var turns = new AtomicInteger();
         var servers = new ArrayList<Server>();
+        Process nginx = null;
         try (var provider = new Scripted(CrashTest::echo).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
             for (int i = 0; i < 3; i++) servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+            int address = 0; // of nginx before all three; 0 where there is none
+            if (NginxTest.installed()) {
+                nginx = NginxTest.start(folder, servers);
+                address = Integer.parseInt(Files.readString(folder.resolve("port")));
+                String health = "http://127.0.0.1:" + address;
+                Running.await(() -> NginxTest.ok(client, health));
+            }
+            int proxy = address;
             var people = new ArrayList<Thread>();
             for (int i = 0; i < USERS; i++) {
                 int user = i;
                 ledgers.put(user, new Ledger());
-                people.add(Thread.ofPlatform().start(() -> talk(client, servers, user, ledgers.get(user), over, turns)));
+                // Half of the people go through the proxy's one address; half are, on purpose, at all servers in turn.
+                people.add(Thread.ofPlatform().start(() -> talk(client, n -> proxy > 0 && user % 2 == 0 ? proxy : servers.get((user + n) % servers.size()).port(), user, ledgers.get(user), over, turns)));
             }
             var random = new Random(1);
             for (int kill = 0; kill < KILLS; kill++) {
@@ -126,6 +137,7 @@ class CrashTest {
             assertTrue(turns.get() > USERS, "turns were made");
             System.out.println(KILLS + " kills, " + turns + " acknowledged turns of " + USERS + " users over 3 servers: none lost");
         } finally {
+            if (nginx != null) nginx.destroy();
             for (Server server : servers) server.close();
         }
     }
@@ -136,12 +148,11 @@ class CrashTest {
         Scripted.openAi("re: ", Json.string(messages.getLast(), "content")).play(exchange);
     }
 
-    private static void talk(HttpClient client, List<Server> servers, int user, Ledger ledger, AtomicBoolean over, AtomicInteger turns) {
+    private static void talk(HttpClient client, IntUnaryOperator port, int user, Ledger ledger, AtomicBoolean over, AtomicInteger turns) {
         for (int n = 0; !over.get(); n++) {
             String message = "m" + n + " of " + user + " é🦊 " + "x".repeat(n * 37 % 3000);
             ledger.sent.add(message);
-            Server server = servers.get((user + n) % servers.size()); // on purpose a user is at all servers
-            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat")).timeout(Duration.ofSeconds(40)).header("Content-Type", "application/json")
+            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port.applyAsInt(n) + "/chat?user_id=user" + user)).timeout(Duration.ofSeconds(40)).header("Content-Type", "application/json")
                     .POST(HttpRequest.BodyPublishers.ofString(Json.write(Json.object("user_id", "user" + user, "message", message)))).build();
             try {
                 var answer = client.send(request, HttpResponse.BodyHandlers.ofString());

@@ -27,7 +27,7 @@ class NginxTest {
 
     @Test
     void usersGoOnWhenOneOfThreeParleysIsKilled() throws Exception {
-        Assumptions.assumeTrue(Files.isExecutable(NGINX), "no nginx here: apt-get install nginx");
+        Assumptions.assumeTrue(installed(), "no nginx here: apt-get install nginx");
         Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
         var servers = new ArrayList<CrashTest.Server>();
         var over = new AtomicBoolean();
@@ -35,16 +35,8 @@ class NginxTest {
         Process nginx = null;
         try (var provider = new Scripted(Scripted.openAi("re", "ply")).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
             for (int i = 0; i < 3; i++) servers.add(new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
-            int port;
-            try (var free = new ServerSocket(0)) {
-                port = free.getLocalPort();
-            }
-            String conf = Files.readString(Path.of("deploy/nginx.conf")).replace("listen 8080", "listen 127.0.0.1:" + port);
-            for (int i = 0; i < 3; i++) conf = conf.replace("127.0.0.1:808" + (i + 1), "127.0.0.1:" + servers.get(i).port());
-            Path file = Files.writeString(folder.resolve("nginx.conf"), "daemon off; pid " + folder + "/pid; error_log stderr; events { worker_connections 512; } http { access_log off;\n"
-                    + "client_body_temp_path " + folder + "/b; proxy_temp_path " + folder + "/p; fastcgi_temp_path " + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;\n" + conf + "}\n");
-            nginx = new ProcessBuilder(NGINX.toString(), "-c", file.toString(), "-e", folder + "/error.log").redirectErrorStream(true).redirectOutput(folder.resolve("nginx.log").toFile()).start();
-            String address = "http://127.0.0.1:" + port;
+            nginx = start(folder, servers);
+            String address = "http://127.0.0.1:" + Files.readString(folder.resolve("port"));
             Running.await(() -> ok(client, address));
 
             var people = new ArrayList<Thread>();
@@ -77,13 +69,31 @@ class NginxTest {
         }
     }
 
+    /** nginx with the configuration of deploy/ before these three servers, on the port that it writes into a file. */
+    static Process start(Path folder, List<CrashTest.Server> servers) throws Exception {
+        int port;
+        try (var free = new ServerSocket(0)) {
+            port = free.getLocalPort();
+        }
+        String conf = Files.readString(Path.of("deploy/nginx.conf")).replace("listen 8080", "listen 127.0.0.1:" + port);
+        for (int i = 0; i < 3; i++) conf = conf.replace("127.0.0.1:808" + (i + 1), "127.0.0.1:" + servers.get(i).port());
+        Path file = Files.writeString(folder.resolve("nginx.conf"), "daemon off; pid " + folder + "/pid; error_log stderr; events { worker_connections 512; } http { access_log off;\n"
+                + "client_body_temp_path " + folder + "/b; proxy_temp_path " + folder + "/p; fastcgi_temp_path " + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;\n" + conf + "}\n");
+        Files.writeString(folder.resolve("port"), Integer.toString(port));
+        return new ProcessBuilder(NGINX.toString(), "-c", file.toString(), "-e", folder + "/error.log").redirectErrorStream(true).redirectOutput(folder.resolve("nginx.log").toFile()).start();
+    }
+
+    static boolean installed() {
+        return Files.isExecutable(NGINX);
+    }
+
     private static int sum(AtomicInteger[] numbers) {
         int sum = 0;
         for (AtomicInteger number : numbers) sum += number.get();
         return sum;
     }
 
-    private static boolean ok(HttpClient client, String address) {
+    static boolean ok(HttpClient client, String address) {
         try {
             return client.send(HttpRequest.newBuilder(URI.create(address + "/health")).build(), HttpResponse.BodyHandlers.discarding()).statusCode() == 200;
         } catch (Exception e) {

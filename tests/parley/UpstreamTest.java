@@ -8,7 +8,9 @@ import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -148,6 +150,54 @@ class UpstreamTest {
         running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: " + date + "\r\n", "{}"));
         int seconds = Integer.parseInt(running.chat("alice", "hi").header("Retry-After"));
         assertTrue(seconds > 90 && seconds <= 100, "" + seconds);
+    }
+
+    @Test
+    void waitsBeforeEachRetryAsTheProviderOrTheBackoffSays() throws Exception {
+        var times = new ArrayList<Long>();
+        Scripted.Script asksForASecond = exchange -> {
+            times.add(System.nanoTime());
+            exchange.answer(503, "application/json", "Retry-After: 1\r\n", "{}");
+        };
+        running.provider.usually(asksForASecond);
+        running.chat("alice", "hi");
+        assertEquals(3, times.size());
+        for (int i = 1; i < 3; i++) assertTrue(millis(times, i) >= 1000 && millis(times, i) < 3000, millis(times, i) + " ms");
+        times.clear();
+        running.provider.usually(exchange -> {
+            times.add(System.nanoTime());
+            exchange.json(503, "{}");
+        });
+        running.chat("alice", "hi");
+        assertEquals(3, times.size());
+        assertTrue(millis(times, 1) < 500 + 2000 && millis(times, 2) < 1000 + 2000, "full jitter: below 0.5 s, then below 1 s, and what a busy machine adds");
+        times.clear();
+        running.settings("PROVIDER_TIMEOUT=0.9");
+        running.provider.usually(asksForASecond);
+        running.chat("alice", "hi");
+        assertEquals(1, times.size(), "never past PROVIDER_TIMEOUT in all");
+    }
+
+    private static long millis(List<Long> times, int i) {
+        return (times.get(i) - times.get(i - 1)) / 1_000_000;
+    }
+
+    /** As many threads as before, once the idle ones have gone: none waits for a provider for ever. */
+    @Test
+    void leavesNoThreadBehind() throws Exception {
+        running.chat("alice", "hi");
+        long before = waiting();
+        running.settings("PROVIDER_TIMEOUT=0.5");
+        running.provider.usually(Scripted.Exchange::awaitHangUp);
+        var answers = new ArrayList<CompletableFuture<Running.Answer>>();
+        for (int i = 0; i < 40; i++) answers.add(running.chatting("user" + i, "hi"));
+        for (var answer : answers) assertEquals(504, answer.join().status());
+        Running.await(() -> waiting() <= before && running.provider.connections() == 0);
+    }
+
+    /** Threads that are in the middle of Parley's own code. */
+    private static long waiting() {
+        return Thread.getAllStackTraces().values().stream().filter(stack -> Arrays.stream(stack).anyMatch(frame -> frame.getClassName().equals("parley.Upstream"))).count();
     }
 
     @Test
