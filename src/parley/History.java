@@ -40,6 +40,8 @@ final class History {
     private static final int FIRST_READ = 16 << 10;
     /** Bytes of a file that is read whole: with what is made of it, a bound on memory. */
     private static final int MAX_WHOLE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16);
+    /** Bytes of a file's end that are read for a turn: more text than any model takes, and a bound on memory. */
+    private static final int MAX_TAIL = (int) Math.min(8 << 20, Runtime.getRuntime().maxMemory() / 32);
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
@@ -51,7 +53,7 @@ final class History {
         this.temporary = temporary;
     }
 
-    /** The last messages, oldest first: at most so many. */
+    /** The last messages, oldest first: at most so many, and of a long file no more than {@link #MAX_TAIL} bytes hold. */
     List<Message> last(int count) throws IOException {
         List<Message> tail = tail(count);
         if (tail != null) return tail;
@@ -107,7 +109,7 @@ final class History {
     /** The last messages, at most so many, read from the file's end; null where there is no file or its end has another layout. */
     private List<Message> tail(int count) throws IOException {
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
-            for (int length = FIRST_READ; length <= MAX_WHOLE; length *= 4) {
+            for (int length = FIRST_READ; ; length = Math.min(4 * length, MAX_TAIL)) {
                 long from = Math.max(0, channel.size() - length);
                 byte[] bytes = read(channel, from);
                 String latin = new String(bytes, StandardCharsets.ISO_8859_1);
@@ -121,8 +123,8 @@ final class History {
                 }
                 if (messages.size() == count) return messages.reversed();
                 if (from == 0) return latin.substring(0, end).equals("[") ? messages.reversed() : null;
+                if (length == MAX_TAIL) return messages.isEmpty() ? null : messages.reversed();
             }
-            return null;
         } catch (NoSuchFileException | Json.Malformed | IllegalArgumentException e) {
             return null;
         }

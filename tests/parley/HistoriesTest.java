@@ -191,6 +191,17 @@ class HistoriesTest {
     }
 
     @Test
+    void readsNoMoreThanABoundedEnd() {
+        for (int i = 0; i < 6; i++) turn("q" + i, i + "x".repeat(2 << 20));
+        List<String> last = last(40);
+        assertTrue(last.size() >= 6 && last.size() < 12, last.size() + " messages");
+        assertTrue(last.getLast().startsWith("5x"));
+        turn("next", "answer");
+        assertEquals(List.of("next", "answer"), last(2));
+        assertEquals(14, all().size());
+    }
+
+    @Test
     void writesNoMoreThanTheTurnWhateverTheLength() throws Exception {
         var text = new StringBuilder("[\n");
         for (int i = 0; i < 50_000; i++) text.append(line("user", "u" + i)).append(",\n").append(line("assistant", "a" + i)).append(i < 49_999 ? ",\n" : "\n]\n");
