@@ -3,9 +3,15 @@ package parley;
 import static org.junit.jupiter.api.Assertions.*;
 
 import java.io.RandomAccessFile;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -106,5 +112,35 @@ class StorageTest {
         } finally {
             while (run("umount", disk.toString())) { /* once for each mount */ }
         }
+    }
+
+    /** As the user nobody, since root may read anything. */
+    @Test
+    void servesTheOthersWhileOneFileMayNotBeRead(@TempDir Path folder) throws Exception {
+        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath() + "parley/Parley.class";
+        Assumptions.assumeTrue(run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-r", compiled), "this needs root, setpriv, and a folder that nobody may read");
+        Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
+        Path histories = Files.createDirectory(folder.resolve("histories"));
+        for (Path each : List.of(folder, histories)) Files.setPosixFilePermissions(each, PosixFilePermissions.fromString("rwxrwxrwx"));
+        Path file = Files.writeString(histories.resolve("history_locked.json"), "[\n{\"role\":\"user\",\"content\":\"u\"},\n{\"role\":\"assistant\",\"content\":\"a\"}\n]\n");
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("---------"));
+        try (var provider = new Scripted(Scripted.openAi("ok")); var client = HttpClient.newHttpClient();
+                var server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1"), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) {
+            assertEquals(503, chat(client, server.port(), "locked"));
+            assertEquals(200, chat(client, server.port(), "other"));
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-rw-rw-"));
+            assertEquals(200, chat(client, server.port(), "locked"));
+            assertEquals(4, Json.items(Json.parse(Files.readString(file))).size());
+            Files.setPosixFilePermissions(histories, PosixFilePermissions.fromString("r-xr-xr-x"));
+            assertEquals(503, chat(client, server.port(), "newcomer"));
+            assertEquals(200, chat(client, server.port(), "other"), "a file that is there can still be appended to");
+            Files.setPosixFilePermissions(histories, PosixFilePermissions.fromString("rwxrwxrwx"));
+            assertEquals(200, chat(client, server.port(), "newcomer"));
+        }
+    }
+
+    private static int chat(HttpClient client, int port, String user) throws Exception {
+        return client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat")).header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"" + user + "\",\"message\":\"hi\"}")).build(), HttpResponse.BodyHandlers.discarding()).statusCode();
     }
 }
