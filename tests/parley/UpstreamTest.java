@@ -2,6 +2,7 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.*;
 
+import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.time.ZoneOffset;
@@ -10,6 +11,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -198,6 +200,21 @@ class UpstreamTest {
     /** Threads that are in the middle of Parley's own code. */
     private static long waiting() {
         return Thread.getAllStackTraces().values().stream().filter(stack -> Arrays.stream(stack).anyMatch(frame -> frame.getClassName().equals("parley.Upstream"))).count();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"gemini", "nebius"})
+    void namesTheAddressWhenTheConnectionIsRefused(String dialect) throws Exception {
+        int closed;
+        try (var port = new ServerSocket(0)) {
+            closed = port.getLocalPort();
+        }
+        String variable = dialect.toUpperCase(Locale.ROOT) + "_BASE_URL";
+        running.settings("CHAT_PROVIDER=" + dialect, variable + "=http://127.0.0.1:" + closed);
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals("502 provider_error", answer.status() + " " + answer.at("code"), answer.text());
+        assertTrue(answer.text().contains(variable) && !answer.text().contains(Running.KEY), answer.text());
+        assertEquals(List.of(), running.said("alice"));
     }
 
     @Test
