@@ -109,16 +109,21 @@ final class Call implements AutoCloseable {
         }
         String length = headers.getFirst("Content-Length");
         int announced = length == null ? MAX_BODY : length.matches("\\d{1,9}") ? Integer.parseInt(length) : Integer.MAX_VALUE;
-        if (announced <= MAX_BODY && !memory.tryAcquire(announced)) throw new Problem(Problem.Code.OVERLOADED, "The server is full: send it again soon", 1L);
-        reserved = announced <= MAX_BODY ? announced : 0;
-        byte[] body = announced > MAX_BODY ? null : exchange.getRequestBody().readNBytes(MAX_BODY + 1);
-        if (body == null || body.length > MAX_BODY) throw new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
+        if (announced > MAX_BODY) throw tooLarge();
+        if (!memory.tryAcquire(announced)) throw new Problem(Problem.Code.OVERLOADED, "The server is full: send it again soon", 1L);
+        reserved = announced;
+        byte[] body = exchange.getRequestBody().readNBytes(MAX_BODY + 1);
+        if (body.length > MAX_BODY) throw tooLarge();
         try {
             if (Json.parse(body, 0, body.length) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (Json.Malformed e) {
             throw Problem.invalid("The body is not JSON: " + e.getMessage());
         }
+    }
+
+    private static Problem tooLarge() {
+        return new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
     }
 
     /** Whoever sends this: the user of the query. */
