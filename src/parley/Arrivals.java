@@ -12,15 +12,17 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A response's body as it arrives, waited for with a limit. The next portion is asked for when the last one has been taken, so
- * that little of it lies in memory. Closing it before its end hangs up.
+ * A response's body as it arrives, waited for with a limit. It is asked for a few portions ahead, so that many small ones
+ * come without a pause and little lies in memory. Closing it before its end hangs up.
  */
 final class Arrivals implements HttpResponse.BodySubscriber<Arrivals>, AutoCloseable {
     private static final Object END = new Object();
+    private static final int AHEAD = 16; // portions, each of 16 KiB at most
 
     private final CompletableFuture<Arrivals> started = new CompletableFuture<>();
     private final BlockingQueue<Object> queue = new LinkedBlockingQueue<>();
     private Flow.Subscription subscription;
+    private volatile boolean ended;
 
     /** The next portion; an empty one where nothing came in so many nanoseconds, null at the end. */
     List<ByteBuffer> next(long nanos) throws IOException, InterruptedException {
@@ -46,7 +48,7 @@ final class Arrivals implements HttpResponse.BodySubscriber<Arrivals>, AutoClose
     @Override
     public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
-        subscription.request(1);
+        subscription.request(AHEAD);
         started.complete(this);
     }
 
@@ -63,11 +65,12 @@ final class Arrivals implements HttpResponse.BodySubscriber<Arrivals>, AutoClose
 
     @Override
     public void onComplete() {
+        ended = true;
         queue.add(END);
     }
 
     @Override
     public void close() {
-        if (subscription != null) subscription.cancel();
+        if (subscription != null && !ended) subscription.cancel(); // behind the end, a cancellation costs an exception and does nothing
     }
 }

@@ -19,6 +19,7 @@ import java.util.regex.Pattern;
 final class Call implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are passed over, so that its client hears the refusal
+    private static final Pattern LENGTH = Pattern.compile("\\d{1,9}");
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
     private static final int PATIENCE = 30; // seconds for a client to take what is written
 
@@ -108,14 +109,14 @@ final class Call implements AutoCloseable {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         String length = headers.getFirst("Content-Length");
-        int announced = length == null ? MAX_BODY : length.matches("\\d{1,9}") ? Integer.parseInt(length) : Integer.MAX_VALUE;
+        int announced = length == null ? MAX_BODY : LENGTH.matcher(length).matches() ? Integer.parseInt(length) : Integer.MAX_VALUE;
         if (announced > MAX_BODY) throw tooLarge();
         if (!memory.tryAcquire(announced)) throw new Problem(Problem.Code.OVERLOADED, "The server is full: send it again soon", 1L);
         reserved = announced;
-        byte[] body = exchange.getRequestBody().readNBytes(MAX_BODY + 1);
+        byte[] body = exchange.getRequestBody().readNBytes(announced + 1);
         if (body.length > MAX_BODY) throw tooLarge();
         try {
-            if (Json.parse(body, 0, body.length) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parse(body) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (Json.Malformed e) {
             throw Problem.invalid("The body is not JSON: " + e.getMessage());
@@ -152,8 +153,9 @@ final class Call implements AutoCloseable {
     /** The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but strictly; or null. */
     private String query(String name) {
         String query = exchange.getRequestURI().getRawQuery();
+        if (query == null) return null;
         var parameters = new HashMap<String, String>();
-        for (String pair : query == null ? new String[0] : query.split("&")) {
+        for (String pair : query.split("&")) {
             String[] halves = pair.split("=", 2);
             if (parameters.put(decoded(halves[0]), halves.length == 1 ? "" : decoded(halves[1])) == null) continue;
             throw Problem.invalid("The query says one thing twice");
@@ -186,7 +188,7 @@ final class Call implements AutoCloseable {
     }
 
     void json(Object value) throws IOException {
-        answer(200, "application/json", bytes(Json.write(value)));
+        answer(200, "application/json", Json.bytes(value));
     }
 
     /** The whole answer. */
@@ -251,7 +253,7 @@ final class Call implements AutoCloseable {
         }
         if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
         outcome = " " + problem.name();
-        answer(problem.status(), "application/problem+json", bytes(Json.write(problem.document())));
+        answer(problem.status(), "application/problem+json", Json.bytes(problem.document()));
     }
 
     private static byte[] bytes(String text) {

@@ -59,7 +59,7 @@ final class Demo implements AutoCloseable {
         try (exchange) {
             String path = exchange.getRequestURI().getPath();
             byte[] bytes = exchange.getRequestBody().readAllBytes();
-            Object body = bytes.length == 0 ? null : Json.parse(bytes, 0, bytes.length);
+            Object body = bytes.length == 0 ? null : Json.parse(bytes);
             if (path.endsWith("/images/generations")) draw(exchange, Json.string(body, "prompt"), false);
             else if (path.endsWith(":generateContent")) draw(exchange, Json.string(body, "contents", 0, "parts", 0, "text"), true);
             else if (path.endsWith(":streamGenerateContent")) chat(exchange, said(Json.items(body, "contents"), "parts", 0, "text"), true);
@@ -140,7 +140,7 @@ final class Demo implements AutoCloseable {
     }
 
     private static void json(HttpExchange exchange, int status, Object value) throws IOException {
-        byte[] bytes = Json.write(value).getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = Json.bytes(value);
         exchange.getResponseHeaders().set("Content-Type", "application/json");
         exchange.sendResponseHeaders(status, bytes.length);
         exchange.getResponseBody().write(bytes);

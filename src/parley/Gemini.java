@@ -11,11 +11,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
 record Gemini(Upstream upstream, Settings settings) implements Provider {
     private static final Set<String> REFUSALS = Set.of("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
             "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION");
+
+    private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
     @Override
     public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
@@ -81,17 +84,18 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
 
     @Override
     public void check() throws InterruptedException {
-        upstream.ask(upstream.request(model()).GET());
+        upstream.ask(upstream.request(model("")).GET());
     }
 
     private HttpRequest.Builder post(String method, Map<String, Object> body) {
-        return upstream.post(model().resolve(model().getRawPath() + method), body);
+        return upstream.post(model(method), body);
     }
 
-    private URI model() {
+    private URI model(String method) {
         String base = upstream.account().base().toString();
-        String name = upstream.account().model().replaceFirst("^models/", "");
-        return URI.create(base + (base.matches(".*/v\\d\\w*") ? "" : "/v1beta") + "/models/" + URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20"));
+        String name = upstream.account().model();
+        String bare = URLEncoder.encode(name.startsWith("models/") ? name.substring(7) : name, StandardCharsets.UTF_8).replace("+", "%20");
+        return URI.create(base + (VERSIONED.matcher(base).find() ? "" : "/v1beta") + "/models/" + bare + method);
     }
 
     private static List<Object> parts(String text) {

@@ -1,16 +1,15 @@
 package parley;
 
 import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
-import java.nio.CharBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -46,6 +45,7 @@ final class History {
 
     private final Path file;
     private final Path temporary;
+    private long replied = -1; // the file's size when a reply was last seen at its end, so that a turn looks for it once; -1 for none
 
     /** @param temporary a file beside it, of this user's alone, that a rewrite goes through */
     History(Path file, Path temporary) {
@@ -63,12 +63,11 @@ final class History {
 
     /** Every message, oldest first. What a crash left half-written is mended; what a person broke is set aside, and there is none. */
     List<Message> all() throws IOException {
+        if (Files.notExists(file, LinkOption.NOFOLLOW_LINKS)) return List.of();
         byte[] bytes;
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
             if (channel.size() > MAX_WHOLE) throw new IOException(file + " has over " + MAX_WHOLE + " bytes: shorten it, or move it away");
             bytes = read(channel, 0);
-        } catch (NoSuchFileException e) {
-            return List.of();
         }
         try {
             return messages(bytes);
@@ -79,14 +78,11 @@ final class History {
 
     /** Stores a turn: both messages or, where it throws, neither. */
     void append(Message asked, Message said) throws IOException {
-        List<Message> tail = tail(1);
-        // In place only behind a reply: so a question at a torn end belongs to the torn turn.
-        if (tail != null && !tail.isEmpty() && !tail.get(0).byUser()) appendInPlace(asked, said);
-        else {
-            List<Message> all = new ArrayList<>(all());
-            Collections.addAll(all, asked, said);
-            rewrite(all);
-        }
+        if (replied != file.toFile().length()) tail(1);
+        if (replied >= 0 && appendInPlace(asked, said)) return;
+        List<Message> all = new ArrayList<>(all());
+        Collections.addAll(all, asked, said);
+        rewrite(all);
     }
 
     /** Takes back the last turns: for each, the last message of the user that is left, and all behind it. */
@@ -108,6 +104,8 @@ final class History {
 
     /** The last messages, at most so many, read from the file's end; null where there is no file or its end has another layout. */
     private List<Message> tail(int count) throws IOException {
+        replied = -1;
+        if (Files.notExists(file, LinkOption.NOFOLLOW_LINKS)) return null;
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
             for (int length = FIRST_READ; ; length = Math.min(4 * length, MAX_TAIL)) {
                 long from = Math.max(0, channel.size() - length);
@@ -121,11 +119,14 @@ final class History {
                     if (!last && latin.charAt(end - 1) != ',') return null;
                     messages.add(message(bytes, start, last ? end : end - 1));
                 }
+                // In place only behind a reply: so a question at a torn end belongs to the torn turn.
+                if (!messages.isEmpty() && !messages.get(0).byUser()) replied = channel.size();
                 if (messages.size() == count) return messages.reversed();
                 if (from == 0) return latin.substring(0, end).equals("[") ? messages.reversed() : null;
                 if (length == MAX_TAIL) return messages.isEmpty() ? null : messages.reversed();
             }
-        } catch (NoSuchFileException | Json.Malformed | IllegalArgumentException e) {
+        } catch (Json.Malformed | IllegalArgumentException e) {
+            replied = -1;
             return null;
         }
     }
@@ -140,9 +141,8 @@ final class History {
     }
 
     private static List<Message> messages(byte[] bytes) throws Json.Malformed {
-        String text = Json.text(bytes, 0, bytes.length);
-        if (text.isBlank()) return List.of();
-        if (Json.parse(text) instanceof List<?> list) return list.stream().map(History::message).toList();
+        if (new String(bytes, StandardCharsets.ISO_8859_1).isBlank()) return List.of();
+        if (Json.parse(bytes) instanceof List<?> list) return list.stream().map(History::message).toList();
         throw new IllegalArgumentException("a history must be an array");
     }
 
@@ -173,17 +173,10 @@ final class History {
 
     /** The message that a line begins with, whatever follows it; or null. */
     private static Message leading(byte[] bytes, int from, int to) {
-        CharBuffer valid = CharBuffer.allocate(to - from);
-        StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, from, to - from), valid, true);
-        String text = valid.flip().toString();
         try {
-            return message(Json.parse(text));
+            return message(bytes, from, to);
         } catch (Json.Malformed e) {
-            try {
-                return message(Json.parse(text.substring(0, e.offset)));
-            } catch (Json.Malformed | IllegalArgumentException none) {
-                return null;
-            }
+            return e.offset == 0 || from + e.offset == to ? null : leading(bytes, from, from + e.offset);
         } catch (IllegalArgumentException e) {
             return null;
         }
@@ -198,24 +191,36 @@ final class History {
         Log.say("history: set aside " + name + " as " + aside.getFileName() + ", since it is no history: " + why.getMessage());
     }
 
-    /** Overwrites the closing bracket with the turn and a new one. Where that fails, the old end is put back. */
-    private void appendInPlace(Message asked, Message said) throws IOException {
-        String turn = ",\n" + Json.write(asked.members()) + ",\n" + Json.write(said.members()) + END;
-        try (FileChannel channel = open(file, StandardOpenOption.WRITE)) {
+    /** Overwrites the closing bracket with the turn and a new one; false where somebody changed the end. Where it fails, the old end is put back. */
+    private boolean appendInPlace(Message asked, Message said) throws IOException {
+        var turn = new ByteArrayOutputStream();
+        for (Message message : List.of(asked, said)) {
+            turn.writeBytes(ascii(",\n"));
+            turn.writeBytes(Json.bytes(message.members()));
+        }
+        turn.writeBytes(ascii(END));
+        try (FileChannel channel = open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             long size = channel.size();
+            if (!Arrays.equals(read(channel, size - END.length()), ascii(END))) return false;
             try {
-                write(channel, turn, size - END.length());
+                write(channel, turn.toByteArray(), size - END.length());
                 channel.force(false);
             } catch (IOException e) {
                 channel.truncate(size);
-                write(channel, END, size - END.length());
+                write(channel, ascii(END), size - END.length());
                 throw e;
             }
         }
+        replied = -1;
+        return true;
     }
 
-    private static void write(FileChannel channel, String text, long position) throws IOException {
-        for (ByteBuffer bytes = StandardCharsets.UTF_8.encode(text); bytes.hasRemaining(); ) position += channel.write(bytes, position);
+    private static byte[] ascii(String text) {
+        return text.getBytes(StandardCharsets.US_ASCII);
+    }
+
+    private static void write(FileChannel channel, byte[] bytes, long position) throws IOException {
+        for (ByteBuffer left = ByteBuffer.wrap(bytes); left.hasRemaining(); ) position += channel.write(left, position);
     }
 
     /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
@@ -225,16 +230,18 @@ final class History {
                     OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), FIRST_READ)) {
                 String separator = "[\n";
                 for (Message message : messages) {
-                    out.write((separator + Json.write(message.members())).getBytes(StandardCharsets.UTF_8));
+                    out.write(ascii(separator));
+                    out.write(Json.bytes(message.members()));
                     separator = ",\n";
                 }
-                out.write((messages.isEmpty() ? "[" + END : END).getBytes(StandardCharsets.UTF_8));
+                out.write(ascii(messages.isEmpty() ? "[" + END : END));
                 out.flush();
                 channel.force(true);
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        } finally {
+        } catch (IOException e) {
             Files.deleteIfExists(temporary);
+            throw e;
         }
         force(file.getParent());
     }
@@ -256,6 +263,6 @@ final class History {
     private static byte[] read(FileChannel channel, long from) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate((int) (channel.size() - from));
         while (bytes.hasRemaining() && channel.read(bytes, from + bytes.position()) >= 0) { /* on */ }
-        return Arrays.copyOf(bytes.array(), bytes.position());
+        return bytes.hasRemaining() ? Arrays.copyOf(bytes.array(), bytes.position()) : bytes.array();
     }
 }

@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,7 +24,7 @@ final class Json {
     /** Characters of one number: computing with longer ones takes time that grows with the square of their length. */
     private static final int MAX_NUMBER = 1000;
 
-    /** The text is not JSON. The message says what was expected, and the offset where, in characters from 0. */
+    /** The text is not JSON. The message says what was expected, and the offset where, in bytes of UTF-8 from 0. */
     static final class Malformed extends Exception {
         private static final long serialVersionUID = 1;
         final int offset;
@@ -40,12 +41,17 @@ final class Json {
      * @throws Malformed where the text is not one JSON value, or is nested deeper than {@link #MAX_DEPTH}
      */
     static Object parse(String text) throws Malformed {
-        return new Json(text).text();
+        return parse(text.getBytes(StandardCharsets.UTF_8));
     }
 
     /** The value that bytes of UTF-8 hold. */
+    static Object parse(byte[] utf8) throws Malformed {
+        return parse(utf8, 0, utf8.length);
+    }
+
+    /** The value that a part of the bytes holds; a Malformed's offset starts from that part. */
     static Object parse(byte[] utf8, int from, int to) throws Malformed {
-        return parse(text(utf8, from, to));
+        return new Json(utf8, from, to).text();
     }
 
     /**
@@ -108,67 +114,6 @@ final class Json {
         return value instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
     }
 
-    /**
-     * The value as JSON on one line.
-     *
-     * @throws IllegalArgumentException for a value of any other kind than those that {@link #parse} gives
-     */
-    static String write(Object value) {
-        var out = new StringBuilder();
-        write(value, out);
-        return out.toString();
-    }
-
-    private static void write(Object value, StringBuilder out) {
-        switch (value) {
-            case null -> out.append("null");
-            case String string -> quote(string, out);
-            case Number number -> out.append(number);
-            case Boolean bool -> out.append(bool);
-            case Map<?, ?> map -> {
-                String separator = "{";
-                for (var member : map.entrySet()) {
-                    quote((String) member.getKey(), out.append(separator));
-                    write(member.getValue(), out.append(':'));
-                    separator = ",";
-                }
-                out.append(map.isEmpty() ? "{}" : "}");
-            }
-            case List<?> list -> {
-                String separator = "[";
-                for (Object item : list) {
-                    write(item, out.append(separator));
-                    separator = ",";
-                }
-                out.append(list.isEmpty() ? "[]" : "]");
-            }
-            default -> throw new IllegalArgumentException("not JSON: " + value.getClass());
-        }
-    }
-
-    private static void quote(String string, StringBuilder out) {
-        out.append('"');
-        int run = 0; // where the characters begin that are copied as they are
-        for (int i = 0; i < string.length(); i++) {
-            char c = string.charAt(i);
-            if (c >= ' ' && c != '"' && c != '\\' && !loneSurrogate(string, i)) continue;
-            out.append(string, run, i).append(escape(c));
-            run = i + 1;
-        }
-        out.append(string, run, string.length()).append('"');
-    }
-
-    private static String escape(char c) {
-        return switch (c) {
-            case '"' -> "\\\"";
-            case '\\' -> "\\\\";
-            case '\n' -> "\\n";
-            case '\r' -> "\\r";
-            case '\t' -> "\\t";
-            default -> String.format("\\u%04x", (int) c);
-        };
-    }
-
     /** Whether the character is one half of a pair whose other half is not beside it. */
     static boolean loneSurrogate(String string, int i) {
         char c = string.charAt(i);
@@ -178,20 +123,121 @@ final class Json {
                 || !Character.isSurrogatePair(string.charAt(Math.min(i, other)), string.charAt(Math.max(i, other)));
     }
 
+    /**
+     * The value as JSON on one line.
+     *
+     * @throws IllegalArgumentException for a value of any other kind than those that {@link #parse} gives
+     */
+    static String write(Object value) {
+        return new String(bytes(value), StandardCharsets.UTF_8);
+    }
+
+    /** The value as {@link #write} has it, in UTF-8. */
+    static byte[] bytes(Object value) {
+        var out = new Writer();
+        out.value(value);
+        return Arrays.copyOf(out.bytes, out.size);
+    }
+
+    /** Writes straight to UTF-8. */
+    private static final class Writer {
+        private byte[] bytes = new byte[512];
+        private int size;
+
+        void value(Object value) {
+            if (value instanceof String string) string(string);
+            else if (value instanceof Map<?, ?> map) object(map);
+            else if (value instanceof List<?> list) array(list);
+            else if (value instanceof Number || value instanceof Boolean) put(value.toString());
+            else if (value == null) put("null");
+            else throw new IllegalArgumentException("not JSON: " + value.getClass());
+        }
+
+        private void object(Map<?, ?> map) {
+            char separator = '{';
+            for (var member : map.entrySet()) {
+                put(separator);
+                string((String) member.getKey());
+                put(':');
+                value(member.getValue());
+                separator = ',';
+            }
+            if (map.isEmpty()) put('{');
+            put('}');
+        }
+
+        private void array(List<?> list) {
+            char separator = '[';
+            for (Object item : list) {
+                put(separator);
+                value(item);
+                separator = ',';
+            }
+            if (list.isEmpty()) put('[');
+            put(']');
+        }
+
+        private void string(String string) {
+            put('"');
+            int run = 0; // where the characters begin that are copied as they are
+            for (int i = 0; i < string.length(); i++) {
+                char c = string.charAt(i);
+                if (c >= ' ' && c != '"' && c != '\\' && !loneSurrogate(string, i)) continue;
+                put(string.substring(run, i));
+                put(escape(c));
+                run = i + 1;
+            }
+            put(string.substring(run));
+            put('"');
+        }
+
+        private static String escape(char c) {
+            return switch (c) {
+                case '"' -> "\\\"";
+                case '\\' -> "\\\\";
+                case '\n' -> "\\n";
+                case '\r' -> "\\r";
+                case '\t' -> "\\t";
+                default -> String.format("\\u%04x", (int) c);
+            };
+        }
+
+        private void put(String text) {
+            byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+            room(utf8.length);
+            System.arraycopy(utf8, 0, bytes, size, utf8.length);
+            size += utf8.length;
+        }
+
+        private void put(char c) {
+            room(1);
+            bytes[size++] = (byte) c;
+        }
+
+        private void room(int more) {
+            if (bytes.length - size < more) bytes = Arrays.copyOf(bytes, Math.max(2 * bytes.length, size + more));
+        }
+    }
+
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
 
-    private final String text;
+    private final byte[] bytes;
+    private final int start;
+    private final int end;
     private int at;
     private int depth;
 
-    private Json(String text) {
-        this.text = text;
+    private Json(byte[] bytes, int start, int end) {
+        this.bytes = bytes;
+        this.start = start;
+        this.end = end;
+        at = start;
     }
 
     private Object text() throws Malformed {
-        if (peek() == '\ufeff') at++;
+        if (end - at >= 3 && bytes[at] == (byte) 0xEF && bytes[at + 1] == (byte) 0xBB && bytes[at + 2] == (byte) 0xBF) at += 3; // a byte order mark
         Object value = value();
-        if (at < text.length()) throw expected("the end");
+        if (at < end) throw expected("the end");
         return value;
     }
 
@@ -243,48 +289,58 @@ final class Json {
     }
 
     private void enter() throws Malformed {
-        if (++depth > MAX_DEPTH) throw new Malformed("nested deeper than " + MAX_DEPTH + " levels", at);
+        if (++depth > MAX_DEPTH) throw malformed("nested deeper than " + MAX_DEPTH + " levels", at);
         at++;
     }
 
     private Object word(String word, Object value) throws Malformed {
-        if (!text.startsWith(word, at)) throw expected("a value");
+        for (int i = 0; i < word.length(); i++) {
+            if (at + i >= end || bytes[at + i] != word.charAt(i)) throw expected("a value");
+        }
         at += word.length();
         return value;
     }
 
     private String string() throws Malformed {
         StringBuilder unescaped = null; // made at the first escape: most strings have none
-        int run = ++at;
+        at++;
         while (true) {
-            char c = peek();
-            if (c == '"') {
-                String rest = text.substring(run, at++);
-                return unescaped == null ? rest : unescaped.append(rest).toString();
-            }
-            if (at == text.length()) throw expected("'\"'");
-            if (c < ' ') throw new Malformed("a control character that is not escaped", at);
-            at++;
-            if (c == '\\') {
-                if (unescaped == null) unescaped = new StringBuilder();
-                unescaped.append(text, run, at - 1).append(escaped());
-                run = at;
-            }
+            String run = run();
+            if (at == end) throw expected("'\"'");
+            byte b = bytes[at++];
+            if (b == '"') return unescaped == null ? run : unescaped.append(run).toString();
+            if (b != '\\') throw malformed("a control character that is not escaped", at - 1);
+            if (unescaped == null) unescaped = new StringBuilder();
+            unescaped.append(run).append(escaped());
+        }
+    }
+
+    /** The characters up to a quote, a backslash, a control character or the end. */
+    private String run() throws Malformed {
+        int from = at;
+        int bits = 0;
+        for (byte b; at < end && (b = bytes[at]) != '"' && b != '\\' && (b >= ' ' || b < 0); at++) bits |= b;
+        if (bits >= 0) return new String(bytes, from, at - from, StandardCharsets.ISO_8859_1); // ASCII: copied, not decoded
+        String run = new String(bytes, from, at - from, StandardCharsets.UTF_8);
+        if (run.indexOf('\ufffd') < 0) return run;
+        try {
+            return text(bytes, from, at); // a replacement character: either it was written so, or the bytes are wrong
+        } catch (Malformed e) {
+            throw malformed("bytes that are not UTF-8", from + e.offset);
         }
     }
 
     private char escaped() throws Malformed {
-        char c = peek();
-        int plain = "\"\\/bfnrt".indexOf(c);
+        int plain = "\"\\/bfnrt".indexOf(peek());
         if (plain >= 0) {
             at++;
             return "\"\\/\b\f\n\r\t".charAt(plain);
         }
-        if (c != 'u') throw expected("an escape");
+        if (peek() != 'u') throw expected("an escape");
         int code = 0;
         for (int i = 0; i < 4; i++) {
             at++;
-            int digit = peek() < 128 ? Character.digit(peek(), 16) : -1;
+            int digit = Character.digit(peek(), 16);
             if (digit < 0) throw expected("four hexadecimal digits");
             code = code * 16 + digit;
         }
@@ -293,7 +349,7 @@ final class Json {
     }
 
     private Number number() throws Malformed {
-        int start = at;
+        int from = at;
         skip('-');
         if (!skip('0')) digits("a value");
         int integer = at;
@@ -302,14 +358,14 @@ final class Json {
             if (!skip('+')) skip('-');
             digits("a digit");
         }
-        String number = text.substring(start, at);
+        String number = new String(bytes, from, at - from, StandardCharsets.ISO_8859_1);
         if (at == integer && number.length() <= 18) return Long.valueOf(number);
         try {
             if (number.length() <= MAX_NUMBER) return whole(new BigDecimal(number));
         } catch (NumberFormatException e) {
-            throw new Malformed("a number whose exponent is out of range", start);
+            throw malformed("a number whose exponent is out of range", from);
         }
-        throw new Malformed("a number of more than " + MAX_NUMBER + " characters", start);
+        throw malformed("a number of more than " + MAX_NUMBER + " characters", from);
     }
 
     /** A number is of one kind however it was written, so that what is written is read as the same again. */
@@ -319,9 +375,9 @@ final class Json {
     }
 
     private void digits(String what) throws Malformed {
-        int start = at;
+        int from = at;
         while (peek() >= '0' && peek() <= '9') at++;
-        if (at == start) throw expected(what);
+        if (at == from) throw expected(what);
     }
 
     private void skipSpace() {
@@ -329,17 +385,21 @@ final class Json {
     }
 
     private boolean skip(char c) {
-        if (at == text.length() || text.charAt(at) != c) return false;
+        if (at == end || bytes[at] != c) return false;
         at++;
         return true;
     }
 
-    /** The next character, or NUL at the end, which no rule of the grammar starts with. */
-    private char peek() {
-        return at < text.length() ? text.charAt(at) : 0;
+    /** The next byte, or NUL at the end, which no rule of the grammar starts with. */
+    private byte peek() {
+        return at < end ? bytes[at] : 0;
     }
 
     private Malformed expected(String what) {
-        return new Malformed("expected " + what + (at < text.length() ? "" : " but the text ended"), at);
+        return malformed("expected " + what + (at < end ? "" : " but the text ended"), at);
+    }
+
+    private Malformed malformed(String what, int where) {
+        return new Malformed(what, where - start);
     }
 }

@@ -18,6 +18,8 @@ final class Log {
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
     static String plain(String text) {
-        return UNSAFE.matcher(text).replaceAll(" ");
+        int i = 0;
+        while (i < text.length() && text.charAt(i) >= ' ' && text.charAt(i) < 127) i++;
+        return i == text.length() ? text : UNSAFE.matcher(text).replaceAll(" ");
     }
 }

@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 
 /**
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its end.
@@ -94,6 +95,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
+    private static final Pattern LOOPBACK = Pattern.compile("127(\\.\\d+){3}");
     private static final String ORIGIN = "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[!-~&&[^/,]]+/?";
 
     /**
@@ -155,7 +157,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
     }
 
     private static boolean loopback(String host) {
-        return host.equalsIgnoreCase("localhost") || host.matches("127(\\.\\d+){3}") || host.equals("[::1]");
+        return host.equalsIgnoreCase("localhost") || LOOPBACK.matcher(host).matches() || host.equals("[::1]");
     }
 
     /** Every setting by the name of its variable, as {@code .env} would say it, with keys masked. */

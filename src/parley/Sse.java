@@ -4,6 +4,7 @@ import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Queue;
 
 /**
@@ -13,26 +14,31 @@ import java.util.Queue;
  * <p>A text that begins with a brace is no stream but one JSON object, which some services answer instead: it counts as one event.
  */
 final class Sse {
-    private final Queue<String> events = new ArrayDeque<>();
-    private final ByteArrayOutputStream line = new ByteArrayOutputStream();
-    private StringBuilder data; // of the event that is being read; null while it has none
+    private static final byte[] FIELD = {'d', 'a', 't', 'a'};
+
+    private final Queue<byte[]> events = new ArrayDeque<>();
+    private final ByteArrayOutputStream line = new ByteArrayOutputStream(512);
+    private final ByteArrayOutputStream data = new ByteArrayOutputStream(512); // of the event that is being read
+    private boolean hasData;
     private boolean begun;
     private boolean oneObject;
     private boolean afterReturn;
     private boolean ended;
 
-    void read(ByteBuffer bytes) {
-        while (bytes.hasRemaining()) {
-            byte b = bytes.get();
-            if (b == '\n' && afterReturn) afterReturn = false; // the second half of one line's end
-            else if (b == '\n' || b == '\r') {
-                afterReturn = b == '\r';
-                endLine();
-            } else {
-                afterReturn = false;
-                line.write(b);
+    void read(ByteBuffer buffer) {
+        byte[] bytes = new byte[buffer.remaining()];
+        buffer.get(bytes);
+        int from = 0;
+        for (int i = 0; i < bytes.length; i++) {
+            byte b = bytes[i];
+            if (b == '\n' || b == '\r') {
+                line.write(bytes, from, i - from);
+                from = i + 1;
+                if (b == '\r' || !afterReturn) endLine(); // a line feed behind a return is the second half of one line's end
             }
+            afterReturn = b == '\r';
         }
+        line.write(bytes, from, bytes.length - from);
     }
 
     /** Ends the last event, also where no empty line did: some services leave it out. */
@@ -46,31 +52,39 @@ final class Sse {
         return ended;
     }
 
-    /** The data of the next event that is complete, or null. */
-    String next() {
+    /** The data of the next event that is complete, in UTF-8, or null. */
+    byte[] next() {
         return events.poll();
     }
 
     private void endLine() {
-        String text = line.toString(StandardCharsets.UTF_8);
+        byte[] text = line.toByteArray();
         line.reset();
-        if (!begun && text.startsWith("\ufeff")) text = text.substring(1);
-        if (!begun && !text.isBlank()) {
-            begun = true;
-            oneObject = text.stripLeading().startsWith("{");
-        }
-        if (oneObject) add(text);
-        else if (text.isEmpty()) endEvent();
-        else if (text.equals("data") || text.startsWith("data:")) add(text.substring(text.startsWith("data: ") ? 6 : Math.min(5, text.length())));
+        if (!begun) text = first(text);
+        if (oneObject) add(text, 0);
+        else if (text.length == 0) endEvent();
+        else if (Arrays.mismatch(text, FIELD) == FIELD.length && text[4] == ':') add(text, text.length > 5 && text[5] == ' ' ? 6 : 5);
+        else if (Arrays.equals(text, FIELD)) add(text, 4);
     }
 
-    private void add(String text) {
-        if (data == null) data = new StringBuilder(text);
-        else data.append('\n').append(text);
+    /** The line without a byte order mark. The first line that is not blank tells whether this is a stream. */
+    private byte[] first(byte[] line) {
+        String text = new String(line, StandardCharsets.UTF_8);
+        String unmarked = text.startsWith("\ufeff") ? text.substring(1) : text;
+        begun = !unmarked.isBlank();
+        oneObject = unmarked.stripLeading().startsWith("{");
+        return unmarked.getBytes(StandardCharsets.UTF_8);
+    }
+
+    private void add(byte[] text, int from) {
+        if (hasData) data.write('\n');
+        data.write(text, from, text.length - from);
+        hasData = true;
     }
 
     private void endEvent() {
-        if (data != null) events.add(data.toString());
-        data = null;
+        if (hasData) events.add(data.toByteArray());
+        data.reset();
+        hasData = false;
     }
 }

@@ -71,7 +71,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     /** The request with the body, and the account's extra members laid over it. */
     HttpRequest.Builder post(URI uri, Map<String, Object> body) {
-        byte[] json = Json.write(Json.merge(body, account.extra())).getBytes(StandardCharsets.UTF_8);
+        byte[] json = Json.bytes(Json.merge(body, account.extra()));
         return request(uri).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofByteArray(json));
     }
 
@@ -102,8 +102,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
                 if ((size += bytes.remaining()) > MAX_ANSWER) throw tooLong(MAX_ANSWER);
                 events.read(bytes);
             }
-            for (String data; (data = events.next()) != null; ) {
-                boolean done = data.strip().equals("[DONE]");
+            for (byte[] data; (data = events.next()) != null; ) {
+                boolean done = data.length < 20 && text(data).strip().equals("[DONE]");
                 if (done) answer.finish("stop");
                 else onEvent.accept(sound(data));
                 deadline = in(done ? LINGER : timeout);
@@ -119,7 +119,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             try (Arrivals body = send(once)) {
                 byte[] whole = whole(body, MAX_ANSWER);
                 if (whole.length > MAX_ANSWER) throw tooLong(MAX_ANSWER);
-                return sound(new String(whole, StandardCharsets.UTF_8));
+                return sound(whole);
             }
         });
     }
@@ -140,16 +140,20 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     /** The JSON of an answer that tells of no error. */
-    private Object sound(String text) throws Passing {
+    private Object sound(byte[] answer) throws Passing {
         try {
-            Object json = Json.parse(text);
-            if (!(json instanceof Map)) throw failed("sent what is not its own format: " + brief(text));
+            Object json = Json.parse(answer);
+            if (!(json instanceof Map)) throw failed("sent what is not its own format: " + brief(text(answer)));
             if (Json.at(json, "error") == null) return json;
             int status = Json.at(json, "error", "code") instanceof Long code && code >= 400 && code < 600 ? code.intValue() : 0;
-            throw refusal(status, text, null);
+            throw refusal(status, answer, null);
         } catch (Json.Malformed e) {
-            throw failed("sent what is not JSON (" + e.getMessage() + "): " + brief(text));
+            throw failed("sent what is not JSON (" + e.getMessage() + "): " + brief(text(answer)));
         }
+    }
+
+    private static String text(byte[] utf8) {
+        return new String(utf8, StandardCharsets.UTF_8);
     }
 
     /** Tries until it works, fails for good, or there is no time left. Never again once a piece of the answer was given on. */
@@ -180,18 +184,17 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         HttpResponse<Arrivals> response = client.send(request.build(), any -> new Arrivals());
         if (response.statusCode() / 100 == 2) return response.body();
         try (Arrivals body = response.body()) {
-            String text = new String(whole(body, MAX_REFUSAL), StandardCharsets.UTF_8);
-            throw refusal(response.statusCode(), text, response.headers().firstValue("Retry-After").orElse(null));
+            throw refusal(response.statusCode(), whole(body, MAX_REFUSAL), response.headers().firstValue("Retry-After").orElse(null));
         }
     }
 
     /** What an error's status and body mean; throws those that may pass as such. Status 0: it told none. */
-    private Problem refusal(int status, String text, String retryAfter) throws Passing {
+    private Problem refusal(int status, byte[] answer, String retryAfter) throws Passing {
         Object json;
         try {
-            json = Json.parse(text);
+            json = Json.parse(answer);
         } catch (Json.Malformed e) {
-            json = text; // a page of some proxy
+            json = text(answer); // a page of some proxy
         }
         List<?> details = Json.items(json, "error", "details");
         String said = name() + " answered" + (status == 0 ? "" : " " + status) + ": " + brief(words(json));

@@ -102,7 +102,7 @@ class FuzzTest {
             var split = new Sse();
             for (byte b : bytes) split.read(ByteBuffer.wrap(new byte[] {b}));
             split.end();
-            for (String event; (event = whole.next()) != null; ) assertEquals(event, split.next());
+            for (byte[] event; (event = whole.next()) != null; ) assertArrayEquals(event, split.next());
             assertNull(split.next());
         });
     }

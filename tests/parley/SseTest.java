@@ -54,10 +54,10 @@ class SseTest {
         var events = new ArrayList<String>();
         for (int from = 0; from < bytes.length; from += portion) {
             sse.read(ByteBuffer.wrap(bytes, from, Math.min(portion, bytes.length - from)));
-            for (String event; (event = sse.next()) != null; ) events.add(event);
+            for (byte[] event; (event = sse.next()) != null; ) events.add(new String(event, StandardCharsets.UTF_8));
         }
         sse.end();
-        for (String event; (event = sse.next()) != null; ) events.add(event);
+        for (byte[] event; (event = sse.next()) != null; ) events.add(new String(event, StandardCharsets.UTF_8));
         return events;
     }
 }
