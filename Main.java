@@ -1,6 +1,8 @@
+import com.sun.management.HotSpotDiagnosticMXBean;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationTargetException;
 import java.net.MalformedURLException;
 import java.net.URI;
@@ -43,6 +45,17 @@ public class Main {
         } catch (InvocationTargetException e) {
             throw e.getCause();
         }
+        giveMemoryBack();
+    }
+
+    /** Lets the heap shrink within seconds after a load, as run.sh does with flags: G1 by itself keeps what it once needed. */
+    private static void giveMemoryBack() {
+        HotSpotDiagnosticMXBean vm = ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class);
+        if (vm == null) return; // another JVM
+        vm.setVMOption("MinHeapFreeRatio", "5"); // %
+        vm.setVMOption("MaxHeapFreeRatio", "15");
+        vm.setVMOption("G1PeriodicGCInterval", "1000"); // ms (JEP 346)
+        System.gc(); // once: else what the compiler left behind would lie among what lives long
     }
 
     /** Every class of the sources, by name. Where they do not compile, javac's own words are printed and the program ends with 1. */

@@ -46,7 +46,7 @@ if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk"
   compile || exec "$jdk/bin/java" "$home/Main.java" "$@" # the folder cannot be written
 fi
 
-# Small hosts: one collector thread, a bounded heap that shrinks, and the classes from an archive that the first stop writes.
-exec "$jdk/bin/java" -XX:+UseSerialGC -Xmx256m -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=20 \
+# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and the classes from an archive that the first stop writes.
+exec "$jdk/bin/java" -XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
   -XX:+AutoCreateSharedArchive -XX:SharedArchiveFile="$build/parley.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto \
   -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"

@@ -143,7 +143,7 @@ public final class Parley implements AutoCloseable {
 
     private static ExecutorService threads() {
         if (virtual()) return Executors.newVirtualThreadPerTaskExecutor();
-        return new ThreadPoolExecutor(16, MOST_REQUESTS + 1000, 10, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
+        return new ThreadPoolExecutor(16, MOST_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
     }
 
     /** The program: {@code java Main.java}. Exits with 1 where it cannot start, with 2 where the arguments make no sense. */
