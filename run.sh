@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts Parley on the first JDK of 21 or later that is found: ./run.sh [--demo | --check | --env FILE]
-# ./run.sh test runs the tests (with Maven). JAVA_OPTS is given to java, after the flags below.
+# ./run.sh test runs the tests (with Maven). ./run.sh image DIR makes a folder that runs where there is no JDK (with jlink).
+# JAVA_OPTS is given to java, after the flags below.
 set -eu
 home=$(cd "$(dirname "$0")" && pwd)
 build=$home/build
@@ -47,6 +48,26 @@ if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk"
 fi
 
 # Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and the classes from an archive that the first stop writes.
-exec "$jdk/bin/java" -XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
-  -XX:+AutoCreateSharedArchive -XX:SharedArchiveFile="$build/parley.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto \
-  -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"
+flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
+-XX:+AutoCreateSharedArchive -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
+
+if [ "${1:-}" = image ]; then
+  [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }
+  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it.
+  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec --output "$2" \
+    --compress zip-6 --strip-java-debug-attributes --no-header-files --no-man-pages
+  "$2/bin/java" -Xshare:dump >/dev/null 2>&1 || echo "The made Java does not run on this machine: try another JDK, or look whether it runs on its host." >&2
+  cp "$build/parley.jar" "$home/.env.example" "$home/LICENSE" "$2/"
+  cat > "$2/parley" <<END
+#!/bin/sh
+# Starts Parley on the Java that lies beside it: ./parley [--demo | --check | --env FILE]
+home=\$(cd "\$(dirname "\$0")" && pwd)
+exec "\$home/bin/java" $flags -XX:SharedArchiveFile="\$home/parley.jsa" -Dparley.home="\$home" \${JAVA_OPTS:-} -jar "\$home/parley.jar" "\$@"
+END
+  chmod +x "$2/parley"
+  echo "made $2, $(du -sm "$2" | cut -f1) MB: start it with $2/parley"
+  exit
+fi
+
+# shellcheck disable=SC2086 # flags are several words
+exec "$jdk/bin/java" $flags -XX:SharedArchiveFile="$build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"

@@ -75,6 +75,7 @@ public final class Parley implements AutoCloseable {
      * environment wins over the file's. Where there is no such file, the defaults hold.
      *
      * @param env the path of the {@code .env} file; a relative HISTORY_DIR starts from its folder
+     * @return the server, which answers already
      * @throws IOException where a setting makes no sense, the file or the history folder cannot be used, or the port is taken;
      *                     the message says what to do
      */
@@ -102,7 +103,7 @@ public final class Parley implements AutoCloseable {
         return both;
     }
 
-    /** The port that is listened on: a free one where PORT is 0. */
+    /** {@return the port that is listened on: a free one where PORT is 0} */
     public int port() {
         return server.getAddress().getPort();
     }
@@ -146,7 +147,11 @@ public final class Parley implements AutoCloseable {
         return new ThreadPoolExecutor(16, MOST_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
     }
 
-    /** The program: {@code java Main.java}. Exits with 1 where it cannot start, with 2 where the arguments make no sense. */
+    /**
+     * The program: {@code java Main.java}. Exits with 1 where it cannot start, with 2 where the arguments make no sense.
+     *
+     * @param args as {@code --help} shows them
+     */
     public static void main(String[] args) {
         String option = "";
         Path env = null;

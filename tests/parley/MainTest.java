@@ -70,7 +70,7 @@ class MainTest {
     /** Parley's own files, copied: what a clone holds. */
     private Path copy() throws IOException {
         Path home = Files.createDirectory(folder.resolve("clone"));
-        for (String name : List.of("Main.java", ".env.example", "run.sh")) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
+        for (String name : List.of("Main.java", ".env.example", "run.sh", "LICENSE")) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
         Files.createDirectories(home.resolve("src/parley"));
         try (Stream<Path> sources = Files.list(Path.of("src/parley"))) {
             for (Path source : sources.toList()) Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
@@ -250,6 +250,28 @@ class MainTest {
         try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
             assertEquals(0, program.exit());
             assertEquals("Parley 1.1", program.lines.getLast());
+        }
+    }
+
+    @Test
+    void makesAnImageThatRunsWhereThereIsNoJdk() throws Exception {
+        Path home = copy();
+        Path image = folder.resolve("image");
+        var environment = Map.of("JAVA_HOME", System.getProperty("java.home"));
+        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "image", image.toString()))) {
+            assertTrue(program.awaitLine(" MB: start it with ").contains(image.toString()));
+            assertEquals(0, program.exit());
+        }
+        Process probe = new ProcessBuilder(image.resolve("bin/java").toString(), "-version").redirectErrorStream(true).start();
+        String version = new String(probe.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        Assumptions.assumeTrue(probe.waitFor() == 0, "this JDK's own jmods do not run on this machine: " + version);
+        assertFalse(Files.exists(image.resolve("bin/javac")));
+        try (var program = run(Map.of("JAVA_HOME", "", "PATH", "/usr/bin:/bin", "PORT", "0"), List.of(image.resolve("parley").toString(), "--demo"));
+                var client = HttpClient.newHttpClient()) {
+            assertEquals(200, chat(client, program.port(), "hello").statusCode());
+            assertTrue(Files.exists(image.resolve("histories/demo/history_a.json")));
+            program.process.toHandle().destroy();
+            assertEquals(0, program.exit());
         }
     }
 }
