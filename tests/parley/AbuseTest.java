@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.*;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.management.ManagementFactory;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
@@ -209,6 +210,55 @@ class AbuseTest {
         } finally {
             for (Socket socket : slow) socket.close();
         }
+    }
+
+    /** Sent whole, and not only announced: in one piece, and in chunks that announce nothing. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Content-Length: 104857600", "Transfer-Encoding: chunked"})
+    void refusesABodyOfAHundredMegabytes(String framing) throws Exception {
+        try (Socket socket = connect()) {
+            send(socket, post(framing + "\r\n", ""));
+            String mebibyte = "x".repeat(1 << 20);
+            try {
+                for (int i = 0; i < 100; i++) send(socket, framing.startsWith("C") ? mebibyte : "100000\r\n" + mebibyte + "\r\n");
+            } catch (SocketException e) {
+                return; // hung up on in the middle
+            }
+            assertTrue(answer(socket).startsWith("HTTP/1.1 413"));
+        }
+    }
+
+    @Test
+    void leavesNoMemoryBehind() throws Exception {
+        misbehave(0); // classes and pools
+        long before = used();
+        for (int round = 1; round <= 4; round++) misbehave(round);
+        Running.await(() -> used() - before < 4 << 20);
+    }
+
+    /** 250 requests that end badly, of 25 MB together, each of a user that was never seen before. */
+    private static void misbehave(int round) throws Exception {
+        String text = "x".repeat(300_000);
+        for (int i = 0; i < 50; i++) {
+            String user = "stranger" + round + "-" + i;
+            assertEquals(400, running.post("/chat", "{\"user_id\":\"" + user + "\",\"message\":\"" + text).status());
+            assertEquals(200, running.get("/history?user_id=" + user).status());
+            assertEquals(204, running.delete("/history?user_id=" + user).status());
+            String body = "{\"user_id\":\"" + user + "\",\"message\":\"" + "y".repeat(200_000) + "\",\"stream\":true}";
+            for (int sent : new int[] {body.length(), body.length() / 2}) {
+                try (Socket socket = connect()) {
+                    socket.setSoLinger(true, 0); // closes with a reset
+                    send(socket, post("Content-Length: " + body.length() + "\r\n", body.substring(0, sent)));
+                }
+            }
+        }
+        running.provider.exchanges.clear();
+    }
+
+    /** Bytes of the heap that are in use, once what nobody refers to is gone. */
+    private static long used() {
+        System.gc();
+        return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
     }
 
     /** The JDK's own limit, whose unit is not what its documentation says: a trickling request is ended after 30 s in all. */

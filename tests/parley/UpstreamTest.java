@@ -20,6 +20,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -71,14 +72,9 @@ class UpstreamTest {
                 Arguments.of("gemini", json(400, "{\"error\":{\"code\":400,\"message\":\"API key not valid\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}"), "502 provider_refused_key", "GEMINI_API_KEY", 1),
                 Arguments.of("gemini", json(403, google.formatted(403)), "502 provider_refused_key", "GEMINI_API_KEY", 1),
                 Arguments.of("gemini", json(404, google.formatted(404)), "502 unknown_model", "GEMINI_CHAT_MODEL", 1),
-                Arguments.of("gemini", json(408, google.formatted(408)), "502 provider_error", "408", 3),
                 Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "36.429760048s")), "429 rate_limited", "Quota exceeded", 1),
                 Arguments.of("gemini", json(429, GEMINI_429.formatted("PerDay", "0.1s")), "429 rate_limited", "Quota exceeded", 1),
                 Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "0s")), "429 rate_limited", "Quota exceeded", 3),
-                Arguments.of("gemini", json(500, google.formatted(500)), "502 provider_error", "gemini answered 500: said so", 3),
-                Arguments.of("gemini", json(503, google.formatted(503)), "502 provider_error", "503", 3),
-                Arguments.of("gemini", json(504, google.formatted(504)), "502 provider_error", "504", 3),
-                Arguments.of("nebius", json(400, openAi.formatted("null")), "502 provider_error", "nebius answered 400: said so", 1),
                 Arguments.of("nebius", json(400, openAi.formatted("\"content_filter\"")), "422 blocked", "content_filter", 1),
                 Arguments.of("nebius", json(401, "{\"detail\":\"Incorrect key " + Running.KEY + "\"}"), "502 provider_refused_key", "Incorrect key *** (set NEBIUS_API_KEY", 1),
                 Arguments.of("nebius", json(404, openAi.formatted("\"model_not_found\"")), "502 unknown_model", "NEBIUS_CHAT_MODEL", 1),
@@ -87,24 +83,10 @@ class UpstreamTest {
                 Arguments.of("nebius", json(429, openAi.formatted("null")), "429 rate_limited", "said so", 3),
                 Arguments.of("nebius", json(502, "<html>Bad gateway</html>"), "502 provider_error", "<html>Bad gateway</html>", 3),
                 Arguments.of("nebius", json(500, ""), "502 provider_error", "500", 3),
-                Arguments.of("nebius", (Scripted.Script) e -> e.answer(307, "text/plain", "Location: " + running.provider.address() + "/elsewhere\r\n", "moved"), "502 provider_error", "307", 1),
                 // what no provider should send
-                Arguments.of("gemini", json(200, "<html>hello</html>"), "502 provider_error", "", 1),
-                Arguments.of("gemini", json(200, "{\"candidates\":[{\"content\""), "502 provider_error", "not JSON", 1),
-                Arguments.of("gemini", json(200, ""), "502 provider_error", "cut its reply off", 1),
-                Arguments.of("gemini", events("not json"), "502 provider_error", "not JSON", 1),
-                Arguments.of("gemini", events("[1]"), "502 provider_error", "not its own format", 1),
-                Arguments.of("gemini", events(Scripted.geminiPiece("cut")), "502 provider_error", "cut its reply off", 1),
-                Arguments.of("nebius", events(Scripted.openAiPiece("cut")), "502 provider_error", "cut its reply off", 1),
                 Arguments.of("gemini", events(google.formatted(503)), "502 provider_error", "said so", 3),
                 Arguments.of("gemini", events(Scripted.geminiPiece("some"), google.formatted(503)), "502 provider_error", "said so", 1),
-                Arguments.of("nebius", events("{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}"), "502 provider_error", "said so", 1),
                 Arguments.of("nebius", json(200, openAi.formatted("429")), "429 rate_limited", "said so", 3),
-                Arguments.of("gemini", bytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\u0000\u0000"), "502 provider_error", "", 1),
-                Arguments.of("gemini", bytes("no HTTP at all\r\n\r\n"), "502 provider_error", "GEMINI_BASE_URL", 3),
-                Arguments.of("gemini", (Scripted.Script) Scripted.Exchange::reset, "502 provider_error", "cannot be reached", 3),
-                Arguments.of("gemini", (Scripted.Script) e -> { }, "502 provider_error", "cannot be reached", 3),
-                Arguments.of("gemini", bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "), "502 provider_error", "cannot be reached, or broke", 3),
                 // refusals and endings
                 Arguments.of("gemini", events("{\"promptFeedback\":{\"blockReason\":\"PROHIBITED_CONTENT\"}}"), "422 blocked", "PROHIBITED_CONTENT", 1),
                 Arguments.of("gemini", events(Scripted.geminiPiece("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"), "422 blocked", "SAFETY", 1),
@@ -119,8 +101,59 @@ class UpstreamTest {
                 Arguments.of("nebius", events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}"), "502 provider_error", "tool_calls", 1));
     }
 
+    private static final List<String> DIALECTS = List.of("gemini", "nebius");
+
+    /** Each status that a provider may answer, with an error of its dialect, asking to be asked again at once. */
+    static Stream<Arguments> statuses() {
+        return DIALECTS.stream().flatMap(dialect -> Stream.of(400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504).map(status -> {
+            String body = dialect.equals("gemini") ? "{\"error\":{\"code\":" + status + ",\"status\":\"X\",\"message\":\"said so\"}}"
+                    : "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"param\":null,\"code\":null}}";
+            Scripted.Script script = exchange -> exchange.answer(status, "application/json", "Retry-After: 0\r\n", body);
+            String problem = switch (status) {
+                case 401, 403 -> "502 provider_refused_key";
+                case 404 -> "502 unknown_model";
+                case 429 -> "429 rate_limited";
+                default -> "502 provider_error";
+            };
+            return Arguments.of(dialect, script, problem, dialect + " answered " + status + ": said so", List.of(408, 429, 500, 502, 503, 504).contains(status) ? 3 : 1);
+        }));
+    }
+
+    /** What breaks on the wire, in either dialect alike. */
+    static Stream<Arguments> broken() {
+        return DIALECTS.stream().flatMap(dialect -> {
+            String piece = dialect.equals("gemini") ? Scripted.geminiPiece("some") : Scripted.openAiPiece("some");
+            String error = dialect.equals("gemini") ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}" : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
+            return Stream.of(
+                    Arguments.of(dialect, json(200, "<html>hello</html>"), "502 provider_error", dialect, 1),
+                    Arguments.of(dialect, json(200, piece.substring(0, piece.length() / 2)), "502 provider_error", "not JSON", 1),
+                    Arguments.of(dialect, json(200, ""), "502 provider_error", "cut its reply off", 1),
+                    Arguments.of(dialect, json(200, error), "502 provider_error", "said so", 1),
+                    Arguments.of(dialect, events("not json"), "502 provider_error", "not JSON", 1),
+                    Arguments.of(dialect, events("[1]"), "502 provider_error", "not its own format", 1),
+                    Arguments.of(dialect, events(piece), "502 provider_error", "cut its reply off", 1),
+                    Arguments.of(dialect, events(error), "502 provider_error", "said so", 1),
+                    Arguments.of(dialect, events(piece, error), "502 provider_error", "said so", 1),
+                    Arguments.of(dialect, bytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\u0000\u0000"), "502 provider_error", dialect, 1),
+                    Arguments.of(dialect, bytes("no HTTP at all\r\n\r\n"), "502 provider_error", "_BASE_URL", 3),
+                    Arguments.of(dialect, (Scripted.Script) Scripted.Exchange::reset, "502 provider_error", "cannot be reached", 3),
+                    Arguments.of(dialect, (Scripted.Script) e -> { }, "502 provider_error", "cannot be reached", 3),
+                    Arguments.of(dialect, (Scripted.Script) e -> {
+                        e.stream();
+                        e.reset();
+                    }, "502 provider_error", "cannot be reached, or broke", 3),
+                    Arguments.of(dialect, (Scripted.Script) e -> {
+                        e.stream();
+                        e.event(piece);
+                        e.reset();
+                    }, "502 provider_error", "cannot be reached, or broke", 1),
+                    Arguments.of(dialect, bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "), "502 provider_error", "cannot be reached, or broke", 3),
+                    Arguments.of(dialect, (Scripted.Script) e -> e.answer(307, "text/plain", "Location: " + running.provider.address() + "/elsewhere\r\n", "moved"), "502 provider_error", "307", 1));
+        });
+    }
+
     @ParameterizedTest
-    @MethodSource("faults")
+    @MethodSource({"faults", "statuses", "broken"})
     void answersTheRightProblemAndStoresNothing(String dialect, Scripted.Script script, String problem, String words, int asked) throws Exception {
         running.settings("PROVIDER_TIMEOUT=10", "CHAT_PROVIDER=" + dialect);
         running.provider.usually(script);
@@ -185,11 +218,13 @@ class UpstreamTest {
     }
 
     /** As many threads as before, once the idle ones have gone: none waits for a provider for ever. */
-    @Test
-    void leavesNoThreadBehind() throws Exception {
-        running.chat("alice", "hi");
+    @ParameterizedTest
+    @ValueSource(strings = {"gemini", "nebius"})
+    void leavesNoThreadBehind(String dialect) throws Exception {
+        running.provider.usually(Scripted.gemini("ok"));
+        running.chat("warm", "hi");
         long before = waiting();
-        running.settings("PROVIDER_TIMEOUT=0.5");
+        running.settings("PROVIDER_TIMEOUT=0.5", "CHAT_PROVIDER=" + dialect);
         running.provider.usually(Scripted.Exchange::awaitHangUp);
         var answers = new ArrayList<CompletableFuture<Running.Answer>>();
         for (int i = 0; i < 40; i++) answers.add(running.chatting("user" + i, "hi"));
@@ -241,12 +276,12 @@ class UpstreamTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"connected", "headers", "event", "trickle"})
-    void endsASilenceAtItsTime(String stage) throws Exception {
-        running.settings("PROVIDER_TIMEOUT=0.6");
+    @CsvSource({"gemini, connected", "gemini, headers", "gemini, event", "gemini, trickle", "nebius, connected", "nebius, headers", "nebius, event", "nebius, trickle"})
+    void endsASilenceAtItsTime(String dialect, String stage) throws Exception {
+        running.settings("PROVIDER_TIMEOUT=0.6", "CHAT_PROVIDER=" + dialect);
         running.provider.then(exchange -> {
             if (!stage.equals("connected")) exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-            if (stage.equals("event")) exchange.event(Scripted.geminiPiece("then nothing"));
+            if (stage.equals("event")) exchange.event(dialect.equals("gemini") ? Scripted.geminiPiece("then nothing") : Scripted.openAiPiece("then nothing"));
             if (stage.equals("trickle")) for (int i = 0; i < 40; i++, Thread.sleep(50)) exchange.send(":");
             exchange.awaitHangUp();
         });
@@ -279,9 +314,12 @@ class UpstreamTest {
         Running.await(() -> running.provider.connections() == 0);
     }
 
-    @Test
-    void readsEventsThatAreSplitAtEveryByte() throws Exception {
-        String event = "data: " + Scripted.geminiPiece("é🦊") + "\r\n\r\ndata: " + Scripted.GEMINI_END + "\r\n\r\n";
+    @ParameterizedTest
+    @ValueSource(strings = {"gemini", "nebius"})
+    void readsEventsThatAreSplitAtEveryByte(String dialect) throws Exception {
+        running.settings("CHAT_PROVIDER=" + dialect);
+        boolean gemini = dialect.equals("gemini");
+        String event = "data: " + (gemini ? Scripted.geminiPiece("é🦊") : Scripted.openAiPiece("é🦊")) + "\r\n\r\ndata: " + (gemini ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
         running.provider.then(exchange -> {
             exchange.stream();
             exchange.socket().setTcpNoDelay(true);
@@ -290,7 +328,7 @@ class UpstreamTest {
                 exchange.out().flush();
             }
         });
-        assertEquals("é🦊", running.chat("carol", "hi").at("reply"));
+        assertEquals("é🦊", running.chat("carol " + dialect, "hi").at("reply"));
     }
 
     @Test

@@ -1,0 +1,90 @@
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.StandardSocketOptions;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same stream of 20 events.
+ * {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each request wait.
+ */
+public class Provider {
+    private static final int EVENTS = 20;
+    private static final Pattern LENGTH = Pattern.compile("(?i)\r\ncontent-length: *(\\d+)");
+
+    /** A connection, and what has arrived on it. */
+    private record Client(SocketChannel channel, ByteBuffer in) {
+    }
+
+    /** An answer that is due. */
+    private record Due(Client client, long nanos) {
+    }
+
+    public static void main(String[] args) throws IOException {
+        long delay = Long.parseLong(args[1]) * 1_000_000;
+        byte[] answer = answer();
+        Queue<Due> queue = new ArrayDeque<>(); // each waits as long as the others: so the first that came is the first that is due
+        try (var selector = Selector.open(); var server = ServerSocketChannel.open()) {
+            server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 4096).configureBlocking(false);
+            server.register(selector, SelectionKey.OP_ACCEPT);
+            while (true) {
+                if (queue.isEmpty()) selector.select();
+                else selector.select(Math.max(1, (queue.peek().nanos - System.nanoTime()) / 1_000_000));
+                for (SelectionKey key : selector.selectedKeys()) {
+                    if (key.isAcceptable()) accept(server, selector);
+                    else if (asked((Client) key.attachment())) queue.add(new Due((Client) key.attachment(), System.nanoTime() + delay));
+                }
+                selector.selectedKeys().clear();
+                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.poll().client.channel, answer);
+            }
+        }
+    }
+
+    private static void accept(ServerSocketChannel server, Selector selector) throws IOException {
+        SocketChannel channel = server.accept();
+        channel.setOption(StandardSocketOptions.TCP_NODELAY, true).configureBlocking(false);
+        channel.register(selector, SelectionKey.OP_READ, new Client(channel, ByteBuffer.allocate(256 << 10)));
+    }
+
+    /** Whether a whole request has come. */
+    private static boolean asked(Client client) throws IOException {
+        try {
+            if (client.channel.read(client.in) < 0) client.channel.close();
+        } catch (IOException e) {
+            client.channel.close(); // reset: the same as closed
+        }
+        String text = new String(client.in.array(), 0, client.in.position(), StandardCharsets.ISO_8859_1);
+        int head = text.indexOf("\r\n\r\n");
+        if (head < 0) return false;
+        Matcher length = LENGTH.matcher(text.substring(0, head));
+        if (text.length() < head + 4 + (length.find() ? Integer.parseInt(length.group(1)) : 0)) return false;
+        client.in.clear();
+        return true;
+    }
+
+    private static void send(SocketChannel channel, byte[] answer) throws IOException {
+        try {
+            for (ByteBuffer bytes = ByteBuffer.wrap(answer); bytes.hasRemaining(); ) channel.write(bytes);
+        } catch (IOException e) {
+            channel.close(); // the client has gone
+        }
+    }
+
+    private static byte[] answer() {
+        var answer = new StringBuilder("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = 1; i <= EVENTS; i++) {
+            String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
+                    + ",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": " + (4 + i) + "},\"modelVersion\": \"stand-in\"}\r\n\r\n";
+            answer.append(Integer.toHexString(event.length())).append("\r\n").append(event).append("\r\n");
+        }
+        return answer.append("0\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
+    }
+}
