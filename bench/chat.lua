@@ -1,16 +1,16 @@
--- wrk's requests: turns of users who say ten things each, so that every server does the same work a turn.
+-- wrk's requests: turns of a thousand users in turn, so that no user waits for an earlier turn, and new users after ten turns each,
+-- so that every server does the same work a turn.
 local said = 0
-local run = tostring(os.time()) .. "-" .. tostring(math.random(1, 1000000000))
+local run = ""
 
-function init(args)
-  math.randomseed(os.time())
-  run = tostring(os.time()) .. "-" .. (args[1] or "")
+function init(args) -- wrk ... -- RUN: a name that no earlier run had
+  run = args[1]
 end
 
 function request()
   said = said + 1
   return wrk.format("POST", wrk.path, {["Content-Type"] = "application/json"},
-    '{"user_id":"' .. run .. "-" .. math.floor(said / 10) .. '","message":"Tell me in a few words what the quick brown fox did today."}')
+    '{"user_id":"' .. run .. "-" .. said % 1000 .. "-" .. math.floor(said / 10000) .. '","message":"Tell me in a few words what the quick brown fox did today."}')
 end
 
 function done(summary, latency)

@@ -15,8 +15,8 @@ work=$(mktemp -d)
 started=()
 trap 'kill "${started[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-await() { until curl -s -o "$work/answer" "$1"; do sleep 0.005; done; }
-wrk_() { wrk -t1 -c"$2" -d"${4:-$SECONDS_EACH}s" -s bench/chat.lua "http://127.0.0.1:$1$3" -- "$RANDOM$RANDOM" | sed -n 's/^RESULT //p'; }
+await() { until curl -s -o "$work/answer" "$@"; do sleep 0.005; done; }
+wrk_() { wrk -t1 -c"$2" -d"${4:-$SECONDS_EACH}s" -s bench/chat.lua "http://127.0.0.1:$1$3" -- "r$RANDOM$RANDOM" | sed -n 's/^RESULT //p'; }
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 resident() { awk '/^VmRSS/ {printf "%d", $2 / 1024}' "/proc/$1/status"; }
 median() { sort -n | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}'; }
@@ -42,7 +42,7 @@ row() { # row CONNECTIONS MILLISECONDS PROVIDER-PORT
     echo "$result $(( ($(ticks "$parley") - before) * 10000 / $(echo "$result" | awk '{print $5}') ))" >> "$work/parley"
   done
   ours=$(column 1 "$work/parley" | median) theirs=$(column 1 "$work/direct" | median)
-  echo "| $1 connections, provider after $2 ms | $ours | $(awk "BEGIN {printf \"%.2f\", $ours / $theirs}") | $(column 2 "$work/parley" | median) | $(column 3 "$work/parley" | median) \
+  echo "| $1 connection$([ "$1" = 1 ] || echo s), provider after $2 ms | $ours | $(awk "BEGIN {printf \"%.2f\", $ours / $theirs}") | $(column 2 "$work/parley" | median) | $(column 3 "$work/parley" | median) \
 | $(awk "BEGIN {printf \"%.2f\", $(column 6 "$work/parley" | median) / 1000}") | $(column 4 "$work/parley" | awk '{n += $1} END {print n}') |"
 }
 
@@ -51,9 +51,9 @@ table() {
   echo
   echo "| POST /chat | turns a second | of direct | median ms | 99 % ms | CPU ms a turn | errors |"
   echo "| --- | --- | --- | --- | --- | --- | --- |"
-  row 1 0 $PROVIDER
   row 32 0 $PROVIDER
   row 256 50 $SLOW
+  row 1 0 $PROVIDER
   loaded=$(resident "$parley")
   sleep 10
   echo
@@ -62,6 +62,7 @@ table() {
 
 for delay in 0:$PROVIDER 50:$SLOW; do
   "$1/bin/java" -Xmx256m bench/Provider.java "${delay#*:}" "${delay%:*}" & started+=($!)
+  await "http://127.0.0.1:${delay#*:}" -m 5 -d hello
 done
 for jdk in "$@"; do
   settings $PROVIDER

@@ -141,6 +141,9 @@ final class Json {
 
     /** Writes straight to UTF-8. */
     private static final class Writer {
+        private static final int LONGEST = 6; // bytes that one character may take, written as an escape
+        private static final int BLOCK = 4096; // characters that room is made for at once
+
         private byte[] bytes = new byte[512];
         private int size;
 
@@ -179,16 +182,36 @@ final class Json {
 
         private void string(String string) {
             put('"');
-            int run = 0; // where the characters begin that are copied as they are
-            for (int i = 0; i < string.length(); i++) {
-                char c = string.charAt(i);
-                if (c >= ' ' && c != '"' && c != '\\' && !loneSurrogate(string, i)) continue;
-                put(string.substring(run, i));
-                put(escape(c));
-                run = i + 1;
-            }
-            put(string.substring(run));
+            for (int from = 0; from < string.length(); from += BLOCK) characters(string, from, Math.min(from + BLOCK, string.length()));
             put('"');
+        }
+
+        private void characters(String string, int from, int to) {
+            room(LONGEST * (to - from));
+            byte[] out = bytes; // variables of its own: the loop over the fields took longer
+            int at = size;
+            for (int i = from; i < to; i++) {
+                char c = string.charAt(i);
+                if (c < 128 && c >= ' ' && c != '"' && c != '\\') out[at++] = (byte) c;
+                else if (c >= 128 && c < 0x800) {
+                    out[at++] = (byte) (0xC0 | c >> 6);
+                    out[at++] = (byte) (0x80 | c & 0x3F);
+                } else if (c >= 0x800 && !Character.isSurrogate(c)) {
+                    out[at++] = (byte) (0xE0 | c >> 12);
+                    out[at++] = (byte) (0x80 | c >> 6 & 0x3F);
+                    out[at++] = (byte) (0x80 | c & 0x3F);
+                } else {
+                    size = at;
+                    special(string, i, c);
+                    at = size;
+                }
+            }
+            size = at;
+        }
+
+        private void special(String string, int i, char c) {
+            if (c < 128 || loneSurrogate(string, i)) put(escape(c));
+            else if (Character.isHighSurrogate(c)) put(string.substring(i, i + 2)); // both halves: nothing is left to do at the other one
         }
 
         private static String escape(char c) {

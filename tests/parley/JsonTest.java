@@ -76,6 +76,28 @@ class JsonTest {
     }
 
     @Test
+    void decodesAndEncodesUtf8AsTheJdkDoes() throws Exception {
+        var random = new Random(3);
+        int[] edges = {0x20, 0x7f, 0x80, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff, 0x9f, 0xa0, 0x8f, 0x90};
+        for (int i = 0; i < 400_000; i++) {
+            byte[] inside = new byte[1 + random.nextInt(5)];
+            for (int k = 0; k < inside.length; k++) inside[k] = (byte) (random.nextBoolean() ? edges[random.nextInt(edges.length)] : 128 + random.nextInt(128));
+            byte[] quoted = new byte[inside.length + 2];
+            System.arraycopy(inside, 0, quoted, 1, inside.length);
+            quoted[0] = quoted[quoted.length - 1] = '"';
+            String expected = null;
+            try {
+                expected = Json.text(inside, 0, inside.length);
+            } catch (Json.Malformed e) {
+                assertEquals(e.offset + 1, assertThrows(Json.Malformed.class, () -> Json.parse(quoted)).offset, Arrays.toString(inside));
+                continue;
+            }
+            assertEquals(expected, Json.parse(quoted));
+            assertArrayEquals(quoted, Json.bytes(expected));
+        }
+    }
+
+    @Test
     void refusesNumbersThatTakeForEver() {
         assertThrows(Json.Malformed.class, () -> Json.parse("1".repeat(100_000)));
         assertThrows(Json.Malformed.class, () -> Json.parse("1e99999999999"));
