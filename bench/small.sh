@@ -12,6 +12,7 @@ trap 'kill "${started[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 printf 'PORT=%s\nGEMINI_API_KEY=none\nGEMINI_BASE_URL=http://127.0.0.1:%s\n' $PORT $SLOW > "$work/.env"
 export JAVA_HOME=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")}
 "$JAVA_HOME/bin/java" -Xmx256m bench/Provider.java $SLOW 50 & started+=($!)
+until curl -s -m 5 -o "$work/answer" -d hello "http://127.0.0.1:$SLOW"; do sleep 0.1; done
 (cd "$work" && "$home/run.sh" --version)
 
 load() { # load CLIENTS: turns a second, and what was not answered well

@@ -194,11 +194,7 @@ final class History {
     /** Overwrites the closing bracket with the turn and a new one; false where somebody changed the end. Where it fails, the old end is put back. */
     private boolean appendInPlace(Message asked, Message said) throws IOException {
         var turn = new ByteArrayOutputStream();
-        for (Message message : List.of(asked, said)) {
-            turn.writeBytes(ascii(",\n"));
-            turn.writeBytes(Json.bytes(message.members()));
-        }
-        turn.writeBytes(ascii(END));
+        writeLines(turn, ",\n", List.of(asked, said));
         try (FileChannel channel = open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             long size = channel.size();
             if (!Arrays.equals(read(channel, size - END.length()), ascii(END))) return false;
@@ -215,6 +211,17 @@ final class History {
         return true;
     }
 
+    /** Writes each message on a line of its own, and the file's end. */
+    private static void writeLines(OutputStream out, String before, List<Message> messages) throws IOException {
+        String separator = before;
+        for (Message message : messages) {
+            out.write(ascii(separator));
+            out.write(Json.bytes(message.members()));
+            separator = ",\n";
+        }
+        out.write(ascii(END));
+    }
+
     private static byte[] ascii(String text) {
         return text.getBytes(StandardCharsets.US_ASCII);
     }
@@ -228,13 +235,8 @@ final class History {
         try {
             try (FileChannel channel = open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
                     OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), FIRST_READ)) {
-                String separator = "[\n";
-                for (Message message : messages) {
-                    out.write(ascii(separator));
-                    out.write(Json.bytes(message.members()));
-                    separator = ",\n";
-                }
-                out.write(ascii(messages.isEmpty() ? "[" + END : END));
+                out.write('[');
+                writeLines(out, "\n", messages);
                 out.flush();
                 channel.force(true);
             }

@@ -103,7 +103,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
                 events.read(bytes);
             }
             for (byte[] data; (data = events.next()) != null; ) {
-                boolean done = data.length < 20 && text(data).strip().equals("[DONE]");
+                // An object, which nearly every event is, is decoded by the parser only.
+                boolean done = data.length > 0 && data[0] != '{' && text(data).strip().equals("[DONE]");
                 if (done) answer.finish("stop");
                 else onEvent.accept(sound(data));
                 deadline = in(done ? LINGER : timeout);
@@ -146,7 +147,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             if (!(json instanceof Map)) throw failed("sent what is not its own format: " + brief(text(answer)));
             if (Json.at(json, "error") == null) return json;
             int status = Json.at(json, "error", "code") instanceof Long code && code >= 400 && code < 600 ? code.intValue() : 0;
-            throw refusal(status, answer, null);
+            throw refusal(status, json, null);
         } catch (Json.Malformed e) {
             throw failed("sent what is not JSON (" + e.getMessage() + "): " + brief(text(answer)));
         }
@@ -184,18 +185,21 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         HttpResponse<Arrivals> response = client.send(request.build(), any -> new Arrivals());
         if (response.statusCode() / 100 == 2) return response.body();
         try (Arrivals body = response.body()) {
-            throw refusal(response.statusCode(), whole(body, MAX_REFUSAL), response.headers().firstValue("Retry-After").orElse(null));
+            throw refusal(response.statusCode(), jsonOrText(whole(body, MAX_REFUSAL)), response.headers().firstValue("Retry-After").orElse(null));
+        }
+    }
+
+    /** The JSON of an error's body, or its text: the page of some proxy. */
+    private static Object jsonOrText(byte[] body) {
+        try {
+            return Json.parse(body);
+        } catch (Json.Malformed e) {
+            return text(body);
         }
     }
 
     /** What an error's status and body mean; throws those that may pass as such. Status 0: it told none. */
-    private Problem refusal(int status, byte[] answer, String retryAfter) throws Passing {
-        Object json;
-        try {
-            json = Json.parse(answer);
-        } catch (Json.Malformed e) {
-            json = text(answer); // a page of some proxy
-        }
+    private Problem refusal(int status, Object json, String retryAfter) throws Passing {
         List<?> details = Json.items(json, "error", "details");
         String said = name() + " answered" + (status == 0 ? "" : " " + status) + ": " + brief(words(json));
         String code = Json.string(json, "error", "code");

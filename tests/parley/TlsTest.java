@@ -32,21 +32,14 @@ class TlsTest {
 
     @TempDir
     private Path folder;
-    private final SSLContext usual = usual();
+    private SSLContext usual;
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private SSLContext trusting;
     private HttpsServer provider;
 
-    private static SSLContext usual() {
-        try {
-            return SSLContext.getDefault();
-        } catch (java.security.NoSuchAlgorithmException e) {
-            throw new AssertionError(e);
-        }
-    }
-
     @BeforeEach
     void startProvider() throws Exception {
+        usual = SSLContext.getDefault();
         Path file = folder.resolve("keys.p12");
         Process keytool = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "keytool").toString(), "-genkeypair", "-alias", "provider", "-keyalg", "EC",
                 "-dname", "CN=localhost", "-ext", "san=dns:localhost", "-keystore", file.toString(), "-storepass", new String(PASSWORD)).inheritIO().start();

@@ -103,6 +103,10 @@ class UpstreamTest {
 
     private static final List<String> DIALECTS = List.of("gemini", "nebius");
 
+    private static String piece(String dialect, String text) {
+        return dialect.equals("gemini") ? Scripted.geminiPiece(text) : Scripted.openAiPiece(text);
+    }
+
     /** Each status that a provider may answer, with an error of its dialect, asking to be asked again at once. */
     static Stream<Arguments> statuses() {
         return DIALECTS.stream().flatMap(dialect -> Stream.of(400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504).map(status -> {
@@ -122,7 +126,7 @@ class UpstreamTest {
     /** What breaks on the wire, in either dialect alike. */
     static Stream<Arguments> broken() {
         return DIALECTS.stream().flatMap(dialect -> {
-            String piece = dialect.equals("gemini") ? Scripted.geminiPiece("some") : Scripted.openAiPiece("some");
+            String piece = piece(dialect, "some");
             String error = dialect.equals("gemini") ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}" : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
             return Stream.of(
                     Arguments.of(dialect, json(200, "<html>hello</html>"), "502 provider_error", dialect, 1),
@@ -281,7 +285,7 @@ class UpstreamTest {
         running.settings("PROVIDER_TIMEOUT=0.6", "CHAT_PROVIDER=" + dialect);
         running.provider.then(exchange -> {
             if (!stage.equals("connected")) exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-            if (stage.equals("event")) exchange.event(dialect.equals("gemini") ? Scripted.geminiPiece("then nothing") : Scripted.openAiPiece("then nothing"));
+            if (stage.equals("event")) exchange.event(piece(dialect, "then nothing"));
             if (stage.equals("trickle")) for (int i = 0; i < 40; i++, Thread.sleep(50)) exchange.send(":");
             exchange.awaitHangUp();
         });
@@ -298,7 +302,7 @@ class UpstreamTest {
     @ValueSource(strings = {"gemini", "nebius"})
     void boundsAnEndlessReply(String dialect) throws Exception {
         running.settings("CHAT_PROVIDER=" + dialect);
-        String piece = dialect.equals("gemini") ? Scripted.geminiPiece("x".repeat(100_000)) : Scripted.openAiPiece("x".repeat(100_000));
+        String piece = piece(dialect, "x".repeat(100_000));
         running.provider.then(exchange -> {
             exchange.stream();
             while (true) exchange.event(piece);
@@ -318,8 +322,7 @@ class UpstreamTest {
     @ValueSource(strings = {"gemini", "nebius"})
     void readsEventsThatAreSplitAtEveryByte(String dialect) throws Exception {
         running.settings("CHAT_PROVIDER=" + dialect);
-        boolean gemini = dialect.equals("gemini");
-        String event = "data: " + (gemini ? Scripted.geminiPiece("é🦊") : Scripted.openAiPiece("é🦊")) + "\r\n\r\ndata: " + (gemini ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
+        String event = "data: " + piece(dialect, "é🦊") + "\r\n\r\ndata: " + (dialect.equals("gemini") ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
         running.provider.then(exchange -> {
             exchange.stream();
             exchange.socket().setTcpNoDelay(true);
