@@ -35,7 +35,7 @@ fi
 compile() {
   mkdir -p "$build" && work=$(mktemp -d "$build/new.XXXXXX") || return 1
   trap 'rm -rf "$work"' EXIT
-  "$jdk/bin/javac" -g -proc:none -encoding UTF-8 -d "$work/classes" "$home"/src/parley/*.java || exit 1
+  "$jdk/bin/javac" -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d "$work/classes" "$home"/src/parley/*.java || exit 1
   cp "$home"/src/parley/*.html "$work/classes/parley/"
   "$jdk/bin/jar" --create --file "$work/parley.jar" --main-class parley.Parley -C "$work/classes" .
   rm -f "$build"/parley.jsa
@@ -48,7 +48,7 @@ if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk"
 fi
 
 # Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and the classes from an archive that the first stop writes.
-flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
+flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
 -XX:+AutoCreateSharedArchive -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
 
 if [ "${1:-}" = image ]; then

@@ -13,12 +13,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
     private final Settings.Source settings;
     private final Histories histories;
-    private final HttpClient client;
+    private final Supplier<HttpClient> client;
     private final Watch watch;
     private final int most;
     private final boolean demo;
@@ -31,7 +32,7 @@ final class Api implements HttpHandler {
      * @param most how many requests are served at once: a bound on memory
      * @param demo whether a stand-in answers, which /health tells
      */
-    Api(Settings.Source settings, Histories histories, HttpClient client, Watch watch, int most, boolean demo) {
+    Api(Settings.Source settings, Histories histories, Supplier<HttpClient> client, Watch watch, int most, boolean demo) {
         this.settings = settings;
         this.histories = histories;
         this.client = client;
@@ -114,7 +115,7 @@ final class Api implements HttpHandler {
         if (!(body.getOrDefault("stream", false) instanceof Boolean stream)) throw Problem.invalid("stream must be true or false");
         Settings settings = call.settings();
         Settings.Account account = settings.chat();
-        Provider provider = Provider.of(client, settings, account);
+        Provider provider = Provider.of(client.get(), settings, account);
         Map<String, Object> answer = histories.inTurn(settings.histories(), user, call.client(), history -> {
             List<Message> conversation = new ArrayList<>(history.last(settings.window() - 1));
             conversation.add(asked);
@@ -152,7 +153,7 @@ final class Api implements HttpHandler {
         User user = call.user(body);
         String prompt = text(body, "prompt");
         Settings.Account account = call.settings().image();
-        Provider provider = Provider.of(client, call.settings(), account);
+        Provider provider = Provider.of(client.get(), call.settings(), account);
         List<Image> images = call.client().whileThere(() -> provider.draw(prompt));
         if (call.wantsImage()) {
             call.answer(200, images.get(0).mimeType(), images.get(0).bytes());

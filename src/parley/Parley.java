@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
@@ -48,15 +49,15 @@ public final class Parley implements AutoCloseable {
 
     private final Histories histories = new Histories(PATIENCE);
     private final Watch watch = new Watch();
-    private final HttpClient client;
+    /** In the making while the server starts: reading the system's certificates takes a third of that time. */
+    private final CompletableFuture<HttpClient> client = CompletableFuture.supplyAsync(Parley::client);
     private final ExecutorService threads = threads();
     private final Api api;
     private final HttpServer server;
 
     private Parley(Settings.Source settings, boolean demo) throws IOException {
         Settings now = settings.current();
-        client = client();
-        api = new Api(settings, histories, client, watch, MOST_REQUESTS, demo);
+        api = new Api(settings, histories, client::join, watch, MOST_REQUESTS, demo);
         try {
             open(now.histories());
             server = listen(now);
@@ -118,7 +119,7 @@ public final class Parley implements AutoCloseable {
         }
         server.stop(0);
         threads.shutdownNow();
-        client.shutdownNow();
+        client.join().shutdownNow();
         watch.close();
         histories.close();
     }

@@ -23,7 +23,7 @@ import java.util.stream.Stream;
  */
 final class Watch implements AutoCloseable {
     private static final List<Path> TABLES = Stream.of("/proc/net/tcp", "/proc/net/tcp6").map(Path::of).filter(Files::isReadable).toList();
-    private static final String CLOSE_WAIT = "08";
+    private static final String CLOSE_WAIT = " 08 "; // no other column of a row can read so
     private static final long STEP = TimeUnit.MILLISECONDS.toNanos(500);
 
     private final Set<Wait> waits = ConcurrentHashMap.newKeySet();
@@ -113,7 +113,7 @@ final class Watch implements AutoCloseable {
             List<Wait> waiting = waits.stream().filter(wait -> wait.lasted() > STEP).toList();
             Set<String> left = waiting.isEmpty() ? Set.of() : left();
             for (Wait wait : waiting) {
-                if (wait.lasted() > wait.limit || left.contains(wait.client.connection())) wait.interrupt();
+                if (wait.lasted() > wait.limit || !left.isEmpty() && left.contains(wait.client.connection())) wait.interrupt();
             }
         } catch (IOException e) {
             Log.say("the table of connections cannot be read: " + e);
@@ -124,13 +124,16 @@ final class Watch implements AutoCloseable {
     private static Set<String> left() throws IOException {
         var left = new HashSet<String>();
         for (Path table : TABLES) {
-            for (String row : Files.readAllLines(table)) {
-                String[] columns = row.strip().split("\\s+", 5); // number, local and remote address, state
-                if (!columns[3].equals(CLOSE_WAIT)) continue;
-                left.add(columns[1].substring(columns[1].indexOf(':') + 1) + " " + columns[2].substring(columns[2].indexOf(':') - 8));
+            try (Stream<String> rows = Files.lines(table)) {
+                rows.filter(row -> row.contains(CLOSE_WAIT)).map(Watch::connection).forEach(left::add);
             }
         }
         return left;
+    }
+
+    private static String connection(String row) {
+        String[] columns = row.strip().split("\\s+", 4); // number, local and remote address, state and more
+        return columns[1].substring(columns[1].indexOf(':') + 1) + " " + columns[2].substring(columns[2].indexOf(':') - 8);
     }
 
     @Override
