@@ -42,8 +42,7 @@ public final class Parley implements AutoCloseable {
               --env FILE  read the settings from FILE instead of .env
               --help      print this, and exit
               --version   print the version, and exit""";
-    /** Requests at once: one holds up to 64 KiB beside its body, and on JDK 21 a thread of the system. */
-    private static final int MOST_REQUESTS = (int) Math.min(virtual() ? 10_000 : 4_000, Runtime.getRuntime().maxMemory() >> 16);
+    private static final int MOST_REQUESTS = Server.most(virtual() ? 10_000 : 4_000); // before JDK 24, each has a thread of the system
     private static final Duration PATIENCE = Duration.ofSeconds(30); // with an earlier request of the same user
     private static final Duration FAREWELL = Duration.ofSeconds(10); // for running turns, once told to stop
 

@@ -11,7 +11,7 @@ final class Server {
         set("sun.net.httpserver.nodelay", "true"); // else the kernel holds small answers back for 40 ms
         set("sun.net.httpserver.maxReqTime", "30"); // s for headers and body together, although its documentation says ms (JDK-8387598)
         set("sun.net.httpserver.idleInterval", "60"); // s for a connection without a request
-        set("sun.net.httpserver.maxIdleConnections", "10000");
+        set("sun.net.httpserver.maxIdleConnections", Integer.toString(most(10_000)));
     }
 
     private static final int WAITING = 4096; // connections that the system holds until they are accepted
@@ -21,6 +21,11 @@ final class Server {
 
     private static void set(String property, String value) {
         if (System.getProperty(property) == null) System.setProperty(property, value);
+    }
+
+    /** How many requests may be served at once, and as many connections be idle: 70 and 22 KiB each, measured, in a heap that has 128 for both. */
+    static int most(int limit) {
+        return (int) Math.min(limit, Runtime.getRuntime().maxMemory() >> 17);
     }
 
     static HttpServer bound(InetSocketAddress address) throws IOException {

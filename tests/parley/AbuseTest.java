@@ -9,13 +9,17 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -41,7 +45,11 @@ class AbuseTest {
     }
 
     private static Socket connect() throws IOException {
-        var socket = new Socket("127.0.0.1", running.parley.port());
+        return connect(running.parley.port());
+    }
+
+    private static Socket connect(int port) throws IOException {
+        var socket = new Socket("127.0.0.1", port);
         socket.setSoTimeout(20_000);
         return socket;
     }
@@ -178,6 +186,55 @@ class AbuseTest {
             assertTrue((System.nanoTime() - begun) / 20 < 100_000_000, "within 100 ms each");
         } finally {
             for (Socket socket : idle) socket.close();
+        }
+    }
+
+    @Test
+    void refusesStreamsThatItsHeapDoesNotHold(@TempDir Path folder) throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
+        var all = new Scripted.Gate();
+        Scripted.Script held = exchange -> {
+            exchange.stream();
+            exchange.event(Scripted.openAiPiece("word"));
+            all.pass();
+            exchange.event("[DONE]");
+        };
+        var sockets = new ArrayList<Socket>();
+        try (var provider = new Scripted(held).forgetting();
+                var server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx48m"))) {
+            for (int i = 0; i < 1000; i++) {
+                Socket socket = connect(server.port());
+                sockets.add(socket);
+                String body = "{\"user_id\":\"" + i + "\",\"message\":\"hi\",\"stream\":true}";
+                send(socket, post("Connection: close\r\nContent-Length: " + body.length() + "\r\n", body));
+            }
+            var heads = new ArrayList<String>();
+            for (Socket socket : sockets) heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
+            all.open();
+            for (int i = 0; i < heads.size(); i++) {
+                String rest = answer(sockets.get(i));
+                assertTrue(heads.get(i).equals("HTTP/1.1 200") ? rest.contains("event: done") : heads.get(i).equals("HTTP/1.1 503") && rest.contains("overloaded"), heads.get(i) + rest);
+            }
+            long served = heads.stream().filter("HTTP/1.1 200"::equals).count();
+            assertTrue(served > 100, served + " were served");
+        } finally {
+            for (Socket socket : sockets) socket.close();
+        }
+    }
+
+    @Test
+    void keepsNoMoreIdleConnectionsThanItsHeapHolds(@TempDir Path folder) throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "");
+        var sockets = new ArrayList<Socket>();
+        try (var server = new CrashTest.Server(env, Map.of("JAVA_TOOL_OPTIONS", "-Xmx32m"))) {
+            for (int i = 0; i < 2000; i++) {
+                Socket socket = connect(server.port());
+                sockets.add(socket);
+                send(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                assertEquals("HTTP/1.1 200", new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII), "the answer to number " + i);
+            }
+        } finally {
+            for (Socket socket : sockets) socket.close();
         }
     }
 
