@@ -42,6 +42,7 @@ final class Watch implements AutoCloseable {
     final class Client {
         private final InetSocketAddress local;
         private final InetSocketAddress remote;
+        private volatile long served = System.nanoTime(); // when something was last written to it: a write tells by itself that a client left
 
         Client(InetSocketAddress local, InetSocketAddress remote) {
             this.local = local;
@@ -62,6 +63,7 @@ final class Watch implements AutoCloseable {
 
         /** Waits for this client itself, for at most so many seconds; throws a client_gone Problem after them. */
         <T> T within(int seconds, Waiting<T> waiting) throws IOException {
+            served = System.nanoTime();
             return watched(new Wait(this, TimeUnit.SECONDS.toNanos(seconds)), waiting);
         }
     }
@@ -110,7 +112,7 @@ final class Watch implements AutoCloseable {
 
     private void look() {
         try {
-            List<Wait> waiting = waits.stream().filter(wait -> wait.lasted() > STEP).toList();
+            List<Wait> waiting = waits.stream().filter(wait -> System.nanoTime() - wait.client.served > STEP).toList();
             Set<String> left = waiting.isEmpty() ? Set.of() : left();
             for (Wait wait : waiting) {
                 if (wait.lasted() > wait.limit || !left.isEmpty() && left.contains(wait.client.connection())) wait.interrupt();
