@@ -48,7 +48,7 @@ final class Api implements HttpHandler {
         boolean served = free.tryAcquire();
         try (var call = new Call(exchange, settings.current(), watch, memory)) {
             try {
-                if (!served || stopping) throw new Problem(Problem.Code.OVERLOADED, "The server is " + (stopping ? "stopping" : "full") + ": send it again soon", 1L);
+                if (!served || stopping) throw Problem.overloaded(stopping ? "stopping" : "full");
                 call.checkHost();
                 route(call);
             } catch (Problem e) {

@@ -5,6 +5,8 @@ import com.sun.net.httpserver.HttpExchange;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -111,7 +113,7 @@ final class Call implements AutoCloseable {
         String length = headers.getFirst("Content-Length");
         int announced = length == null ? MAX_BODY : LENGTH.matcher(length).matches() ? Integer.parseInt(length) : Integer.MAX_VALUE;
         if (announced > MAX_BODY) throw tooLarge();
-        if (!memory.tryAcquire(announced)) throw new Problem(Problem.Code.OVERLOADED, "The server is full: send it again soon", 1L);
+        if (!memory.tryAcquire(announced)) throw Problem.overloaded("full");
         reserved = announced;
         byte[] body = exchange.getRequestBody().readNBytes(announced + 1);
         if (body.length > MAX_BODY) throw tooLarge();
@@ -171,8 +173,8 @@ final class Call implements AutoCloseable {
                 if (c == '%') bytes.write(HexFormat.fromHexDigits(raw, i + 1, (i += 2) + 1));
                 else bytes.write(c == '+' ? ' ' : c);
             }
-            return Json.text(bytes.toByteArray(), 0, bytes.size());
-        } catch (Json.Malformed | IllegalArgumentException | IndexOutOfBoundsException e) {
+            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes.toByteArray())).toString();
+        } catch (CharacterCodingException | IllegalArgumentException | IndexOutOfBoundsException e) {
             throw Problem.invalid("The query is not UTF-8 in percent-encoding");
         }
     }

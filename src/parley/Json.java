@@ -1,8 +1,6 @@
 package parley;
 
 import java.math.BigDecimal;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -52,20 +50,6 @@ final class Json {
     /** The value that a part of the bytes holds; a Malformed's offset starts from that part. */
     static Object parse(byte[] utf8, int from, int to) throws Malformed {
         return new Json(utf8, from, to).text();
-    }
-
-    /**
-     * The text of bytes that must be UTF-8.
-     *
-     * @throws Malformed where they are not, with the offset of the first wrong byte
-     */
-    static String text(byte[] utf8, int from, int to) throws Malformed {
-        ByteBuffer bytes = ByteBuffer.wrap(utf8, from, to - from);
-        try {
-            return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
-        } catch (CharacterCodingException e) {
-            throw new Malformed("bytes that are not UTF-8", bytes.position() - from);
-        }
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */

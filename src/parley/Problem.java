@@ -48,6 +48,11 @@ final class Problem extends RuntimeException {
         return new Problem(Code.INVALID_REQUEST, detail);
     }
 
+    /** A refusal of a moment: 503. */
+    static Problem overloaded(String how) {
+        return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L);
+    }
+
     /** The end of a request that nobody waits for any more: 499, as nginx logs it. */
     static Problem clientGone() {
         return new Problem(Code.CLIENT_GONE, "The client left");

@@ -15,9 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,19 +23,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What hostile clients send, on raw sockets: nothing is answered 200 by mistake, and a normal client is always served. */
-class AbuseTest {
+class AbuseTest extends OneServer {
     private static final String BODY = "{\"user_id\":\"a\",\"message\":\"hi\"}";
-    private static Running running;
-
-    @BeforeAll
-    static void start() throws Exception {
-        running = new Running(Scripted.gemini("ok"));
-    }
-
-    @AfterAll
-    static void stop() throws Exception {
-        running.close();
-    }
 
     @AfterEach
     void normalClientIsServed() throws Exception {

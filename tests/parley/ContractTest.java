@@ -12,8 +12,6 @@ import java.nio.file.Files;
 import java.util.Base64;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,19 +20,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** A test for each row of the contract's tables; what a provider does is UpstreamTest's. */
-class ContractTest {
+class ContractTest extends OneServer {
     private static final byte[] PNG = Base64.getDecoder().decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==");
-    private static Running running;
-
-    @BeforeAll
-    static void start() throws Exception {
-        running = new Running(Scripted.gemini("ok"));
-    }
-
-    @AfterAll
-    static void stop() throws Exception {
-        running.close();
-    }
 
     @BeforeEach
     void usual() throws Exception {

@@ -14,8 +14,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,19 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whatever a provider does, in both dialects, whole and streamed: the right problem, the history as it was, the key nowhere. */
-class UpstreamTest {
-    private static Running running;
-
-    @BeforeAll
-    static void start() throws Exception {
-        running = new Running(Scripted.gemini("ok"));
-    }
-
-    @AfterAll
-    static void stop() throws Exception {
-        running.close();
-    }
-
+class UpstreamTest extends OneServer {
     @BeforeEach
     void forget() throws Exception {
         running.provider.exchanges.clear();
