@@ -8,13 +8,13 @@ import java.net.MalformedURLException;
 import java.net.URI;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import javax.tools.FileObject;
 import javax.tools.ForwardingJavaFileManager;
 import javax.tools.JavaCompiler;
@@ -38,7 +38,7 @@ public class Main {
         }
         Path home = Path.of(System.getProperty("jdk.launcher.sourcefile", "Main.java")).toRealPath().getParent();
         System.setProperty("parley.home", home.toString());
-        Map<String, byte[]> classes = compile(home.resolve("src"));
+        Map<String, ByteArrayOutputStream> classes = compile(home.resolve("src"));
         Class<?> parley = new Loader(classes, home.resolve("src")).loadClass("parley.Parley");
         try {
             parley.getMethod("main", String[].class).invoke(null, (Object) args);
@@ -59,19 +59,22 @@ public class Main {
     }
 
     /** Every class of the sources, by name. Where they do not compile, javac's own words are printed and the program ends with 1. */
-    private static Map<String, byte[]> compile(Path sources) throws IOException {
+    private static Map<String, ByteArrayOutputStream> compile(Path sources) throws IOException {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         Map<String, ByteArrayOutputStream> classes = new HashMap<>();
         try (StandardJavaFileManager files = compiler.getStandardFileManager(null, null, StandardCharsets.UTF_8);
-                Stream<Path> listed = Files.list(sources.resolve("parley"))) {
-            List<Path> java = listed.filter(file -> file.toString().endsWith(".java")).collect(Collectors.toList());
+                DirectoryStream<Path> listed = Files.newDirectoryStream(sources.resolve("parley"), "*.java")) {
+            List<Path> java = new ArrayList<>();
+            for (Path file : listed) java.add(file); // a loop: a stream here would take javac, not yet warm, another 0.1 s
             JavaFileManager inMemory = new ForwardingJavaFileManager<JavaFileManager>(files) {
                 @Override
                 public JavaFileObject getJavaFileForOutput(Location location, String name, JavaFileObject.Kind kind, FileObject sibling) {
                     return new SimpleJavaFileObject(URI.create("memory:///" + name.replace('.', '/')), kind) {
                         @Override
                         public OutputStream openOutputStream() {
-                            return classes.computeIfAbsent(name, any -> new ByteArrayOutputStream());
+                            ByteArrayOutputStream file = new ByteArrayOutputStream();
+                            classes.put(name, file);
+                            return file;
                         }
                     };
                 }
@@ -79,15 +82,15 @@ public class Main {
             List<String> options = List.of("-g", "-proc:none", "-XDstringConcat=inline"); // JEP 280: linking each "a" + b anew would take time
             if (!compiler.getTask(null, inMemory, null, options, null, files.getJavaFileObjectsFromPaths(java)).call()) System.exit(1);
         }
-        return classes.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, each -> each.getValue().toByteArray()));
+        return classes;
     }
 
     /** Finds classes in memory, and resources such as the chat page beside the sources. */
     private static final class Loader extends ClassLoader {
-        private final Map<String, byte[]> classes;
+        private final Map<String, ByteArrayOutputStream> classes;
         private final Path sources;
 
-        Loader(Map<String, byte[]> classes, Path sources) {
+        Loader(Map<String, ByteArrayOutputStream> classes, Path sources) {
             super(ClassLoader.getPlatformClassLoader()); // not the class path: what lies in the working folder is not Parley's
             this.classes = classes;
             this.sources = sources;
@@ -95,8 +98,8 @@ public class Main {
 
         @Override
         protected Class<?> findClass(String name) throws ClassNotFoundException {
-            byte[] bytes = classes.get(name);
-            if (bytes == null) throw new ClassNotFoundException(name);
+            if (!classes.containsKey(name)) throw new ClassNotFoundException(name);
+            byte[] bytes = classes.get(name).toByteArray();
             return defineClass(name, bytes, 0, bytes.length);
         }
 
