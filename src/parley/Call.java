@@ -5,6 +5,7 @@ import com.sun.net.httpserver.HttpExchange;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -23,6 +24,7 @@ final class Call implements AutoCloseable {
     private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are passed over, so that its client hears the refusal
     private static final Pattern LENGTH = Pattern.compile("\\d{1,9}");
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
+    private static final byte[] EVENT_END = {'\n', '\n'};
     private static final int PATIENCE = 30; // seconds for a client to take what is written
 
     private final HttpExchange exchange;
@@ -217,16 +219,16 @@ final class Call implements AutoCloseable {
 
     /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
     void piece(String text) {
-        if (!text.isEmpty()) event("data: " + Json.write(Json.object("text", text)));
-        else if (streaming) event(": ping");
+        if (!text.isEmpty()) event("data: ", Json.bytes(Json.object("text", text)));
+        else if (streaming) event(": ping", new byte[0]);
     }
 
     /** The end of a stream. */
     void done(Object answer) {
-        event("event: done\ndata: " + Json.write(answer));
+        event("event: done\ndata: ", Json.bytes(answer));
     }
 
-    private void event(String lines) {
+    private void event(String start, byte[] data) {
         try {
             client.within(PATIENCE, () -> {
                 if (!streaming) {
@@ -237,8 +239,11 @@ final class Call implements AutoCloseable {
                     outcome = "200";
                     exchange.sendResponseHeaders(200, 0);
                 }
-                exchange.getResponseBody().write(bytes(lines + "\n\n"));
-                exchange.getResponseBody().flush();
+                OutputStream out = exchange.getResponseBody();
+                out.write(start.getBytes(StandardCharsets.UTF_8));
+                out.write(data);
+                out.write(EVENT_END);
+                out.flush();
                 return null;
             });
         } catch (IOException e) {
@@ -250,16 +255,12 @@ final class Call implements AutoCloseable {
     void problem(Problem problem) throws IOException {
         if (streaming) {
             outcome = "200, then " + problem.status() + " " + problem.name();
-            if (problem.code != Problem.Code.CLIENT_GONE) event("event: error\ndata: " + Json.write(problem.document()));
+            if (problem.code != Problem.Code.CLIENT_GONE) event("event: error\ndata: ", Json.bytes(problem.document()));
             return;
         }
         if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
         outcome = " " + problem.name();
         answer(problem.status(), "application/problem+json", Json.bytes(problem.document()));
-    }
-
-    private static byte[] bytes(String text) {
-        return text.getBytes(StandardCharsets.UTF_8);
     }
 
     /** Ends the exchange, and says a line of it on the console. */
