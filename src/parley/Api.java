@@ -79,29 +79,20 @@ final class Api implements HttpHandler {
             return;
         }
         switch (String.valueOf(call.path())) {
-            case "/" -> {
-                call.allow("GET");
-                page.show(call);
-            }
-            case "/health" -> {
-                call.allow("GET");
-                call.json(object("status", "ok", "demo", demo ? true : null, "chat", health(call.settings().chat()), "image", health(call.settings().image())));
-            }
-            case "/chat" -> {
-                call.allow("POST");
-                chat(call);
-            }
+            case "/" -> page.show(call.allowing("GET"));
+            case "/health" -> health(call.allowing("GET"));
+            case "/chat" -> chat(call.allowing("POST"));
             case "/history" -> {
-                call.allow("GET", "DELETE");
-                if (call.is("DELETE")) takeBack(call);
+                if (call.allowing("GET", "DELETE").is("DELETE")) takeBack(call);
                 else history(call);
             }
-            case "/image" -> {
-                call.allow("POST");
-                image(call);
-            }
+            case "/image" -> image(call.allowing("POST"));
             default -> throw new Problem(Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
         }
+    }
+
+    private void health(Call call) throws IOException {
+        call.json(object("status", "ok", "demo", demo ? true : null, "chat", health(call.settings().chat()), "image", health(call.settings().image())));
     }
 
     private static Map<String, Object> health(Settings.Account account) {

@@ -62,9 +62,9 @@ final class Call implements AutoCloseable {
         return exchange.getRequestMethod().equals(method);
     }
 
-    /** Refuses every other method than these. HEAD goes with GET. */
-    void allow(String... methods) {
-        if (Arrays.stream(methods).anyMatch(method -> is(method) || method.equals("GET") && is("HEAD"))) return;
+    /** This call, where it has one of these methods. HEAD goes with GET. */
+    Call allowing(String... methods) {
+        if (Arrays.stream(methods).anyMatch(method -> is(method) || method.equals("GET") && is("HEAD"))) return this;
         String allowed = String.join(", ", methods).replace("GET", "GET, HEAD") + ", OPTIONS";
         header("Allow", allowed);
         throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
