@@ -82,6 +82,7 @@ class CrashTest {
         }
 
         void kill() throws InterruptedException {
+            process.descendants().forEach(ProcessHandle::destroyForcibly); // a wrapper's end is not Java's
             process.destroyForcibly().waitFor(); // SIGKILL
         }
 
