@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
@@ -23,7 +24,7 @@ final class Api implements HttpHandler {
     private final Watch watch;
     private final int most;
     private final boolean demo;
-    private final Page page = Page.load();
+    private final CompletableFuture<Page> page = CompletableFuture.supplyAsync(Page::load); // while the server starts: its hashes take time
     private final Semaphore memory = new Semaphore((int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / 16));
     private final Semaphore free;
     private volatile boolean stopping;
@@ -79,7 +80,7 @@ final class Api implements HttpHandler {
             return;
         }
         switch (String.valueOf(call.path())) {
-            case "/" -> page.show(call.allowing("GET"));
+            case "/" -> page.join().show(call.allowing("GET"));
             case "/health" -> health(call.allowing("GET"));
             case "/chat" -> chat(call.allowing("POST"));
             case "/history" -> {
