@@ -213,13 +213,6 @@ public final class Parley implements AutoCloseable {
 
     private static void serve(Settings.Source source, boolean demo) throws IOException {
         Parley parley = new Parley(source, demo);
-        Settings now = source.current();
-        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + (now.host().contains(":") ? "[" + now.host() + "]" : now.host()) + ":" + parley.port()
-                + ", with the settings of " + source.file());
-        for (Settings.Account account : List.of(now.chat(), now.image())) {
-            Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", "
-                    + (account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env"));
-        }
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try {
                 parley.close();
@@ -228,6 +221,13 @@ public final class Parley implements AutoCloseable {
             }
             Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
         }));
+        Settings now = source.current();
+        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + (now.host().contains(":") ? "[" + now.host() + "]" : now.host()) + ":" + parley.port()
+                + ", with the settings of " + source.file());
+        for (Settings.Account account : List.of(now.chat(), now.image())) {
+            Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", "
+                    + (account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env"));
+        }
     }
 
     /** Prints the settings, and whether each provider takes its key and knows its model. */
