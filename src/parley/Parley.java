@@ -118,7 +118,7 @@ public final class Parley implements AutoCloseable {
         }
         server.stop(0);
         threads.shutdownNow();
-        client.join().shutdownNow();
+        client.thenAccept(HttpClient::shutdownNow);
         watch.close();
         histories.close();
     }
