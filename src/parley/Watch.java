@@ -56,6 +56,11 @@ final class Watch implements AutoCloseable {
             return "%04X %08X:%04X".formatted(local.getPort(), lastWord, remote.getPort());
         }
 
+        /** For how many nanoseconds nothing has been written to it. */
+        private long unserved() {
+            return System.nanoTime() - served;
+        }
+
         /** Waits for somebody else while this client is there; throws a client_gone Problem once it is not. */
         <T> T whileThere(Waiting<T> waiting) throws IOException {
             return watched(new Wait(this, Long.MAX_VALUE), waiting);
@@ -82,7 +87,6 @@ final class Watch implements AutoCloseable {
 
     private static final class Wait {
         private final Thread thread = Thread.currentThread();
-        private final long since = System.nanoTime();
         private final Client client;
         private final long limit;
         private boolean interrupted;
@@ -91,10 +95,6 @@ final class Watch implements AutoCloseable {
         Wait(Client client, long limit) {
             this.client = client;
             this.limit = limit;
-        }
-
-        long lasted() {
-            return System.nanoTime() - since;
         }
 
         synchronized void interrupt() {
@@ -112,10 +112,10 @@ final class Watch implements AutoCloseable {
 
     private void look() {
         try {
-            List<Wait> waiting = waits.stream().filter(wait -> System.nanoTime() - wait.client.served > STEP).toList();
+            List<Wait> waiting = waits.stream().filter(wait -> wait.client.unserved() > STEP).toList();
             Set<String> left = waiting.isEmpty() ? Set.of() : left();
             for (Wait wait : waiting) {
-                if (wait.lasted() > wait.limit || !left.isEmpty() && left.contains(wait.client.connection())) wait.interrupt();
+                if (wait.client.unserved() > wait.limit || !left.isEmpty() && left.contains(wait.client.connection())) wait.interrupt();
             }
         } catch (IOException e) {
             Log.say("the table of connections cannot be read: " + e);
@@ -126,8 +126,8 @@ final class Watch implements AutoCloseable {
     private static Set<String> left() throws IOException {
         var left = new HashSet<String>();
         for (Path table : TABLES) {
-            try (Stream<String> rows = Files.lines(table)) {
-                rows.filter(row -> row.contains(CLOSE_WAIT)).map(Watch::connection).forEach(left::add);
+            for (String row : Files.readAllLines(table)) {
+                if (row.contains(CLOSE_WAIT)) left.add(connection(row));
             }
         }
         return left;
