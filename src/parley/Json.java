@@ -145,13 +145,13 @@ final class Json {
     /** Writes straight to UTF-8. */
     private static final class Writer {
         private static final int LONGEST = 6; // bytes that one character may take, written as an escape
-        private static final int BLOCK = 4096; // characters that room is made for at once
+        private static final int BLOCK = 128; // characters that room is made for at once
 
         private byte[] bytes;
         private int size;
 
         Writer(int roughly) {
-            bytes = new byte[roughly + roughly / 8];
+            bytes = new byte[roughly + roughly / 8 + LONGEST * BLOCK];
         }
 
         void value(Object value) {
