@@ -21,12 +21,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Dimension;
 import org.openqa.selenium.Keys;
+import org.openqa.selenium.StaleElementReferenceException;
+import org.openqa.selenium.WebDriver;
 import org.openqa.selenium.WebElement;
 import org.openqa.selenium.chrome.ChromeDriver;
 import org.openqa.selenium.chrome.ChromeDriverService;
 import org.openqa.selenium.chrome.ChromeOptions;
 import org.openqa.selenium.logging.LogType;
 import org.openqa.selenium.logging.LoggingPreferences;
+import org.openqa.selenium.support.ui.FluentWait;
 import org.openqa.selenium.support.ui.WebDriverWait;
 
 /** The page in a real browser, against a real server in demo mode. Skipped where Debian's Chromium is missing. */
@@ -105,8 +108,9 @@ class BrowserTest {
         return browser.findElements(By.cssSelector(css));
     }
 
-    private static WebDriverWait waiting() {
-        return new WebDriverWait(browser, Duration.ofSeconds(20), Duration.ofMillis(30));
+    /** A look at an element that the page has just replaced is taken again. */
+    private static FluentWait<WebDriver> waiting() {
+        return new WebDriverWait(browser, Duration.ofSeconds(20), Duration.ofMillis(30)).ignoring(StaleElementReferenceException.class);
     }
 
     private static WebElement await(String css) {
