@@ -134,7 +134,7 @@ final class Json {
 
     /**
      * The characters that stand in a string as they are, in a byte each: the ASCII ones but quote, backslash and control characters.
-     * There is an entry for each char there is, so that a look needs no check of bounds: that takes a third off the time of writing.
+     * There is an entry for each char there is, so that a look needs no check of bounds: that takes a sixth off the time of writing.
      */
     private static final boolean[] PLAIN = new boolean[Character.MAX_VALUE + 1];
 
@@ -198,7 +198,7 @@ final class Json {
             byte[] out = bytes; // variables of its own: the loop over the fields took longer
             int at = size;
             for (int i = from; i < to; i++) {
-                int ahead = at - i; // with one counter the loop takes four fifths of the time
+                int ahead = at - i; // one counter instead of two takes a tenth off the time
                 char c = 0;
                 while (i < to && PLAIN[c = string.charAt(i)]) {
                     out[ahead + i] = (byte) c;
