@@ -51,6 +51,11 @@ final class Answer {
         return !text.isEmpty();
     }
 
+    /** The characters that have been said so far. */
+    int length() {
+        return text.length();
+    }
+
     boolean finished() {
         return finishReason != null;
     }

@@ -25,7 +25,7 @@ final class Api implements HttpHandler {
     private final int most;
     private final boolean demo;
     private final CompletableFuture<Page> page = CompletableFuture.supplyAsync(Page::load); // while the server starts: its hashes take time
-    private final Semaphore memory = new Semaphore((int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / 16));
+    private final Semaphore memory = new Semaphore((int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / 3 * 2));
     private final Semaphore free;
     private volatile boolean stopping;
 
@@ -107,8 +107,8 @@ final class Api implements HttpHandler {
         if (!(body.getOrDefault("stream", false) instanceof Boolean stream)) throw Problem.invalid("stream must be true or false");
         Settings settings = call.settings();
         Settings.Account account = settings.chat();
-        Provider provider = Provider.of(client.get(), settings, account);
-        Map<String, Object> answer = histories.inTurn(settings.histories(), user, call.client(), history -> {
+        Provider provider = Provider.of(client.get(), settings, account, call::reserve);
+        Map<String, Object> answer = histories.inTurn(settings.histories(), user, call.client(), call::reserve, history -> {
             List<Message> conversation = new ArrayList<>(history.last(settings.window() - 1));
             conversation.add(asked);
             Provider.Reply reply = call.client().whileThere(() -> provider.chat(conversation, stream ? call::piece : piece -> { }));
@@ -124,7 +124,7 @@ final class Api implements HttpHandler {
     private void history(Call call) throws IOException {
         User user = call.user();
         int limit = call.count("limit", Integer.MAX_VALUE);
-        List<Message> all = histories.inTurn(call.settings().histories(), user, call.client(), History::all);
+        List<Message> all = histories.inTurn(call.settings().histories(), user, call.client(), call::reserve, History::all);
         List<Map<String, Object>> last = all.subList(Math.max(0, all.size() - limit), all.size()).stream().map(Message::members).toList();
         call.json(object("user_id", user.id(), "total", all.size(), "messages", last));
     }
@@ -132,7 +132,7 @@ final class Api implements HttpHandler {
     private void takeBack(Call call) throws IOException {
         User user = call.user();
         int turns = call.count("turns", 0);
-        histories.inTurn(call.settings().histories(), user, call.client(), history -> {
+        histories.inTurn(call.settings().histories(), user, call.client(), call::reserve, history -> {
             if (turns == 0) history.delete();
             else history.takeBack(turns);
             return null;
@@ -145,7 +145,7 @@ final class Api implements HttpHandler {
         User user = call.user(body);
         String prompt = text(body, "prompt");
         Settings.Account account = call.settings().image();
-        Provider provider = Provider.of(client.get(), call.settings(), account);
+        Provider provider = Provider.of(client.get(), call.settings(), account, call::reserve);
         List<Image> images = call.client().whileThere(() -> provider.draw(prompt));
         if (call.wantsImage()) {
             call.answer(200, images.get(0).mimeType(), images.get(0).bytes());

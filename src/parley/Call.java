@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /** One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each. */
@@ -26,6 +27,10 @@ final class Call implements AutoCloseable {
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
     private static final byte[] EVENT_END = {'\n', '\n'};
     private static final int PATIENCE = 30; // seconds for a client to take what is written
+    private static final int PORTION = 16 << 10; // bytes that are written at once: the JDK keeps twice as many for each connection
+    private static final int MAX_VALUES = 1000; // in a body
+    private static final int SMALL = 100 << 10; // bytes of memory that every call may fill without asking
+    private static final int SHORTAGE = 10; // seconds for other calls to give memory back
 
     private final HttpExchange exchange;
     private final Settings settings;
@@ -35,9 +40,10 @@ final class Call implements AutoCloseable {
     private String outcome = "";
     private boolean streaming;
     private User user;
-    private int reserved;
+    private int kept; // bytes of memory that are set aside for the body
+    private int reserved; // and for what is read now
 
-    /** @param memory bytes of bodies that may still be read, by all requests together */
+    /** @param memory bytes that all calls together may still fill with what they read */
     Call(HttpExchange exchange, Settings settings, Watch watch, Semaphore memory) {
         this.memory = memory;
         this.exchange = exchange;
@@ -115,15 +121,34 @@ final class Call implements AutoCloseable {
         String length = headers.getFirst("Content-Length");
         int announced = length == null ? MAX_BODY : LENGTH.matcher(length).matches() ? Integer.parseInt(length) : Integer.MAX_VALUE;
         if (announced > MAX_BODY) throw tooLarge();
-        if (!memory.tryAcquire(announced)) throw Problem.overloaded("full");
-        reserved = announced;
+        reserve(Json.COST * announced);
+        kept = reserved;
+        reserved = 0;
         byte[] body = exchange.getRequestBody().readNBytes(announced + 1);
         if (body.length > MAX_BODY) throw tooLarge();
         try {
-            if (Json.parse(body) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parseAtMost(MAX_VALUES, body) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (Json.Malformed e) {
             throw Problem.invalid("The body is not JSON: " + e.getMessage());
+        }
+    }
+
+    /**
+     * Sets so many bytes of memory aside for what is about to be read, in place of fewer for what was read before. Waits a little
+     * where other calls have too much, and holds none meanwhile: so they never wait for each other.
+     *
+     * @throws Problem overloaded where they do not give it back
+     */
+    void reserve(int bytes) {
+        if (bytes - SMALL <= reserved) return;
+        memory.release(reserved);
+        reserved = 0;
+        try {
+            if (!memory.tryAcquire(bytes - SMALL, SHORTAGE, TimeUnit.SECONDS)) throw Problem.overloaded("full");
+            reserved = bytes - SMALL;
+        } catch (InterruptedException e) {
+            throw Problem.clientGone();
         }
     }
 
@@ -204,11 +229,16 @@ final class Call implements AutoCloseable {
         client.within(PATIENCE, () -> {
             exchange.sendResponseHeaders(status, none ? -1 : body.length);
             if (none) return null; // the JDK has ended the exchange
-            exchange.getResponseBody().write(body);
+            write(body);
             exchange.getResponseBody().flush();
             passOver(exchange.getRequestBody());
             return null;
         });
+    }
+
+    private void write(byte[] bytes) throws IOException {
+        OutputStream out = exchange.getResponseBody();
+        for (int from = 0; from < bytes.length; from += PORTION) out.write(bytes, from, Math.min(PORTION, bytes.length - from));
     }
 
     /** A client that is still sending hears of a refusal only if nobody closes the connection under what it sends. */
@@ -239,11 +269,10 @@ final class Call implements AutoCloseable {
                     outcome = "200";
                     exchange.sendResponseHeaders(200, 0);
                 }
-                OutputStream out = exchange.getResponseBody();
-                out.write(start.getBytes(StandardCharsets.UTF_8));
-                out.write(data);
-                out.write(EVENT_END);
-                out.flush();
+                write(start.getBytes(StandardCharsets.UTF_8));
+                write(data);
+                write(EVENT_END);
+                exchange.getResponseBody().flush();
                 return null;
             });
         } catch (IOException e) {
@@ -267,7 +296,7 @@ final class Call implements AutoCloseable {
     @Override
     public void close() {
         exchange.close();
-        memory.release(reserved);
+        memory.release(kept + reserved);
         long millis = (System.nanoTime() - begun) / 1_000_000;
         String path = String.valueOf(path());
         Log.say(exchange.getRequestMethod() + " " + path.substring(0, Math.min(path.length(), 100)) + " " + outcome + " " + millis + " ms"

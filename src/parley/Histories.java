@@ -20,6 +20,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntConsumer;
 
 /**
  * Gives each user's requests their turns: one at a time in the order of their arrival, also among several servers on one folder,
@@ -73,10 +74,11 @@ final class Histories implements AutoCloseable {
     /**
      * Does the work when the user's turn has come.
      *
-     * @param client whoever waits for it: one that leaves gives up its place
+     * @param client  whoever waits for it: one that leaves gives up its place
+     * @param reserve is told how many bytes of memory a history takes, before it is read
      * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each IOException
      */
-    <T> T inTurn(Path folder, User user, Watch.Client client, Work<T> work) {
+    <T> T inTurn(Path folder, User user, Watch.Client client, IntConsumer reserve, Work<T> work) {
         Path file = folder.resolve(user.fileName());
         long deadline = System.nanoTime() + patience.toNanos();
         Queue queue = queues.compute(file, (any, present) -> {
@@ -87,7 +89,7 @@ final class Histories implements AutoCloseable {
         try {
             if (!client.whileThere(() -> queue.turn.tryAcquire(patience.toNanos(), TimeUnit.NANOSECONDS))) throw busy();
             try {
-                return locked(folder, file, deadline, work);
+                return locked(folder, file, deadline, reserve, work);
             } finally {
                 queue.turn.release();
             }
@@ -102,7 +104,7 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    private <T> T locked(Path folder, Path file, long deadline, Work<T> work) throws IOException, InterruptedException {
+    private <T> T locked(Path folder, Path file, long deadline, IntConsumer reserve, Work<T> work) throws IOException, InterruptedException {
         FileChannel servers = open(folder);
         byte[] hash = sha256(file.getFileName().toString());
         long place = ByteBuffer.wrap(hash).getLong() >>> 2;
@@ -113,7 +115,7 @@ final class Histories implements AutoCloseable {
             lock = tryLock(servers, place);
         }
         try {
-            return work.with(new History(file, folder.resolve(".tmp-" + HexFormat.of().formatHex(hash))));
+            return work.with(new History(file, folder.resolve(".tmp-" + HexFormat.of().formatHex(hash)), reserve));
         } finally {
             lock.release();
         }

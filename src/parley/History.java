@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /**
  * One user's file, in that user's turn. It is a JSON array, a message a line:
@@ -38,19 +39,24 @@ final class History {
     private static final String END = "\n]\n";
     private static final int FIRST_READ = 16 << 10;
     /** Bytes of a file that is read whole: with what is made of it, a bound on memory. */
-    private static final int MAX_WHOLE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16);
+    private static final int MAX_WHOLE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 20);
     /** Bytes of a file's end that are read for a turn: more text than any model takes, and a bound on memory. */
     private static final int MAX_TAIL = (int) Math.min(8 << 20, Runtime.getRuntime().maxMemory() / 32);
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
     private final Path temporary;
+    private final IntConsumer reserve;
     private long replied = -1; // the file's size when a reply was last seen at its end, so that a turn looks for it once; -1 for none
 
-    /** @param temporary a file beside it, of this user's alone, that a rewrite goes through */
-    History(Path file, Path temporary) {
+    /**
+     * @param temporary a file beside it, of this user's alone, that a rewrite goes through
+     * @param reserve   is told how many bytes of memory the messages take, before they are read
+     */
+    History(Path file, Path temporary, IntConsumer reserve) {
         this.file = file;
         this.temporary = temporary;
+        this.reserve = reserve;
     }
 
     /** The last messages, oldest first: at most so many, and of a long file no more than {@link #MAX_TAIL} bytes hold. */
@@ -67,6 +73,7 @@ final class History {
         byte[] bytes;
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
             if (channel.size() > MAX_WHOLE) throw new IOException(file + " has over " + MAX_WHOLE + " bytes: shorten it, or move it away");
+            reserve(channel.size(), Integer.MAX_VALUE);
             bytes = read(channel, 0);
         }
         try {
@@ -109,6 +116,7 @@ final class History {
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
             for (int length = FIRST_READ; ; length = Math.min(4 * length, MAX_TAIL)) {
                 long from = Math.max(0, channel.size() - length);
+                reserve(channel.size() - from, count);
                 byte[] bytes = read(channel, from);
                 String latin = new String(bytes, StandardCharsets.ISO_8859_1);
                 if (!latin.endsWith(END)) return null;
@@ -129,6 +137,11 @@ final class History {
             replied = -1;
             return null;
         }
+    }
+
+    /** Sees to the memory for at most so many messages in so many bytes. Each takes half a KiB beside its text, and Parley writes none in less than 64 bytes. */
+    private void reserve(long bytes, int count) {
+        reserve.accept((int) (Json.COST * bytes + 500 * Math.min(count, bytes / 64)));
     }
 
     private static Message message(byte[] bytes, int from, int to) throws Json.Malformed {
@@ -227,7 +240,8 @@ final class History {
     }
 
     private static void write(FileChannel channel, byte[] bytes, long position) throws IOException {
-        for (ByteBuffer left = ByteBuffer.wrap(bytes); left.hasRemaining(); ) position += channel.write(left, position);
+        ByteBuffer left = ByteBuffer.wrap(bytes);
+        while (portion(left).hasRemaining()) position += channel.write(left, position);
     }
 
     /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
@@ -263,8 +277,14 @@ final class History {
     }
 
     private static byte[] read(FileChannel channel, long from) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocate((int) (channel.size() - from));
-        while (bytes.hasRemaining() && channel.read(bytes, from + bytes.position()) >= 0) { /* on */ }
-        return bytes.hasRemaining() ? Arrays.copyOf(bytes.array(), bytes.position()) : bytes.array();
+        int length = (int) (channel.size() - from);
+        ByteBuffer bytes = ByteBuffer.allocate(length);
+        while (portion(bytes).hasRemaining() && channel.read(bytes, from + bytes.position()) >= 0) { /* on */ }
+        return bytes.position() < length ? Arrays.copyOf(bytes.array(), bytes.position()) : bytes.array();
+    }
+
+    /** The buffer up to the end of its next portion: the JDK keeps, for each thread, memory as large as the longest read or write. */
+    private static ByteBuffer portion(ByteBuffer buffer) {
+        return buffer.limit(Math.min(buffer.capacity(), buffer.position() + FIRST_READ));
     }
 }

@@ -19,6 +19,9 @@ final class Json {
     /** Levels of nesting that are read: deeper ones are refused, so that no text can overflow the stack. */
     static final int MAX_DEPTH = 500;
 
+    /** Bytes of memory that each byte of long strings takes, at most, while it is read, kept and written again. */
+    static final int COST = 5;
+
     /** Characters of one number: computing with longer ones takes time that grows with the square of their length. */
     private static final int MAX_NUMBER = 1000;
 
@@ -49,7 +52,12 @@ final class Json {
 
     /** The value that a part of the bytes holds; a Malformed's offset starts from that part. */
     static Object parse(byte[] utf8, int from, int to) throws Malformed {
-        return new Json(utf8, from, to).text();
+        return new Json(utf8, from, to, Integer.MAX_VALUE).text();
+    }
+
+    /** The value that bytes of UTF-8 hold, which is refused where there are more in it: small ones take 20 times as much memory as their text. */
+    static Object parseAtMost(int values, byte[] utf8) throws Malformed {
+        return new Json(utf8, 0, utf8.length, values).text();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */
@@ -264,12 +272,14 @@ final class Json {
     private final int end;
     private int at;
     private int depth;
+    private int values; // that may still be read
     private char[] chars = new char[64]; // of the string that is being read
 
-    private Json(byte[] bytes, int start, int end) {
+    private Json(byte[] bytes, int start, int end, int values) {
         this.bytes = bytes;
         this.start = start;
         this.end = end;
+        this.values = values;
         at = start;
     }
 
@@ -283,6 +293,7 @@ final class Json {
     /** A value with the white space around it. */
     private Object value() throws Malformed {
         skipSpace();
+        if (values-- == 0) throw malformed("too many values", at);
         Object value = switch (peek()) {
             case '{' -> object();
             case '[' -> array();

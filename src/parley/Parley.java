@@ -238,7 +238,7 @@ public final class Parley implements AutoCloseable {
             for (Settings.Account account : List.of(settings.chat(), settings.image())) {
                 String answer = "good";
                 try {
-                    Provider.of(client, settings, account).check();
+                    Provider.of(client, settings, account, bytes -> { }).check();
                 } catch (Problem | InterruptedException e) {
                     answer = e.getMessage();
                     good = false;

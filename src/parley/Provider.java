@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 
 /** A service that talks and draws. Each dialect writes its requests in the shape of its documentation. */
 sealed interface Provider permits Gemini, OpenAi {
@@ -35,12 +36,13 @@ sealed interface Provider permits Gemini, OpenAi {
     /**
      * The service of an account, ready to be asked.
      *
+     * @param reserve is told how many bytes of memory an answer takes, before it is read
      * @throws Problem not_configured where the account lacks something
      */
-    static Provider of(HttpClient client, Settings settings, Settings.Account account) {
+    static Provider of(HttpClient client, Settings settings, Settings.Account account, IntConsumer reserve) {
         String missing = account.missing();
         if (missing != null) throw new Problem(Problem.Code.NOT_CONFIGURED, missing + " is not set: put it into .env, it takes effect at once");
-        var upstream = new Upstream(client, account, settings.timeout());
+        var upstream = new Upstream(client, account, settings.timeout(), reserve);
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
 

@@ -23,13 +23,15 @@ import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 
 /**
  * Asks a provider over HTTP: deadlines, retries, statuses, events. Every failure becomes a Problem here, and no key is in one.
  *
  * @param timeout how long the provider may be silent: until its first byte, and between any two events
+ * @param reserve is told how many bytes of memory an answer takes, before it is read
  */
-record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
+record Upstream(HttpClient client, Settings.Account account, Duration timeout, IntConsumer reserve) {
     private static final int TRIES = 3;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
@@ -39,6 +41,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final int MAX_REFUSAL = 64 << 10; // bytes of an answer whose status is an error
     private static final int MAX_IMAGE = 20 << 20;
     private static final int MAX_ANSWER = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8);
+    private static final int TYPICAL = 4 << 20; // bytes of an answer with an image, where no Content-Length tells
     private static final Set<Integer> PASSING = Set.of(408, 429, 500, 502, 503, 504);
     private static final Set<String> BLOCKED = Set.of("content_filter", "content_policy_violation", "moderation_blocked");
 
@@ -109,6 +112,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
                 else onEvent.accept(sound(data));
                 deadline = in(done ? LINGER : timeout);
             }
+            reserve.accept(Json.COST * answer.length());
         }
         if (!answer.finished()) throw failed("cut its reply off");
         return null;
@@ -127,12 +131,14 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     /** The body, but no more than one byte over the limit. */
     private byte[] whole(Arrivals body, int limit) throws IOException, InterruptedException {
+        reserve.accept(Json.COST * (int) Math.min(limit, body.announced().orElse(TYPICAL)));
         var whole = new ByteArrayOutputStream();
         long deadline = in(timeout);
         for (List<ByteBuffer> arrived; whole.size() <= limit && (arrived = body.next(deadline - System.nanoTime())) != null; ) {
             if (arrived.isEmpty()) throw timedOut();
             for (ByteBuffer bytes : arrived) {
                 byte[] portion = new byte[Math.min(bytes.remaining(), limit + 1 - whole.size())];
+                reserve.accept(Json.COST * (whole.size() + portion.length));
                 bytes.get(portion);
                 whole.writeBytes(portion);
             }
@@ -182,7 +188,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     /** Sends the request. The body has yet to arrive, and its status is a good one. */
     private Arrivals send(HttpRequest.Builder request) throws IOException, InterruptedException, Passing {
-        HttpResponse<Arrivals> response = client.send(request.build(), any -> new Arrivals());
+        HttpResponse<Arrivals> response = client.send(request.build(), head -> new Arrivals(head.headers().firstValueAsLong("Content-Length")));
         if (response.statusCode() / 100 == 2) return response.body();
         try (Arrivals body = response.body()) {
             throw refusal(response.statusCode(), jsonOrText(whole(body, MAX_REFUSAL)), response.headers().firstValue("Retry-After").orElse(null));

@@ -178,7 +178,7 @@ class CrashTest {
         Path file = folder.resolve("histories").resolve(new User("user" + user).fileName());
         try (var histories = new Histories(Duration.ofSeconds(5)); var watch = new Watch()) {
             var here = new InetSocketAddress(InetAddress.getLoopbackAddress(), 1);
-            histories.inTurn(file.getParent(), new User("user" + user), watch.new Client(here, here), History::all); // mends a torn end
+            histories.inTurn(file.getParent(), new User("user" + user), watch.new Client(here, here), any -> { }, History::all); // mends a torn end
         }
         List<?> messages = Json.items(Json.parse(Files.readString(file)));
         var stored = new ArrayList<String>();

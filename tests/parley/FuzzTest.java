@@ -116,12 +116,12 @@ class FuzzTest {
             Watch.Client client = watch.new Client(here, here);
             fuzz(4, "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n", bytes -> {
                 Files.write(file, bytes);
-                List<Message> before = histories.inTurn(folder, user, client, History::all);
-                histories.inTurn(folder, user, client, history -> {
+                List<Message> before = histories.inTurn(folder, user, client, any -> { }, History::all);
+                histories.inTurn(folder, user, client, any -> { }, history -> {
                     history.append(Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
                     return null;
                 });
-                List<Message> after = histories.inTurn(folder, user, client, History::all);
+                List<Message> after = histories.inTurn(folder, user, client, any -> { }, History::all);
                 assertEquals(before, after.subList(0, before.size()));
                 assertEquals(before.size() + 2, after.size());
                 assertEquals(after.size(), Json.items(Json.parse(Files.readString(file))).size());

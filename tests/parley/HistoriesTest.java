@@ -49,18 +49,18 @@ class HistoriesTest {
     }
 
     private void turn(String asked, String said) {
-        histories.inTurn(folder, ALICE, client, history -> {
+        histories.inTurn(folder, ALICE, client, any -> { }, history -> {
             history.append(Message.fromUser(asked), Message.fromAssistant(said, "gemini", "m"));
             return null;
         });
     }
 
     private List<String> all() {
-        return contents(histories.inTurn(folder, ALICE, client, History::all));
+        return contents(histories.inTurn(folder, ALICE, client, any -> { }, History::all));
     }
 
     private List<String> last(int count) {
-        return contents(histories.inTurn(folder, ALICE, client, history -> history.last(count)));
+        return contents(histories.inTurn(folder, ALICE, client, any -> { }, history -> history.last(count)));
     }
 
     private static List<String> contents(List<Message> messages) {
@@ -228,7 +228,7 @@ class HistoriesTest {
         Problem problem = assertThrows(Problem.class, this::all);
         assertEquals("storage_unavailable", problem.name());
         assertFalse(problem.getMessage().contains(folder.toString()));
-        assertEquals(List.of(), histories.inTurn(folder, new User("bob"), client, History::all));
+        assertEquals(List.of(), histories.inTurn(folder, new User("bob"), client, any -> { }, History::all));
         Files.delete(file());
         turn("q", "a");
         assertEquals(List.of("q", "a"), all());
@@ -253,7 +253,7 @@ class HistoriesTest {
                 Histories mine = i % 2 == 0 ? histories : other;
                 threads.add(Thread.ofPlatform().start(() -> {
                     for (int k = 0; k < 25; k++) {
-                        mine.inTurn(folder, ALICE, client, history -> {
+                        mine.inTurn(folder, ALICE, client, any -> { }, history -> {
                             history.append(Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
                             return null;
                         });
@@ -268,8 +268,8 @@ class HistoriesTest {
     @Test
     void answersBusyWhenAnEarlierTurnLastsTooLong() throws Exception {
         try (var hasty = new Histories(Duration.ofMillis(50)); var threads = Executors.newSingleThreadExecutor()) {
-            Exception failed = hasty.inTurn(folder, ALICE, client, history -> assertThrows(ExecutionException.class,
-                    () -> threads.submit(() -> hasty.inTurn(folder, ALICE, client, History::all)).get()));
+            Exception failed = hasty.inTurn(folder, ALICE, client, any -> { }, history -> assertThrows(ExecutionException.class,
+                    () -> threads.submit(() -> hasty.inTurn(folder, ALICE, client, any -> { }, History::all)).get()));
             Problem problem = assertInstanceOf(Problem.class, failed.getCause());
             assertEquals("busy", problem.name());
             assertEquals(429, problem.status());
