@@ -47,9 +47,10 @@ if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk"
   compile || exec "$jdk/bin/java" "$home/Main.java" "$@" # the folder cannot be written
 fi
 
-# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and the classes from an archive that the first stop writes.
+# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, an end instead of half a life where even the JDK's own
+# threads find no memory (what was acknowledged is on disk), and the classes from an archive that the first stop writes.
 flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
--XX:+AutoCreateSharedArchive -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
+-XX:+ExitOnOutOfMemoryError -XX:+AutoCreateSharedArchive -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
 
 if [ "${1:-}" = image ]; then
   [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }

@@ -189,7 +189,7 @@ class AbuseTest extends OneServer {
         var sockets = new ArrayList<Socket>();
         try (var provider = new Scripted(held).forgetting();
                 var server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx48m"))) {
-            for (int i = 0; i < 1000; i++) {
+            for (int i = 0; i < 600; i++) {
                 Socket socket = connect(server.port());
                 sockets.add(socket);
                 String body = "{\"user_id\":\"" + i + "\",\"message\":\"hi\",\"stream\":true}";
