@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 home=$PWD PORT=18080 SLOW=18082
 command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
-[ $# -gt 0 ] || set -- 12m 16m 24m 32m 64m 128m 256m
+[ $# -gt 0 ] || set -- 8m 10m 12m 16m 24m 32m 64m 128m 256m
 work=$(mktemp -d)
 started=()
 trap 'kill "${started[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -18,7 +18,9 @@ until curl -s -m 5 -o "$work/answer" -d hello "http://127.0.0.1:$SLOW"; do sleep
 load() { # load CLIENTS: turns a second, and what was not answered well
   wrk -t1 -c"$1" -d5s -s bench/chat.lua "http://127.0.0.1:$PORT/chat" -- "r$RANDOM$RANDOM" | sed -n 's/^RESULT //p' | awk '{printf "%d, %d failed", $1, $4}'
 }
-memory() { awk -v field="^$1:" '$0 ~ field {printf "%d", $2 / 1024}' "/proc/$2/status"; }
+memory() { # memory FIELD PID: in MB, and nothing where the process has ended
+  awk -v field="^$1:" '$0 ~ field {printf "%d", $2 / 1024}' "/proc/$2/status" 2>/dev/null || true
+}
 
 echo "| heap | resident at the start | 10 clients: turns a second | 256 clients | most resident |"
 echo "| --- | --- | --- | --- | --- |"
@@ -26,9 +28,11 @@ for heap in "$@"; do
   (cd "$work" && JAVA_OPTS="-Xmx$heap" exec "$home/run.sh" > "$work/log" 2>&1) & parley=$!
   started+=("$parley")
   for _ in $(seq 100); do curl -s -o "$work/answer" "http://127.0.0.1:$PORT/health" && break; sleep 0.1; done
-  idle=$(memory VmRSS "$parley" || true)
+  idle=$(memory VmRSS "$parley")
   [ -n "$idle" ] || { echo "| $heap | does not start | | | |"; continue; }
   ten=$(load 10) many=$(load 256)
-  echo "| $heap | $idle MB | $ten | $many | $(memory VmHWM "$parley") MB |"
-  kill "$parley" && wait "$parley" || true
+  most=$(memory VmHWM "$parley")
+  most=${most:+$most MB}
+  echo "| $heap | $idle MB | $ten | $many | ${most:-it has ended} |"
+  kill "$parley" 2>/dev/null && wait "$parley" || true
 done
