@@ -18,6 +18,8 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -307,6 +309,7 @@ class AbuseTest extends OneServer {
 
     /** The JDK's own limit, whose unit is not what its documentation says: a trickling request is ended after 30 s in all. */
     @Test
+    @Execution(ExecutionMode.CONCURRENT) // beside the others: it only waits
     void endsARequestThatTricklesAfterThirtySeconds() throws Exception {
         assertEquals("30", System.getProperty("sun.net.httpserver.maxReqTime"));
         try (Socket header = connect(); Socket body = connect()) {
