@@ -118,9 +118,19 @@ public final class Parley implements AutoCloseable {
         }
         server.stop(0);
         threads.shutdownNow();
-        client.thenAccept(HttpClient::shutdownNow);
+        client.thenAccept(Parley::end);
         watch.close();
         histories.close();
+    }
+
+    /** Waits for the client's own thread too: a JVM that ends beside it may crash while it writes its archive of classes. */
+    private static void end(HttpClient client) {
+        client.shutdownNow();
+        try {
+            client.awaitTermination(FAREWELL);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static HttpServer listen(Settings settings) throws IOException {
