@@ -118,9 +118,9 @@ public final class Parley implements AutoCloseable {
         }
         server.stop(0);
         threads.shutdownNow();
-        client.thenAccept(Parley::end);
         watch.close();
         histories.close();
+        end(client.join());
     }
 
     /** Waits for the client's own thread too: a JVM that ends beside it may crash while it writes its archive of classes. */

@@ -8,6 +8,8 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.stream.Collectors;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,5 +38,21 @@ class EmbeddingTest {
         } finally {
             running.destroyForcibly();
         }
+    }
+
+    /** A JVM that ended while HttpClient's thread was still busy crashed now and then, as it wrote its archive of classes. */
+    @Test
+    void leavesNoThreadOfItsClientBehindAStop() throws Exception {
+        Files.writeString(folder.resolve(".env"), "PORT=0\n");
+        Set<Thread> before = clients();
+        try (var parley = Parley.start(folder.resolve(".env"))) {
+            Running.await(() -> clients().size() > before.size());
+            assertTrue(parley.port() > 0);
+        }
+        assertEquals(before, clients());
+    }
+
+    private static Set<Thread> clients() {
+        return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().startsWith("HttpClient-")).collect(Collectors.toSet());
     }
 }
