@@ -35,22 +35,23 @@ fi
 compile() {
   mkdir -p "$build" && work=$(mktemp -d "$build/new.XXXXXX") || return 1
   trap 'rm -rf "$work"' EXIT
+  trap 'exit 1' INT TERM
   "$jdk/bin/javac" -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d "$work/classes" "$home"/src/parley/*.java || exit 1
   cp "$home"/src/parley/*.html "$work/classes/parley/"
   "$jdk/bin/jar" --create --file "$work/parley.jar" --main-class parley.Parley -C "$work/classes" .
   rm -f "$build"/parley.jsa
   mv "$work/parley.jar" "$build/parley.jar" && echo "$jdk" > "$build/jdk"
   rm -rf "$work"
-  trap - EXIT
+  trap - EXIT INT TERM
 }
 if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk" ] || [ -n "$(find "$home/src" -newer "$build/parley.jar" -print)" ]; then
   compile || exec "$jdk/bin/java" "$home/Main.java" "$@" # the folder cannot be written
 fi
 
-# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, an end instead of half a life where even the JDK's own
-# threads find no memory (what was acknowledged is on disk), and the classes from an archive that the first stop writes.
+# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and an end instead of half a life where even the JDK's own
+# threads find no memory (what was acknowledged is on disk).
 flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
--XX:+ExitOnOutOfMemoryError -XX:+AutoCreateSharedArchive -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
+-XX:+ExitOnOutOfMemoryError -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
 
 if [ "${1:-}" = image ]; then
   [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }
@@ -63,12 +64,15 @@ if [ "${1:-}" = image ]; then
 #!/bin/sh
 # Starts Parley on the Java that lies beside it: ./parley [--demo | --check | --env FILE]
 home=\$(cd "\$(dirname "\$0")" && pwd)
-exec "\$home/bin/java" $flags -XX:SharedArchiveFile="\$home/parley.jsa" -Dparley.home="\$home" \${JAVA_OPTS:-} -jar "\$home/parley.jar" "\$@"
+exec "\$home/bin/java" $flags -XX:+AutoCreateSharedArchive -XX:SharedArchiveFile="\$home/parley.jsa" -Dparley.home="\$home" \${JAVA_OPTS:-} -jar "\$home/parley.jar" "\$@"
 END
   chmod +x "$2/parley"
   echo "made $2, $(du -sm "$2" | cut -f1) MB: start it with $2/parley"
   exit
 fi
 
+# What a server has loaded is kept at its first stop, and the next starts are faster by a quarter. What --version and its like load is too little.
+case " $* " in *" --version "* | *" --help "* | *" --check "*) keep= ;; *) keep=-XX:+AutoCreateSharedArchive ;; esac
+
 # shellcheck disable=SC2086 # flags are several words
-exec "$jdk/bin/java" $flags -XX:SharedArchiveFile="$build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"
+exec "$jdk/bin/java" $flags $keep -XX:SharedArchiveFile="$build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"
