@@ -130,7 +130,7 @@ final class Call implements AutoCloseable {
             if (Json.parseAtMost(MAX_VALUES, body) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (Json.Malformed e) {
-            throw Problem.invalid("The body is not JSON: " + e.getMessage());
+            throw Problem.invalid("The body cannot be read as JSON: " + e.getMessage());
         }
     }
 

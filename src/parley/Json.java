@@ -293,7 +293,7 @@ final class Json {
     /** A value with the white space around it. */
     private Object value() throws Malformed {
         skipSpace();
-        if (values-- == 0) throw malformed("too many values", at);
+        if (values-- == 0) throw malformed("more values than are taken", at);
         Object value = switch (peek()) {
             case '{' -> object();
             case '[' -> array();

@@ -164,4 +164,11 @@ class JsonTest {
             }
         }
     }
+
+    @Test
+    void countsTheValuesOfAStranger() throws Exception {
+        byte[] three = "{\"a\":[1]}".getBytes(StandardCharsets.UTF_8);
+        assertEquals(Json.object("a", List.of(1L)), Json.parseAtMost(3, three));
+        assertEquals(6, assertThrows(Json.Malformed.class, () -> Json.parseAtMost(2, three)).offset);
+    }
 }
