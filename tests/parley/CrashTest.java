@@ -34,7 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
  * else is. The long form: {@code ./run.sh test -Dtest=CrashTest -DargLine=-Dcrash.kills=200}.
  */
 class CrashTest {
-    private static final int KILLS = Integer.getInteger("crash.kills", 8);
+    private static final int KILLS = Integer.getInteger("crash.kills", 6);
     private static final int USERS = 24;
 
     @TempDir

@@ -79,12 +79,12 @@ class MemoryTest {
         assertTrue(statuses.contains(200), statuses.toString());
     }
 
-    /** Gives each of 10 users a history of somewhat over 3 MB, the most that this heap reads whole. */
+    /** Gives each of 6 users a history of somewhat over 3 MB, the most that this heap reads whole. */
     private void histories(String content) throws IOException {
         String message = "{\"role\":\"%s\",\"content\":\"" + content + "\",\"time\":\"2026-11-23T23:16:39Z\"}";
         String turn = message.formatted("user") + ",\n" + message.formatted("assistant");
         int turns = 3_200_000 / turn.getBytes(StandardCharsets.UTF_8).length;
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < 6; i++) {
             Files.writeString(folder.resolve("histories/history_u" + i + ".json"), "[\n" + (turn + ",\n").repeat(turns - 1) + turn + "\n]\n");
         }
     }
@@ -98,7 +98,7 @@ class MemoryTest {
     @MethodSource("contents")
     void readsManyLongHistories(String content) throws Exception {
         histories(content);
-        assertServedOrRefused(statuses(IntStream.range(0, 10).mapToObj(i -> to("/history?user_id=u" + i).build()).toList()));
+        assertServedOrRefused(statuses(IntStream.range(0, 6).mapToObj(i -> to("/history?user_id=u" + i).build()).toList()));
     }
 
     @ParameterizedTest
@@ -106,19 +106,19 @@ class MemoryTest {
     void takesManyTurnsWithLongWindows(String content) throws Exception {
         Files.writeString(env, Files.readString(env) + "HISTORY_WINDOW=2000\n");
         histories(content);
-        assertServedOrRefused(statuses(IntStream.range(0, 10).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
+        assertServedOrRefused(statuses(IntStream.range(0, 6).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
     }
 
     @Test
     void takesManyLongMessages() throws Exception {
         String message = "\"message\":\"" + "word \u2014 ".repeat(100_000) + "\"";
-        assertServedOrRefused(statuses(IntStream.range(0, 40).mapToObj(i -> post("/chat", "u" + i, message)).toList()));
+        assertServedOrRefused(statuses(IntStream.range(0, 24).mapToObj(i -> post("/chat", "u" + i, message)).toList()));
     }
 
     @Test
     void refusesBodiesOfManyValues() {
         String values = "\"message\":\"hi\",\"more\":[" + "{},".repeat(300_000) + "0]";
-        List<Integer> statuses = statuses(IntStream.range(0, 40).mapToObj(i -> post("/chat", "u" + i, values)).toList());
+        List<Integer> statuses = statuses(IntStream.range(0, 24).mapToObj(i -> post("/chat", "u" + i, values)).toList());
         assertTrue(statuses.stream().allMatch(status -> status == 400 || status == 503) && statuses.contains(400), statuses.toString());
     }
 
@@ -129,7 +129,7 @@ class MemoryTest {
         byte[] header = (start + "x".repeat(300_000)).getBytes(StandardCharsets.US_ASCII);
         var sockets = new ArrayList<Socket>();
         try {
-            for (int i = 0; i < 800; i++) {
+            for (int i = 0; i < 500; i++) {
                 var socket = new Socket("127.0.0.1", server.port());
                 sockets.add(socket);
                 try {
@@ -146,7 +146,7 @@ class MemoryTest {
     @Test
     void drawsManyImages() throws Exception {
         provider.usually(exchange -> exchange.json(200, "{\"data\":[{\"b64_json\":\"" + PNG + "\"}]}"));
-        assertServedOrRefused(statuses(IntStream.range(0, 40).mapToObj(i -> post("/image", "u" + i, "\"prompt\":\"fox\"")).toList()));
+        assertServedOrRefused(statuses(IntStream.range(0, 24).mapToObj(i -> post("/image", "u" + i, "\"prompt\":\"fox\"")).toList()));
         provider.usually(Scripted.openAi("Hello"));
     }
 }
