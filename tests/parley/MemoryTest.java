@@ -79,12 +79,12 @@ class MemoryTest {
         assertTrue(statuses.contains(200), statuses.toString());
     }
 
-    /** Gives each of 6 users a history of somewhat over 3 MB, the most that this heap reads whole. */
-    private void histories(String content) throws IOException {
+    /** Gives each of so many users a history of somewhat over 3 MB, the most that this heap reads whole. */
+    private void histories(int users, String content) throws IOException {
         String message = "{\"role\":\"%s\",\"content\":\"" + content + "\",\"time\":\"2026-11-23T23:16:39Z\"}";
         String turn = message.formatted("user") + ",\n" + message.formatted("assistant");
         int turns = 3_200_000 / turn.getBytes(StandardCharsets.UTF_8).length;
-        for (int i = 0; i < 6; i++) {
+        for (int i = 0; i < users; i++) {
             Files.writeString(folder.resolve("histories/history_u" + i + ".json"), "[\n" + (turn + ",\n").repeat(turns - 1) + turn + "\n]\n");
         }
     }
@@ -97,7 +97,7 @@ class MemoryTest {
     @ParameterizedTest
     @MethodSource("contents")
     void readsManyLongHistories(String content) throws Exception {
-        histories(content);
+        histories(6, content);
         assertServedOrRefused(statuses(IntStream.range(0, 6).mapToObj(i -> to("/history?user_id=u" + i).build()).toList()));
     }
 
@@ -105,8 +105,8 @@ class MemoryTest {
     @MethodSource("contents")
     void takesManyTurnsWithLongWindows(String content) throws Exception {
         Files.writeString(env, Files.readString(env) + "HISTORY_WINDOW=2000\n");
-        histories(content);
-        assertServedOrRefused(statuses(IntStream.range(0, 6).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
+        histories(20, content);
+        assertServedOrRefused(statuses(IntStream.range(0, 20).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
     }
 
     @Test
