@@ -115,8 +115,9 @@ final class History {
         if (Files.notExists(file, LinkOption.NOFOLLOW_LINKS)) return null;
         try (FileChannel channel = open(file, StandardOpenOption.READ)) {
             for (int length = FIRST_READ; ; length = Math.min(4 * length, MAX_TAIL)) {
-                long from = Math.max(0, channel.size() - length);
-                reserve(channel.size() - from, count);
+                long size = channel.size();
+                long from = Math.max(0, size - length);
+                reserve(size - from, count);
                 byte[] bytes = read(channel, from);
                 String latin = new String(bytes, StandardCharsets.ISO_8859_1);
                 if (!latin.endsWith(END)) return null;
@@ -229,7 +230,8 @@ final class History {
         String separator = before;
         for (Message message : messages) {
             out.write(ascii(separator));
-            out.write(Json.bytes(message.members()));
+            byte[] json = Json.bytes(message.members());
+            for (int at = 0; at < json.length; at += FIRST_READ) out.write(json, at, Math.min(FIRST_READ, json.length - at)); // in portions, as portion() says
             separator = ",\n";
         }
         out.write(ascii(END));
