@@ -3,8 +3,8 @@
 # ./run.sh test runs the tests (with Maven). ./run.sh image DIR makes a folder that runs where there is no JDK (with jlink).
 # JAVA_OPTS is given to java, after the flags below.
 set -eu
-home=$(cd "$(dirname "$0")" && pwd)
-build=$home/build
+home=$(cd "$(dirname "$(readlink -f "$0" 2>/dev/null || echo "$0")")" && pwd)
+jar=$home/build/parley.jar
 
 # The JDK's own file "release" tells its version without starting it.
 feature() { sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release" 2>/dev/null || true; }
@@ -31,21 +31,12 @@ if [ "${1:-}" = test ]; then
   JAVA_HOME=$jdk exec mvn -B -f "$home/pom.xml" test "$@"
 fi
 
-# Compiles when a source is newer than the jar, or another JDK made it. Two starts at once do not meet: each moves its own jar into place.
-compile() {
-  mkdir -p "$build" && work=$(mktemp -d "$build/new.XXXXXX") || return 1
-  trap 'rm -rf "$work"' EXIT
-  trap 'exit 1' INT TERM
-  "$jdk/bin/javac" -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d "$work/classes" "$home"/src/parley/*.java || exit 1
-  cp "$home"/src/parley/*.html "$work/classes/parley/"
-  "$jdk/bin/jar" --create --file "$work/parley.jar" --main-class parley.Parley -C "$work/classes" .
-  rm -f "$build"/parley.jsa
-  mv "$work/parley.jar" "$build/parley.jar" && echo "$jdk" > "$build/jdk"
-  rm -rf "$work"
-  trap - EXIT INT TERM
-}
-if [ ! -f "$build/parley.jar" ] || [ "$(cat "$build/jdk" 2>/dev/null)" != "$jdk" ] || [ -n "$(find "$home/src" -newer "$build/parley.jar" -print)" ]; then
-  compile || exec "$jdk/bin/java" "$home/Main.java" "$@" # the folder cannot be written
+# Main.java builds the jar; here is only its rule, since asking it would take longer than to start the jar.
+if [ ! -f "$jar" ] || [ -n "$(find "$home/src/parley" -newer "$jar")" ]; then
+  if [ -e "$home/build" ] && [ ! -w "$home/build" ] || [ ! -e "$home/build" ] && [ ! -w "$home" ]; then
+    exec "$jdk/bin/java" "$home/Main.java" "$@" # it builds in a temporary folder
+  fi
+  "$jdk/bin/java" -Dparley.build=only "$home/Main.java"
 fi
 
 # Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and an end instead of half a life where even the JDK's own
@@ -55,11 +46,11 @@ flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio
 
 if [ "${1:-}" = image ]; then
   [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }
-  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it.
-  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec --output "$2" \
+  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it. jdk.unsupported: a second Ctrl-C.
+  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec,jdk.unsupported --output "$2" \
     --compress zip-6 --strip-java-debug-attributes --no-header-files --no-man-pages
   "$2/bin/java" -Xshare:dump >/dev/null 2>&1 || echo "The made Java does not run on this machine: try another JDK, or look whether it runs on its host." >&2
-  cp "$build/parley.jar" "$home/.env.example" "$home/LICENSE" "$2/"
+  cp "$jar" "$home/.env.example" "$home/LICENSE" "$2/"
   cat > "$2/parley" <<END
 #!/bin/sh
 # Starts Parley on the Java that lies beside it: ./parley [--demo | --check | --env FILE]
@@ -75,4 +66,4 @@ fi
 case " $* " in *" --version "* | *" --help "* | *" --check "*) keep= ;; *) keep=-XX:+AutoCreateSharedArchive ;; esac
 
 # shellcheck disable=SC2086 # flags are several words
-exec "$jdk/bin/java" $flags $keep -XX:SharedArchiveFile="$build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$build/parley.jar" "$@"
+exec "$jdk/bin/java" $flags $keep -XX:SharedArchiveFile="$home/build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$jar" "$@"

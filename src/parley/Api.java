@@ -4,160 +4,262 @@ import static parley.Json.object;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
+import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Base64;
-import java.util.List;
-import java.util.Map;
+import java.util.*;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Supplier;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
-    private final Settings.Source settings;
+    static final int MAX_REQUESTS = Memory.maxRequests(); // at once
+    private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
+
+    /** The limits that the JDK's server lacks by default. It reads them once, when the first server is made. */
+    private static final Map<String, String> LIMITS = Map.of(
+            "sun.net.httpserver.nodelay", "true", // else the kernel holds small answers back for 40 ms
+            "sun.net.httpserver.maxReqTime", "30", // s for headers and body together, although its documentation says ms (JDK-8387598)
+            "sun.net.httpserver.maxReqHeaderSize", "" + (32 << 10), // bytes, and all of them for each connection that is open
+            "sun.net.httpserver.idleInterval", "60", // s for a connection without a request
+            "sun.net.httpserver.maxIdleConnections", "" + MAX_REQUESTS,
+            "jdk.httpserver.maxConnections", "" + 2 * MAX_REQUESTS); // also those that have yet to send a whole request
+
+    static {
+        LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
+    }
+
+    private final LiveSettings settings;
     private final Histories histories;
-    private final Supplier<HttpClient> client;
-    private final Watch watch;
-    private final int most;
+    private final CompletableFuture<HttpClient> client;
     private final boolean demo;
+    private final Exchange.WriteTimeouts timeouts = new Exchange.WriteTimeouts();
     private final CompletableFuture<Page> page = CompletableFuture.supplyAsync(Page::load); // while the server starts: its hashes take time
-    private final Semaphore memory = new Semaphore((int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / 3 * 2));
-    private final Semaphore free;
+    private final Semaphore free = new Semaphore(MAX_REQUESTS);
     private volatile boolean stopping;
 
     /**
-     * @param most how many requests are served at once: a bound on memory
-     * @param demo whether a stand-in answers, which /health tells
+     * @param client in the making while the server starts
+     * @param demo   whether a stand-in answers, which /health tells
      */
-    Api(Settings.Source settings, Histories histories, Supplier<HttpClient> client, Watch watch, int most, boolean demo) {
+    Api(LiveSettings settings, Histories histories, CompletableFuture<HttpClient> client, boolean demo) {
         this.settings = settings;
         this.histories = histories;
         this.client = client;
-        this.watch = watch;
-        this.most = most;
         this.demo = demo;
-        free = new Semaphore(most);
+    }
+
+    /** The JDK's server with these limits. */
+    static HttpServer listen(InetSocketAddress address) throws IOException {
+        return HttpServer.create(address, BACKLOG);
     }
 
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */
     @Override
     public void handle(HttpExchange exchange) {
         boolean served = free.tryAcquire();
-        try (var call = new Call(exchange, settings.current(), watch, memory)) {
+        try (var http = new Exchange(exchange, settings.current(), timeouts)) {
             try {
-                if (!served || stopping) throw Problem.overloaded(stopping ? "stopping" : "full");
-                call.checkHost();
-                route(call);
-            } catch (Problem e) {
-                call.problem(e);
-            } catch (IOException e) {
-                call.problem(Problem.clientGone());
-            } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
-                Log.say("a defect: " + e);
-                for (StackTraceElement frame : e.getStackTrace()) Log.say("    at " + frame);
-                call.problem(new Problem(Problem.Code.INTERNAL_ERROR, "A defect of the server: its console says more"));
+                answer(http, served);
+            } catch (UncheckedIOException e) {
+                http.clientLeft();
             }
-        } catch (IOException | Problem e) {
-            // The client has gone: nobody is left to be told, and the call's own line says how it ended.
         } finally {
+            Memory.release();
             if (served) free.release();
         }
     }
 
-    /** Refuses new requests from now on, and waits for those that run, at most so long. */
-    void stop(Duration patience) throws InterruptedException {
-        stopping = true;
-        if (!free.tryAcquire(most, patience.toMillis(), TimeUnit.MILLISECONDS)) Log.say("stopped before every turn had ended: those are not stored");
+    private void answer(Exchange http, boolean served) {
+        try {
+            if (!served || stopping) throw Problem.overloaded(stopping ? "stopping" : "full");
+            http.checkHost();
+            route(http);
+        } catch (Problem e) {
+            http.problem(e);
+        } catch (UncheckedIOException e) {
+            throw e;
+        } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
+            Log.say("a defect: " + e);
+            for (StackTraceElement frame : e.getStackTrace()) Log.say("    at " + frame);
+            http.problem(new Problem(Problem.Code.INTERNAL_ERROR, "A defect of the server: its console says more"));
+        }
     }
 
-    private void route(Call call) throws IOException {
-        if (call.is("OPTIONS")) {
-            call.preflight();
+    /** Refuses new requests from now on, and waits for those that run, at most so long. */
+    void stop(Duration timeout) throws InterruptedException {
+        stopping = true;
+        int running = MAX_REQUESTS - free.availablePermits();
+        if (running > 0) Log.say("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s; Ctrl-C again ends at once");
+        boolean ended = free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
+        if (!ended) Log.say("stopped before every turn had ended: those are not stored");
+        timeouts.close();
+    }
+
+    private void route(Exchange http) throws InterruptedException {
+        if (http.is("OPTIONS")) {
+            http.preflight();
             return;
         }
-        switch (String.valueOf(call.path())) {
-            case "/" -> page.join().show(call.allowing("GET"));
-            case "/health" -> health(call.allowing("GET"));
-            case "/chat" -> chat(call.allowing("POST"));
+        switch (http.path()) {
+            case "/" -> page.join().show(http.allowing("GET"));
+            case "/health" -> health(http.allowing("GET"));
+            case "/chat" -> chat(http.allowing("POST"));
             case "/history" -> {
-                if (call.allowing("GET", "DELETE").is("DELETE")) takeBack(call);
-                else history(call);
+                if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
+                else history(http);
             }
-            case "/image" -> image(call.allowing("POST"));
+            case "/image" -> image(http.allowing("POST"));
             default -> throw new Problem(Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
         }
     }
 
-    private void health(Call call) throws IOException {
-        call.json(object("status", "ok", "demo", demo ? true : null, "chat", health(call.settings().chat()), "image", health(call.settings().image())));
+    private void health(Exchange http) {
+        Settings now = http.settings();
+        http.json(object("status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
     }
 
     private static Map<String, Object> health(Settings.Account account) {
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
-    private void chat(Call call) throws IOException {
-        Map<String, Object> body = call.body();
-        User user = call.user(body);
-        Message asked = Message.fromUser(text(body, "message"));
-        if (!(body.getOrDefault("stream", false) instanceof Boolean stream)) throw Problem.invalid("stream must be true or false");
-        Settings settings = call.settings();
-        Settings.Account account = settings.chat();
-        Provider provider = Provider.of(client.get(), settings, account, call::reserve);
-        Map<String, Object> answer = histories.inTurn(settings.histories(), user, call.client(), call::reserve, history -> {
-            List<Message> conversation = new ArrayList<>(history.last(settings.window() - 1));
+    private void chat(Exchange http) {
+        Map<String, Object> body = http.body();
+        String user = http.user(body);
+        String message = text(body, "message");
+        boolean stream = flag(body, "stream");
+        int replaced = flag(body, "replace") ? 1 : 0;
+        Settings.Account account = http.settings().chat();
+        Provider provider = provider(http.settings(), account);
+        Map<String, Object> answer = histories.inTurn(user, history -> {
+            Message asked = Message.fromUser(message);
+            var conversation = new ArrayList<>(history.last(http.settings().window() - 1, replaced));
             conversation.add(asked);
-            Provider.Reply reply = call.client().whileThere(() -> provider.chat(conversation, stream ? call::piece : piece -> { }));
-            if (stream) call.piece(""); // finds out whether the client is still there
-            history.append(asked, Message.fromAssistant(reply.text(), account.provider(), account.model()));
-            return object("user_id", user.id(), "reply", reply.text(), "finish_reason", reply.finishReason(),
+            Provider.Reply reply = provider.chat(conversation, stream ? http::piece : null);
+            if (stream) http.piece(""); // finds out whether the client is still there
+            histories.store(history, asked, Message.fromAssistant(reply.text(), account.provider(), account.model()));
+            return object("user_id", user, "reply", reply.text(), "finish_reason", reply.finishReason(),
                     "provider", account.provider(), "model", account.model(), "usage", reply.usage());
         });
-        if (stream) call.done(answer);
-        else call.json(answer);
+        if (stream) http.done(answer);
+        else http.json(answer);
     }
 
-    private void history(Call call) throws IOException {
-        User user = call.user();
-        int limit = call.count("limit", Integer.MAX_VALUE);
-        List<Message> all = histories.inTurn(call.settings().histories(), user, call.client(), call::reserve, History::all);
-        List<Map<String, Object>> last = all.subList(Math.max(0, all.size() - limit), all.size()).stream().map(Message::members).toList();
-        call.json(object("user_id", user.id(), "total", all.size(), "messages", last));
+    /** The account's service, ready to be asked. */
+    private Provider provider(Settings now, Settings.Account account) {
+        String missing = account.missing();
+        if (missing == null) return provider(client.join(), now, account);
+        String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
+        throw new Problem(Problem.Code.NOT_CONFIGURED, missing + " is not set: put it into .env, it takes effect at once" + refusal);
     }
 
-    private void takeBack(Call call) throws IOException {
-        User user = call.user();
-        int turns = call.count("turns", 0);
-        histories.inTurn(call.settings().histories(), user, call.client(), call::reserve, history -> {
+    static Provider provider(HttpClient client, Settings settings, Settings.Account account) {
+        var upstream = new Upstream(client, account, settings.timeout());
+        return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
+    }
+
+    private void history(Exchange http) {
+        String user = http.user(Map.of());
+        int limit = http.count("limit", Integer.MAX_VALUE);
+        try (FileChannel stored = histories.openStored(user)) {
+            long total = HistoryReader.count(stored);
+            String start = Json.write(object("user_id", user, "total", total, "messages", List.of()));
+            http.begin("application/json");
+            http.write(start.substring(0, start.length() - "]}".length()));
+            sendMessages(http, stored, Math.max(0, total - limit), total);
+            http.write("]}");
+        } catch (IOException e) {
+            throw Histories.unavailable(user, e);
+        }
+    }
+
+    /** Hands messages on one by one, since a history may be longer than the memory: those from one up to another, counted from 0. */
+    private static void sendMessages(Exchange http, FileChannel stored, long from, long to) throws IOException {
+        var reader = new HistoryReader(stored, 0);
+        for (long i = 0; i < to; i++) {
+            String message = Json.write(reader.next().message().members());
+            if (i >= from) http.write(i == from ? message : "," + message);
+        }
+    }
+
+    private void deleteTurns(Exchange http) {
+        String user = http.user(Map.of());
+        int turns = http.count("turns", 0);
+        histories.inTurn(user, history -> {
             if (turns == 0) history.delete();
-            else history.takeBack(turns);
+            else removeLast(history, turns);
             return null;
         });
-        call.nothing();
+        http.nothing();
     }
 
-    private void image(Call call) throws IOException {
-        Map<String, Object> body = call.body();
-        User user = call.user(body);
+    private void removeLast(HistoryFile history, int turns) throws IOException {
+        history.last(0, turns);
+        if (history.exists()) histories.store(history);
+    }
+
+    private void image(Exchange http) throws InterruptedException {
+        Map<String, Object> body = http.body();
+        String user = http.user(body);
         String prompt = text(body, "prompt");
-        Settings.Account account = call.settings().image();
-        Provider provider = Provider.of(client.get(), call.settings(), account, call::reserve);
-        List<Image> images = call.client().whileThere(() -> provider.draw(prompt));
-        if (call.wantsImage()) {
-            call.answer(200, images.get(0).mimeType(), images.get(0).bytes());
+        Settings.Account account = http.settings().image();
+        List<Provider.Image> images = provider(http.settings(), account).generateImages(prompt);
+        if (http.wantsImage()) {
+            http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
             return;
         }
-        call.json(object("user_id", user.id(), "provider", account.provider(), "model", account.model(), "images", images.stream()
+        http.json(object("user_id", user, "provider", account.provider(), "model", account.model(), "images", images.stream()
                 .map(image -> object("mime_type", image.mimeType(), "data", Base64.getEncoder().encodeToString(image.bytes()))).toList()));
     }
 
     private static String text(Map<String, Object> body, String name) {
         if (!body.containsKey(name)) throw Problem.invalid(name + " is missing");
-        if (!(body.get(name) instanceof String text) || text.isBlank()) throw Problem.invalid(name + " must be a string that is not blank");
-        return text;
+        if (body.get(name) instanceof String text && !text.isBlank()) return text;
+        throw Problem.invalid(name + " must be a string that is not blank");
+    }
+
+    private static boolean flag(Map<String, Object> body, String name) {
+        Object flag = body.get(name);
+        if (flag == null) return false;
+        if (flag instanceof Boolean set) return set;
+        throw Problem.invalid(name + " must be true or false");
+    }
+
+    /**
+     * The chat page, which may run its own script and style only, and load nothing from elsewhere.
+     *
+     * @param policy the Content-Security-Policy (https://www.w3.org/TR/CSP3/) that names both by their hashes
+     */
+    private record Page(byte[] html, String policy) {
+        static Page load() {
+            try (InputStream file = Page.class.getResourceAsStream("chat.html")) {
+                byte[] html = file.readAllBytes();
+                String text = new String(html, StandardCharsets.UTF_8);
+                return new Page(html, "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src '" + hash(text, "script")
+                        + "'; style-src '" + hash(text, "style") + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
+        private static String hash(String html, String tag) {
+            String inside = html.substring(html.indexOf("<" + tag + ">") + tag.length() + 2, html.indexOf("</" + tag + ">"));
+            return "sha256-" + Base64.getEncoder().encodeToString(Histories.sha256(inside));
+        }
+
+        void show(Exchange http) {
+            http.header("Content-Security-Policy", policy);
+            http.header("X-Content-Type-Options", "nosniff");
+            http.header("Referrer-Policy", "no-referrer");
+            http.header("Cache-Control", "no-cache");
+            http.answer(200, "text/html; charset=utf-8", html);
+        }
     }
 }

@@ -4,12 +4,8 @@ import static parley.Json.object;
 
 import java.net.URI;
 import java.net.URLEncoder;
-import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.Set;
+import java.util.*;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
@@ -17,7 +13,7 @@ import java.util.regex.Pattern;
 record Gemini(Upstream upstream, Settings settings) implements Provider {
     private static final Set<String> REFUSALS = Set.of("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
             "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION");
-
+    private static final Set<String> MALFORMED = Set.of("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE");
     private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
     @Override
@@ -30,65 +26,69 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
                 "contents", Provider.alternating(messages).stream()
                         .map(message -> object("role", message.byUser() ? "user" : "model", "parts", parts(message.content()))).toList(),
                 "generationConfig", config.isEmpty() ? null : config);
-        var answer = new Answer(onText);
-        upstream.stream(post(":streamGenerateContent?alt=sse", body), answer, event -> read(event, answer));
-        return answer.reply(upstream.name());
+        String method = onText == null ? ":generateContent" : ":streamGenerateContent?alt=sse";
+        return upstream.chat(upstream.post(model(method), body), onText, this::read);
     }
 
-    private void read(Object event, Answer answer) {
-        for (Object part : Json.items(event, "candidates", 0, "content", "parts")) {
+    /** Takes a whole answer or an event: they have the same members. */
+    private void read(Object answer, ReplyBuilder reply) {
+        Object candidate = Provider.first(Json.items(answer, "candidates"));
+        for (Object part : Json.items(candidate, "content", "parts")) {
             String text = Json.string(part, "text");
-            if (text != null && !Boolean.TRUE.equals(Json.at(part, "thought"))) answer.say(text);
+            if (text != null && Boolean.TRUE.equals(Json.at(part, "thought"))) reply.thought();
+            else if (text != null) reply.text(text);
         }
-        Object usage = Json.at(event, "usageMetadata");
-        answer.cost(Json.at(usage, "promptTokenCount"), completion(usage), Json.at(usage, "totalTokenCount"));
-        String reason = finishReason(event);
-        if (reason != null) answer.finish(reason);
+        Object usage = Json.at(answer, "usageMetadata");
+        reply.usage(Json.at(usage, "promptTokenCount"), completion(usage), Json.at(usage, "totalTokenCount"));
+        String finishReason = finishReason(answer, candidate, reply.length() == 0);
+        if (finishReason != null) reply.finish(finishReason);
     }
 
     /** The tokens of the reply, thinking included, so that prompt and completion add up to the total; null where none are told. */
     private static Object completion(Object usage) {
         Object said = Json.at(usage, "candidatesTokenCount");
-        return Json.at(usage, "thoughtsTokenCount") instanceof Number thought ? thought.longValue() + (said instanceof Number n ? n.longValue() : 0) : said;
+        if (!(Json.at(usage, "thoughtsTokenCount") instanceof Number thought)) return said;
+        return thought.longValue() + (said instanceof Number number ? number.longValue() : 0);
     }
 
-    /** {@code stop} or {@code length}; null while the reply goes on. */
-    private String finishReason(Object event) {
-        String refused = Json.string(event, "promptFeedback", "blockReason");
-        if (refused != null) throw upstream.blocked(refused);
-        return switch (Json.string(event, "candidates", 0, "finishReason")) {
+    /** {@code stop} or {@code length}; null while the reply goes on. What went wrong by chance, without a word, is worth another try. */
+    private String finishReason(Object answer, Object candidate, boolean wordless) {
+        String blocked = Json.string(answer, "promptFeedback", "blockReason");
+        if (blocked != null && !blocked.isEmpty()) throw upstream.blocked(blocked);
+        String reason = Json.string(candidate, "finishReason");
+        return switch (reason) {
             case null -> null;
+            case "", "FINISH_REASON_UNSPECIFIED" -> null;
             case "STOP" -> "stop";
             case "MAX_TOKENS" -> "length";
-            case String reason when REFUSALS.contains(reason) -> throw upstream.blocked(reason);
-            case String reason -> throw upstream.failed("ended its reply with " + reason);
+            case String refusal when REFUSALS.contains(refusal) -> throw upstream.blocked(refusal);
+            default -> throw new Problem(Problem.Code.PROVIDER_ERROR, upstream.name() + " ended its reply with " + reason
+                    + (reason.contains("CALL") ? ", but no tools are offered" : "") + ": send it again", null, wordless && MALFORMED.contains(reason));
         };
     }
 
     @Override
-    public List<Image> draw(String prompt) throws InterruptedException {
-        Object answer = upstream.ask(post(":generateContent", object("contents", List.of(object("role", "user", "parts", parts(prompt))),
-                "generationConfig", object("responseModalities", List.of("TEXT", "IMAGE")))));
+    public List<Image> generateImages(String prompt) throws InterruptedException {
+        Map<String, Object> body = object("contents", List.of(object("role", "user", "parts", parts(prompt))),
+                "generationConfig", object("responseModalities", List.of("TEXT", "IMAGE")));
+        Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
+        Object candidate = Provider.first(Json.items(answer, "candidates"));
         var images = new ArrayList<Image>();
         var words = new StringBuilder();
-        for (Object part : Json.items(answer, "candidates", 0, "content", "parts")) {
+        for (Object part : Json.items(candidate, "content", "parts")) {
+            if (Boolean.TRUE.equals(Json.at(part, "thought"))) continue;
             String data = Json.string(part, "inlineData", "data");
-            if (data != null && !Boolean.TRUE.equals(Json.at(part, "thought"))) images.add(upstream.image(data));
+            if (data != null) images.add(upstream.image(data));
             else if (Json.string(part, "text") != null) words.append(Json.string(part, "text"));
         }
         if (!images.isEmpty()) return images;
-        String reason = Json.string(answer, "candidates", 0, "finishReason");
-        if (!"NO_IMAGE".equals(reason)) finishReason(answer); // throws where that is a refusal
-        throw new Problem(Problem.Code.EMPTY_REPLY, upstream.name() + " drew nothing" + (words.isEmpty() ? ": try other words" : ", but said: " + words));
+        if (!"NO_IMAGE".equals(Json.string(candidate, "finishReason"))) finishReason(answer, candidate, false); // throws where that is a refusal
+        throw upstream.noImage(words.toString());
     }
 
     @Override
     public void check() throws InterruptedException {
         upstream.ask(upstream.request(model("")).GET());
-    }
-
-    private HttpRequest.Builder post(String method, Map<String, Object> body) {
-        return upstream.post(model(method), body);
     }
 
     private URI model(String method) {

@@ -12,125 +12,175 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.IntConsumer;
+import java.util.stream.Stream;
 
 /**
- * Gives each user's requests their turns: one at a time in the order of their arrival, also among several servers on one folder,
- * and never waiting for another user.
+ * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
+ * on that folder; different users never wait for each other.
  *
- * <p>Servers exclude each other by a lock on one byte of the folder's {@code .lock} file: the byte whose place is the hash of
- * the history file's name. Such locks cost no file a user and die with their process. The file stays open to the end, since on
- * POSIX systems closing it would let go of every lock that this process has on it.
+ * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that the hash of the history file's
+ * name tells: such locks cost no file a user and die with their process. One byte is locked for the whole turn. A second one is
+ * locked while it is stored: a file system in a network may have dropped the first lock, without telling, while the provider
+ * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this process has on it.
  */
 final class Histories implements AutoCloseable {
+    private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
+
     /** What is done in a turn. */
     interface Work<T> {
-        T with(History history) throws IOException;
+        T with(HistoryFile history) throws IOException, InterruptedException;
     }
 
     /** A user's requests in this process: as many as are counted, one of which has the permit. Gone when the last one leaves. */
     private static final class Queue {
-        final Semaphore turn = new Semaphore(1, true);
-        int length;
+        private final Semaphore turn = new Semaphore(1, true);
+        private int length;
+
+        Queue joined() {
+            length++;
+            return this;
+        }
     }
 
-    private final Duration patience;
-    private final ConcurrentHashMap<Path, Queue> queues = new ConcurrentHashMap<>();
-    private final Map<Path, FileChannel> locks = new HashMap<>(); // by folder; guarded by opening
+    private final Path folder;
+    private final Duration timeout;
+    private final ConcurrentHashMap<String, Queue> queues = new ConcurrentHashMap<>();
     private final ReentrantLock opening = new ReentrantLock();
+    private FileChannel lockFile; // guarded by opening
 
-    /** @param patience how long a request waits for its turn */
-    Histories(Duration patience) {
-        this.patience = patience;
+    /**
+     * Makes the folder where there is none, and sees that this process may write in it.
+     *
+     * @param timeout how long a request waits for its turn
+     */
+    Histories(Path folder, Duration timeout) throws IOException {
+        this.folder = folder;
+        this.timeout = timeout;
+        lockFile();
     }
 
-    /** Makes the folder where there is none, also where somebody removed it, and sees that this process may write in it. */
-    FileChannel open(Path folder) throws IOException {
+    /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
+    static String fileName(String user) {
+        var name = new StringBuilder("history_");
+        for (byte b : user.getBytes(StandardCharsets.UTF_8)) {
+            boolean plain = b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || "_-.@+".indexOf(b) >= 0;
+            if (plain) name.append((char) b);
+            else name.append(String.format("%%%02X", b));
+        }
+        return name.append(".json").toString();
+    }
+
+    /**
+     * Does the work when the user's turn has come. Nobody else changes the file meanwhile.
+     *
+     * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each IOException
+     */
+    <T> T inTurn(String user, Work<T> work) {
+        String name = fileName(user);
+        byte[] hash = sha256(name);
+        Queue queue = queues.compute(name, (any, present) -> (present == null ? new Queue() : present).joined());
+        boolean first = false;
+        FileLock lock = null;
+        try {
+            first = queue.turn.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
+            if (!first) throw busy();
+            lock = lock(place(hash));
+            return work.with(new HistoryFile(folder.resolve(name), HexFormat.of().formatHex(hash)));
+        } catch (IOException e) {
+            throw unavailable(user, e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw busy();
+        } finally {
+            if (lock != null) release(lock);
+            if (first) queue.turn.release();
+            queues.computeIfPresent(name, (any, present) -> --present.length == 0 ? null : present);
+        }
+    }
+
+    /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
+    void store(HistoryFile file, Message... messages) throws IOException {
+        FileLock lock = lock(place(HexFormat.of().parseHex(file.hash())) + WRITING);
+        try {
+            file.store(messages);
+        } finally {
+            release(lock);
+        }
+    }
+
+    /** What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its place. */
+    FileChannel openStored(String user) {
+        try {
+            return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ);
+        } catch (IOException e) {
+            throw unavailable(user, e);
+        }
+    }
+
+    private static long place(byte[] hash) {
+        return ByteBuffer.wrap(hash).getLong() >>> 3;
+    }
+
+    private FileLock lock(long place) throws IOException {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        FileLock lock = tryLock(place);
+        for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
+            if (System.nanoTime() > deadline) throw busy();
+            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(pause));
+            lock = tryLock(place);
+        }
+        return lock;
+    }
+
+    /** The lock on the byte, or null while another server has it. */
+    private FileLock tryLock(long place) throws IOException {
+        FileChannel file = lockFile();
+        try {
+            return file.tryLock(place, 1, false);
+        } catch (OverlappingFileLockException e) { // the other server is in this very process
+            return null;
+        } catch (IOException e) {
+            file.close(); // its locks are lost, as in a network that broke: the next one opens it anew
+            throw e;
+        }
+    }
+
+    /** What was stored in a turn stays, whatever happens to its lock. */
+    private static void release(FileLock lock) {
+        try {
+            lock.release();
+        } catch (IOException e) {
+            Log.say("history: a lock could not be released: " + e);
+        }
+    }
+
+    /** The open lock file, in a folder that is made anew where somebody removed it. */
+    private FileChannel lockFile() throws IOException {
         Path file = folder.resolve(".lock");
         opening.lock();
         try {
-            FileChannel present = locks.get(folder);
-            if (present != null && Files.exists(file)) return present;
+            if (lockFile != null && lockFile.isOpen() && Files.exists(file)) return lockFile;
             if (Files.notExists(folder)) {
                 Files.createDirectories(folder);
-                History.force(folder.toAbsolutePath().getParent());
+                HistoryFile.force(folder.toAbsolutePath().getParent());
             }
-            locks.put(folder, FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE));
-            if (present != null) present.close();
-            return locks.get(folder);
+            FileChannel old = lockFile;
+            lockFile = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            if (old != null) old.close();
+            return lockFile;
         } finally {
             opening.unlock();
         }
     }
 
-    /**
-     * Does the work when the user's turn has come.
-     *
-     * @param client  whoever waits for it: one that leaves gives up its place
-     * @param reserve is told how many bytes of memory a history takes, before it is read
-     * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each IOException
-     */
-    <T> T inTurn(Path folder, User user, Watch.Client client, IntConsumer reserve, Work<T> work) {
-        Path file = folder.resolve(user.fileName());
-        long deadline = System.nanoTime() + patience.toNanos();
-        Queue queue = queues.compute(file, (any, present) -> {
-            Queue joined = present == null ? new Queue() : present;
-            joined.length++;
-            return joined;
-        });
-        try {
-            if (!client.whileThere(() -> queue.turn.tryAcquire(patience.toNanos(), TimeUnit.NANOSECONDS))) throw busy();
-            try {
-                return locked(folder, file, deadline, reserve, work);
-            } finally {
-                queue.turn.release();
-            }
-        } catch (IOException e) {
-            Log.say("history of " + user + ": " + e);
-            throw unavailable(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw busy();
-        } finally {
-            queues.computeIfPresent(file, (any, present) -> --present.length == 0 ? null : present);
-        }
-    }
-
-    private <T> T locked(Path folder, Path file, long deadline, IntConsumer reserve, Work<T> work) throws IOException, InterruptedException {
-        FileChannel servers = open(folder);
-        byte[] hash = sha256(file.getFileName().toString());
-        long place = ByteBuffer.wrap(hash).getLong() >>> 2;
-        FileLock lock = tryLock(servers, place);
-        for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
-            if (System.nanoTime() > deadline) throw busy();
-            Thread.sleep(pause);
-            lock = tryLock(servers, place);
-        }
-        try {
-            return work.with(new History(file, folder.resolve(".tmp-" + HexFormat.of().formatHex(hash)), reserve));
-        } finally {
-            lock.release();
-        }
-    }
-
-    /** The lock on the byte, or null while another server has it. */
-    private static FileLock tryLock(FileChannel channel, long place) throws IOException {
-        try {
-            return channel.tryLock(place, 1, false);
-        } catch (OverlappingFileLockException e) { // the other server is in this very process
-            return null;
-        }
-    }
-
-    private static byte[] sha256(String text) {
+    static byte[] sha256(String text) {
         try {
             return MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
         } catch (NoSuchAlgorithmException e) {
@@ -138,19 +188,21 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    private Problem busy() {
-        return new Problem(Problem.Code.BUSY, "An earlier request of this user is still running: wait for it to end, then send this one again", 5L);
+    private static Problem busy() {
+        return new Problem(Problem.Code.BUSY, "This user's earlier request is still running: wait for it to end, then try again", 5L, false);
     }
 
-    private static Problem unavailable(IOException e) {
+    /** The problem that an IOException of the disk makes, which the console tells more of. */
+    static Problem unavailable(String user, IOException e) {
+        Log.say("history of " + user + ": " + e);
         String reason = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
-        boolean full = reason.contains("no space left") || reason.contains("not enough space") || reason.contains("quota exceeded");
-        return full ? new Problem(Problem.Code.STORAGE_FULL, "The disk with the history folder is full: nothing was stored. Free some space and send it again")
-                : new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The history folder cannot be read or written: nothing was stored. The server's console says why");
+        boolean full = Stream.of("no space left", "not enough space", "quota exceeded").anyMatch(reason::contains);
+        return full ? new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again")
+                : new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
     @Override
     public void close() throws IOException {
-        for (FileChannel channel : locks.values()) channel.close();
+        lockFile.close();
     }
 }

@@ -6,7 +6,7 @@ import java.util.regex.Pattern;
 
 /** The console: a line an event, with its time. */
 final class Log {
-    private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\u2028\\u2029]");
+    private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
 
     private Log() {
     }
@@ -18,8 +18,6 @@ final class Log {
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
     static String plain(String text) {
-        int i = 0;
-        while (i < text.length() && text.charAt(i) >= ' ' && text.charAt(i) < 127) i++;
-        return i == text.length() ? text : UNSAFE.matcher(text).replaceAll(" ");
+        return UNSAFE.matcher(text).replaceAll(" ");
     }
 }

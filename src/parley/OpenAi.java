@@ -2,14 +2,24 @@ package parley;
 
 import static parley.Json.object;
 
+import java.io.IOException;
+import java.net.InetAddress;
 import java.net.URI;
+import java.net.http.HttpRequest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 
 /** The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services speak. */
 record OpenAi(Upstream upstream, Settings settings) implements Provider {
+    private static final Pattern LENGTH = Pattern.compile("(?i).*(length|max.*tokens|token.?limit).*");
+    private static final Pattern REFUSAL = Pattern.compile("(?i).*(filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation).*");
+    private static final Pattern CALL = Pattern.compile("(?i).*(tool|function).*");
+    private static final Pattern ERROR = Pattern.compile("(?i).*(error|fail|abort|cancel|time.?out|overload|unavailable|insufficient|interrupt|malformed).*");
+    private static final int MAX_IMAGE = 20 << 20; // bytes
+
     @Override
     public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         var said = new ArrayList<Object>();
@@ -18,48 +28,99 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             said.add(object("role", message.byUser() ? "user" : "assistant", "content", message.content()));
         }
         Settings.Generation generation = settings.generation();
+        boolean stream = onText != null;
         Map<String, Object> body = object("model", upstream.account().model(), "messages", said, "temperature", generation.temperature(),
                 "top_p", generation.topP(), "top_k", generation.topK(), "max_tokens", generation.maxOutputTokens(),
-                "stream", true, "stream_options", object("include_usage", true));
-        var answer = new Answer(onText);
-        upstream.stream(upstream.post(path("/chat/completions"), body), answer, event -> read(event, answer));
-        return answer.reply(upstream.name());
+                "stream", stream, "stream_options", stream ? object("include_usage", true) : null);
+        return upstream.chat(upstream.post(path("/chat/completions"), body), onText, this::read);
     }
 
-    /** Takes a piece of a stream, or the one whole message that some services answer although a stream was asked for. */
-    private void read(Object event, Answer answer) {
-        Object choice = Json.at(event, "choices", 0);
-        for (String holder : List.of("delta", "message")) {
-            String text = Json.string(choice, holder, "content");
-            if (text != null) answer.say(text);
+    /** Takes a whole answer or an event: they have the same members but for {@code message} and {@code delta}. */
+    private void read(Object answer, ReplyBuilder reply) {
+        Object choice = Provider.first(Json.items(answer, "choices"));
+        Object message = Json.at(choice, Json.at(choice, "delta") instanceof Map ? "delta" : "message"); // beside a delta, it repeats words
+        reply.text(text(Json.at(message, "content")));
+        reply.refusal(text(Json.at(message, "refusal")));
+        boolean thought = Json.at(message, "content") instanceof List<?> parts && parts.stream().anyMatch(each -> text(each).isEmpty());
+        if (thought || !text(Json.at(message, "reasoning_content")).isEmpty() || !text(Json.at(message, "reasoning")).isEmpty()) reply.thought();
+        Object usage = Json.at(answer, "usage");
+        reply.usage(Json.at(usage, "prompt_tokens"), Json.at(usage, "completion_tokens"), Json.at(usage, "total_tokens"));
+        String reason = Json.string(choice, "finish_reason");
+        if (reason != null && !reason.isEmpty()) reply.finish(finishReason(reason));
+    }
+
+    /** The words of a content: a text, or a list of parts, of which those that think are passed over. */
+    private static String text(Object content) {
+        if (content instanceof String text) return text;
+        var text = new StringBuilder();
+        for (Object part : Json.items(content)) {
+            if (part instanceof String words) text.append(words);
+            String type = Json.string(part, "type");
+            if (Json.string(part, "text") != null && (type == null || type.endsWith("text"))) text.append(Json.string(part, "text"));
         }
-        Object usage = Json.at(event, "usage");
-        answer.cost(Json.at(usage, "prompt_tokens"), Json.at(usage, "completion_tokens"), Json.at(usage, "total_tokens"));
-        switch (Json.string(choice, "finish_reason")) {
-            case null -> { }
-            case "stop", "length" -> answer.finish(Json.string(choice, "finish_reason"));
-            case "content_filter" -> throw upstream.blocked("content_filter");
-            case String reason -> throw upstream.failed("ended its reply with " + reason);
-        }
+        return text.toString();
+    }
+
+    /** {@code stop} or {@code length}. Services have words of their own: only those that mean a refusal, an error or a call are failures. */
+    private String finishReason(String reason) {
+        if (LENGTH.matcher(reason).matches()) return "length";
+        if (REFUSAL.matcher(reason).matches()) throw upstream.blocked(reason);
+        if (CALL.matcher(reason).matches()) throw upstream.failed("ended its reply with " + reason + ", but no tools are offered: send it in other words");
+        if (ERROR.matcher(reason).matches()) throw upstream.failed("ended its reply with " + reason + ": send it again");
+        return "stop";
     }
 
     @Override
-    public List<Image> draw(String prompt) throws InterruptedException {
+    public List<Image> generateImages(String prompt) throws InterruptedException {
         Object answer = upstream.ask(upstream.post(path("/images/generations"),
                 object("model", upstream.account().model(), "prompt", prompt, "response_format", "b64_json")));
         var images = new ArrayList<Image>();
         for (Object item : Json.items(answer, "data")) {
+            String url = Json.string(item, "url");
             if (Json.string(item, "b64_json") != null) images.add(upstream.image(Json.string(item, "b64_json")));
-            else if (Json.string(item, "url") != null) images.add(upstream.fetch(Json.string(item, "url")));
+            else if (url != null) images.add(url.startsWith("data:") ? upstream.image(url) : fetch(url));
         }
-        if (images.isEmpty()) throw new Problem(Problem.Code.EMPTY_REPLY, upstream.name() + " drew nothing: try other words");
+        if (images.isEmpty()) throw upstream.noImage("");
         return images;
+    }
+
+    /** The image at an address that a provider gave: https of the public internet, or the provider's own host and port. */
+    private Image fetch(String url) throws InterruptedException {
+        URI base = upstream.account().base();
+        try {
+            URI uri = URI.create(url);
+            if (uri.getHost() == null || uri.getScheme() == null) throw upstream.failed("gave an image's address that leads nowhere");
+            boolean own = uri.getHost().equalsIgnoreCase(base.getHost()) && port(uri) == port(base) && uri.getScheme().matches("(?i)https?");
+            if (!own && !uri.getScheme().equalsIgnoreCase("https")) throw upstream.failed("gave an image's address that is not https");
+            for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(uri.getHost())) {
+                if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
+            }
+            return upstream.image(upstream.download(HttpRequest.newBuilder(uri), MAX_IMAGE));
+        } catch (IllegalArgumentException | IOException e) {
+            throw upstream.failed("gave an image's address that leads nowhere");
+        }
+    }
+
+    private static int port(URI uri) {
+        if (uri.getPort() >= 0) return uri.getPort();
+        return "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
+    }
+
+    /** Whether an address is not of the public internet (RFC 6890): this machine's, a private network's, a link's or a group's. */
+    private static boolean isPrivate(InetAddress address) {
+        byte[] bytes = address.getAddress();
+        boolean shared = bytes.length == 4 && bytes[0] == 100 && (bytes[1] & 0xC0) == 64; // 100.64.0.0/10
+        boolean unique = bytes.length == 16 && (bytes[0] & 0xFE) == 0xFC; // fc00::/7
+        return shared || unique || bytes[0] == 0 || address.isAnyLocalAddress() || address.isLoopbackAddress() || address.isLinkLocalAddress()
+                || address.isSiteLocalAddress() || address.isMulticastAddress();
     }
 
     @Override
     public void check() throws InterruptedException {
         List<?> models = Json.items(upstream.ask(upstream.request(path("/models")).GET()), "data");
-        if (models.stream().noneMatch(model -> upstream.account().model().equals(Json.string(model, "id")))) throw upstream.unknownModel("it is not on its list");
+        if (models.stream().noneMatch(model -> upstream.account().model().equals(Json.string(model, "id")))) {
+            throw upstream.unknownModel("it is not on its list");
+        }
     }
 
     private URI path(String path) {

@@ -4,6 +4,10 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.SocketAddress;
+import java.net.URI;
 import java.net.http.HttpClient;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystems;
@@ -12,16 +16,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Locale;
-import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.SynchronousQueue;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.*;
+import java.util.concurrent.*;
 import java.util.function.UnaryOperator;
 
 /**
@@ -42,29 +38,25 @@ public final class Parley implements AutoCloseable {
               --env FILE  read the settings from FILE instead of .env
               --help      print this, and exit
               --version   print the version, and exit""";
-    private static final int MOST_REQUESTS = Server.most(virtual() ? 10_000 : 4_000); // before JDK 24, each has a thread of the system
-    private static final Duration PATIENCE = Duration.ofSeconds(30); // with an earlier request of the same user
-    private static final Duration FAREWELL = Duration.ofSeconds(10); // for running turns, once told to stop
+    private static final Duration TURN_TIMEOUT = Duration.ofSeconds(30); // for an earlier request of the same user
+    private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
 
-    private final Histories histories = new Histories(PATIENCE);
-    private final Watch watch = new Watch();
-    /** In the making while the server starts: reading the system's certificates takes a third of that time. */
-    private final CompletableFuture<HttpClient> client = CompletableFuture.supplyAsync(Parley::client);
+    private final Histories histories;
+    private final CompletableFuture<HttpClient> client; // in the making while the server starts: the system's certificates take a third of that time
     private final ExecutorService threads = threads();
     private final Api api;
     private final HttpServer server;
 
-    private Parley(Settings.Source settings, boolean demo) throws IOException {
+    private Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
-        api = new Api(settings, histories, client::join, watch, MOST_REQUESTS, demo);
         try {
-            open(now.histories());
-            server = listen(now);
+            histories = new Histories(now.historyDir(), TURN_TIMEOUT);
         } catch (IOException e) {
-            watch.close();
-            histories.close();
-            throw e;
+            throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + "): set HISTORY_DIR, in .env or in the environment", e);
         }
+        client = CompletableFuture.supplyAsync(() -> client(settings));
+        api = new Api(settings, histories, client, demo);
+        server = listen(now);
         server.createContext("/", api);
         server.setExecutor(threads);
         server.start();
@@ -80,27 +72,12 @@ public final class Parley implements AutoCloseable {
      *                     the message says what to do
      */
     public static Parley start(Path env) throws IOException {
-        return new Parley(new Settings.Source(env, Parley::environment), false);
-    }
-
-    private void open(Path folder) throws IOException {
-        try {
-            histories.open(folder);
-        } catch (IOException e) {
-            throw new IOException("the history folder " + folder + " cannot be written (" + e + "): set HISTORY_DIR in .env", e);
-        }
+        return new Parley(new LiveSettings(env, DotEnv::withEnvironment), false);
     }
 
     /** Starts a server whose providers are the stand-in, whatever the file says. */
     static Parley start(Path env, Demo demo) throws IOException {
-        return new Parley(new Settings.Source(env, file -> demo.redirect(environment(file))), true);
-    }
-
-    /** The file's variables, with those of the process's environment laid over them. */
-    private static Map<String, String> environment(Map<String, String> file) {
-        var both = new HashMap<>(file);
-        both.putAll(System.getenv());
-        return both;
+        return new Parley(new LiveSettings(env, file -> demo.redirect(DotEnv.withEnvironment(file))), true);
     }
 
     /** {@return the port that is listened on: a free one where PORT is 0} */
@@ -108,36 +85,25 @@ public final class Parley implements AutoCloseable {
         return server.getAddress().getPort();
     }
 
-    /** Refuses new requests, lets running turns end for at most 10 s, and frees the port. */
+    /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. */
     @Override
     public void close() throws IOException {
         try {
-            api.stop(FAREWELL);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-        server.stop(0);
-        threads.shutdownNow();
-        watch.close();
-        histories.close();
-        end(client.join());
-    }
-
-    /** Waits for the client's own thread too: a JVM that ends beside it may crash while it writes its archive of classes. */
-    private static void end(HttpClient client) {
-        client.shutdownNow();
-        try {
-            client.awaitTermination(FAREWELL);
+            api.stop(SHUTDOWN_TIMEOUT);
+            server.stop(0);
+            threads.shutdownNow();
+            histories.close();
+            HttpClient made = client.join();
+            made.shutdownNow();
+            made.awaitTermination(SHUTDOWN_TIMEOUT); // a JVM that ends beside its thread may crash while it writes its archive of classes
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }
 
     private static HttpServer listen(Settings settings) throws IOException {
-        var address = new InetSocketAddress(settings.host(), settings.port());
-        if (address.isUnresolved()) throw new IOException("HOST " + settings.host() + " is no address of this machine");
         try {
-            return Server.bound(address);
+            return Api.listen(new InetSocketAddress(settings.host(), settings.port()));
         } catch (BindException e) {
             throw new IOException("cannot listen on " + settings.host() + ", port " + settings.port() + " (" + e.getMessage()
                     + "): stop what listens there, or set HOST and PORT in .env", e);
@@ -148,13 +114,29 @@ public final class Parley implements AutoCloseable {
      * Virtual threads from JDK 24 on. Before it, the JDK's server would pin them: its streams are synchronized, so a slow client
      * would hold one of the few carriers, and a handful of them the whole server (JEP 491).
      */
-    private static boolean virtual() {
-        return Runtime.version().feature() >= 24;
+    private static ExecutorService threads() {
+        if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
+        return new ThreadPoolExecutor(16, Api.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
     }
 
-    private static ExecutorService threads() {
-        if (virtual()) return Executors.newVirtualThreadPerTaskExecutor();
-        return new ThreadPoolExecutor(16, MOST_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
+    /**
+     * HTTP/1.1, since HTTP/2 fails past 100 streams at once (JDK-8225647). What the client does between its socket and
+     * {@link EventStream}, which never blocks, is done on the thread that finds it to do: a pool costs a third of the time.
+     */
+    private static HttpClient client(LiveSettings settings) {
+        return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(10)).executor(Runnable::run)
+                .proxy(new ProxySelector() {
+                    @Override
+                    public List<Proxy> select(URI uri) {
+                        InetSocketAddress proxy = settings.current().proxyFor(uri);
+                        return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
+                    }
+
+                    @Override
+                    public void connectFailed(URI uri, SocketAddress address, IOException e) {
+                        // the request fails too, and says so
+                    }
+                }).build();
     }
 
     /**
@@ -175,31 +157,35 @@ public final class Parley implements AutoCloseable {
             }
         }
         try {
-            switch (option) {
-                case "--help" -> System.out.println(USAGE);
-                case "--version" -> System.out.println("Parley " + VERSION);
-                case "--check" -> System.exit(check(settings(env, Parley::environment).current()) ? 0 : 1);
-                case "--demo" -> {
-                    var demo = new Demo(25);
-                    serve(settings(env, file -> demo.redirect(environment(file))), true);
-                }
-                default -> serve(settings(env, Parley::environment), false);
-            }
+            run(option, env);
         } catch (IOException e) {
             System.err.println("Parley cannot start: " + Log.plain(e.getMessage()));
             System.exit(1);
         }
     }
 
+    private static void run(String option, Path env) throws IOException {
+        switch (option) {
+            case "--help" -> System.out.println(USAGE);
+            case "--version" -> System.out.println("Parley " + VERSION);
+            case "--check" -> System.exit(check(settings(env, DotEnv::withEnvironment, false)) ? 0 : 1);
+            case "--demo" -> {
+                var demo = new Demo(25);
+                serve(settings(env, file -> demo.redirect(DotEnv.withEnvironment(file)), true), true);
+            }
+            default -> serve(settings(env, DotEnv::withEnvironment, false), false);
+        }
+    }
+
     /** The settings of the file that was asked for, or of the {@code .env} of the working folder or else of Parley's own. */
-    private static Settings.Source settings(Path asked, UnaryOperator<Map<String, String>> overlay) throws IOException {
+    private static LiveSettings settings(Path asked, UnaryOperator<Map<String, String>> overlay, boolean demo) throws IOException {
         Path home = Path.of(System.getProperty("parley.home", ""));
         Path env = asked != null ? asked : Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
         if (asked != null && Files.notExists(env)) throw new IOException("there is no file " + asked);
-        if (Files.notExists(env)) writeFirst(env, home.resolve(".env.example"));
+        if (Files.notExists(env)) writeFirst(env, home.resolve(".env.example"), demo);
         try {
-            return new Settings.Source(env, overlay);
-        } catch (Env.Senseless e) {
+            return new LiveSettings(env, overlay);
+        } catch (DotEnv.InvalidSetting e) {
             throw new IOException(env + " makes no sense: " + e.getMessage(), e);
         } catch (IOException e) {
             throw new IOException(env + " cannot be read (" + e + ")", e);
@@ -207,63 +193,77 @@ public final class Parley implements AutoCloseable {
     }
 
     /** Copies the example, for the owner's eyes only: keys will stand in it. */
-    private static void writeFirst(Path env, Path example) {
+    private static void writeFirst(Path env, Path example, boolean demo) {
         boolean posix = FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
-        FileAttribute<?>[] ownerOnly = posix ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))}
-                : new FileAttribute<?>[0];
+        var ownerOnly = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
         try {
             List<String> lines = Files.readAllLines(example, StandardCharsets.UTF_8);
-            Files.createFile(env, ownerOnly);
+            Files.createFile(env, posix ? new FileAttribute<?>[] {ownerOnly} : new FileAttribute<?>[0]);
             Files.write(env, lines, StandardCharsets.UTF_8);
-            Log.say("made " + env + " from " + example.getFileName() + ": write your key on its line " + (1 + lines.indexOf("GEMINI_API_KEY=")) + ", GEMINI_API_KEY");
+            int line = 1 + lines.indexOf("GEMINI_API_KEY=");
+            Log.say("made " + env + " from " + example.getFileName() + (demo ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY"));
         } catch (IOException e) {
-            Log.say("there is no .env, and none could be made (" + e + "): the defaults and the environment hold");
+            Log.say("there is no .env, and none could be made (" + e + "): the defaults and the environment hold. --env FILE reads another one");
         }
     }
 
-    private static void serve(Settings.Source source, boolean demo) throws IOException {
-        Parley parley = new Parley(source, demo);
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            try {
-                parley.close();
-            } catch (IOException e) {
-                Log.say("closing: " + e);
-            }
-            Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
-        }));
-        Settings now = source.current();
-        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + (now.host().contains(":") ? "[" + now.host() + "]" : now.host()) + ":" + parley.port()
-                + ", with the settings of " + source.file());
+    private static void serve(LiveSettings settings, boolean demo) throws IOException {
+        Parley parley = new Parley(settings, demo);
+        Runtime.getRuntime().addShutdownHook(new Thread(parley::shutDown));
+        Settings now = settings.current();
+        String host = now.host().contains(":") ? "[" + now.host() + "]" : now.host();
+        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file());
         for (Settings.Account account : List.of(now.chat(), now.image())) {
-            Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", "
-                    + (account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env"));
+            String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
+            Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", " + ready);
         }
     }
 
-    /** Prints the settings, and whether each provider takes its key and knows its model. */
-    private static boolean check(Settings settings) {
-        settings.shown().forEach((name, value) -> System.out.println(Log.plain(name + "=" + (value == null ? "" : value))));
-        boolean good = true;
-        try (HttpClient client = client()) {
-            for (Settings.Account account : List.of(settings.chat(), settings.image())) {
-                String answer = "good";
-                try {
-                    Provider.of(client, settings, account, bytes -> { }).check();
-                } catch (Problem | InterruptedException e) {
-                    answer = e.getMessage();
-                    good = false;
-                }
-                System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
-            }
+    private void shutDown() {
+        endAtNextInterrupt();
+        try {
+            close();
+        } catch (IOException e) {
+            Log.say("closing: " + e);
         }
+        Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
+    }
+
+    /** Lets a second Ctrl-C end the program at once. No other class than this one of JEP 260 hears of it; where it is missing, it waits. */
+    private static void endAtNextInterrupt() {
+        try {
+            Class<?> signal = Class.forName("sun.misc.Signal");
+            Class<?> handler = Class.forName("sun.misc.SignalHandler");
+            Object halt = java.lang.reflect.Proxy.newProxyInstance(handler.getClassLoader(), new Class<?>[] {handler}, (proxy, method, arguments) -> {
+                Runtime.getRuntime().halt(130);
+                return null;
+            });
+            signal.getMethod("handle", signal, handler).invoke(null, signal.getConstructor(String.class).newInstance("INT"), halt);
+        } catch (ReflectiveOperationException e) {
+            Log.say("Ctrl-C is heard once only: " + e);
+        }
+    }
+
+    /** Prints the settings, and whether each provider takes its key and knows its model. Images need not be set up. */
+    private static boolean check(LiveSettings settings) throws IOException {
+        settings.shown().forEach((name, value) -> System.out.println(Log.plain(name + "=" + value)));
+        Settings now = settings.current();
+        try (HttpClient client = client(settings)) {
+            boolean chat = check(client, now, now.chat());
+            return chat & (check(client, now, now.image()) || now.image().missing() != null);
+        }
+    }
+
+    private static boolean check(HttpClient client, Settings settings, Settings.Account account) {
+        String answer = account.missing() == null ? "good" : "not set up: " + account.missing() + " is missing in .env";
+        boolean good = account.missing() == null;
+        try {
+            if (good) Api.provider(client, settings, account).check();
+        } catch (Problem | InterruptedException e) {
+            answer = e.getMessage();
+            good = false;
+        }
+        System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
         return good;
-    }
-
-    /**
-     * HTTP/1.1, since HTTP/2 fails past 100 streams at once (JDK-8225647). What the client does between its socket and {@link Arrivals},
-     * which never blocks, is done on the thread that finds it to do: handing it to a pool costs a third of its time.
-     */
-    private static HttpClient client() {
-        return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(10)).executor(Runnable::run).build();
     }
 }

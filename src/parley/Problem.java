@@ -12,15 +12,28 @@ final class Problem extends RuntimeException {
 
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
-        INVALID_REQUEST(400, "Bad Request"), NOT_FOUND(404, "Not Found"), METHOD_NOT_ALLOWED(405, "Method Not Allowed"), TOO_LARGE(413, "Content Too Large"),
-        UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"), MISDIRECTED_REQUEST(421, "Misdirected Request"), BLOCKED(422, "Unprocessable Content"),
-        RATE_LIMITED(429, "Too Many Requests"), BUSY(429, "Too Many Requests"), CLIENT_GONE(499, "Client Closed Request"), INTERNAL_ERROR(500, "Internal Server Error"),
-        PROVIDER_ERROR(502, "Bad Gateway"), PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"), EMPTY_REPLY(502, "Bad Gateway"),
-        NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"), STORAGE_UNAVAILABLE(503, "Service Unavailable"),
-        STORAGE_FULL(507, "Insufficient Storage"), PROVIDER_TIMEOUT(504, "Gateway Timeout");
+        INVALID_REQUEST(400, "Bad Request"),
+        NOT_FOUND(404, "Not Found"),
+        METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
+        TOO_LARGE(413, "Content Too Large"),
+        UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
+        MISDIRECTED_REQUEST(421, "Misdirected Request"),
+        BLOCKED(422, "Unprocessable Content"),
+        RATE_LIMITED(429, "Too Many Requests"),
+        BUSY(429, "Too Many Requests"),
+        INTERNAL_ERROR(500, "Internal Server Error"),
+        PROVIDER_ERROR(502, "Bad Gateway"),
+        PROVIDER_REFUSED_KEY(502, "Bad Gateway"),
+        UNKNOWN_MODEL(502, "Bad Gateway"),
+        EMPTY_REPLY(502, "Bad Gateway"),
+        NOT_CONFIGURED(503, "Service Unavailable"),
+        OVERLOADED(503, "Service Unavailable"),
+        STORAGE_UNAVAILABLE(503, "Service Unavailable"),
+        STORAGE_FULL(507, "Insufficient Storage"), // clients read storage_unavailable
+        PROVIDER_TIMEOUT(504, "Gateway Timeout");
 
         private final int status;
-        private final String title; // the status's phrase in RFC 9110, RFC 4918 or, for 499, nginx
+        private final String title; // the status's phrase in RFC 9110 or RFC 4918
 
         Code(int status, String title) {
             this.status = status;
@@ -33,14 +46,18 @@ final class Problem extends RuntimeException {
     /** Seconds after which to try again, for the Retry-After header; null where nobody knows. */
     final Long retryAfter;
 
+    /** Whether the same request may succeed a moment later, so that a provider is worth another try. */
+    final boolean isTransient;
+
     Problem(Code code, String detail) {
-        this(code, detail, null);
+        this(code, detail, null, false);
     }
 
-    Problem(Code code, String detail, Long retryAfter) {
+    Problem(Code code, String detail, Long retryAfter, boolean isTransient) {
         super(detail, null, false, false); // a refusal is an answer, not a fault: nobody reads its stack
         this.code = code;
         this.retryAfter = retryAfter;
+        this.isTransient = isTransient;
     }
 
     /** A refusal of the request as it was sent: 400. */
@@ -50,12 +67,12 @@ final class Problem extends RuntimeException {
 
     /** A refusal of a moment: 503. */
     static Problem overloaded(String how) {
-        return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L);
+        return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L, false);
     }
 
-    /** The end of a request that nobody waits for any more: 499, as nginx logs it. */
-    static Problem clientGone() {
-        return new Problem(Code.CLIENT_GONE, "The client left");
+    /** This problem, which is final where a reply has begun: nothing may be asked again then. */
+    Problem unlessBegun(boolean begun) {
+        return begun ? new Problem(code, getMessage(), retryAfter, false) : this;
     }
 
     int status() {

@@ -2,9 +2,10 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.*;
 
+import java.io.IOException;
 import java.net.Socket;
-import java.net.http.HttpClient;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,6 +13,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The whole server over the real wire. */
 class ApiTest {
@@ -164,45 +167,99 @@ class ApiTest {
     }
 
     @Test
-    void hangsUpOnTheProviderWhenTheClientLeaves() throws Exception {
+    void dropsAStreamWhoseClientHasGoneAtTheNextPiece() throws Exception {
+        var left = new Scripted.Gate();
         var hungUp = new Scripted.Gate();
         try (var running = new Running(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("never ends"));
-            exchange.awaitHangUp();
-            hungUp.open();
-        })) {
-            var turn = running.chatting("alice", "hi");
-            Running.await(() -> !running.provider.exchanges.isEmpty());
-            turn.cancel(true);
-            running.client.shutdownNow();
-            hungUp.pass();
-            try (var other = HttpClient.newHttpClient()) {
-                var history = other.send(running.request("/history?user_id=alice").build(), HttpResponse.BodyHandlers.ofString());
-                assertTrue(history.body().contains("\"total\":0"), history.body());
+            exchange.event(Scripted.geminiPiece("before "));
+            left.pass();
+            try {
+                while (true) exchange.event(Scripted.geminiPiece("after "));
+            } catch (IOException e) {
+                hungUp.open();
             }
+        })) {
+            try (var socket = new Socket("127.0.0.1", running.parley.port())) {
+                String body = "{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}";
+                socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                        + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+                assertEquals('H', socket.getInputStream().read());
+            }
+            left.open();
+            hungUp.pass();
+            Running.await(() -> running.console().contains("POST /chat 200, the client left"));
+            assertEquals(List.of(), running.said("alice"));
         }
     }
 
     @Test
-    void forgetsAWaitingRequestWhoseClientLeft() throws Exception {
-        var gate = new Scripted.Gate();
+    void storesAWholeTurnWhoseClientHasGone() throws Exception {
+        var left = new Scripted.Gate();
         try (var running = new Running(exchange -> {
-            gate.pass();
+            left.pass();
+            Scripted.gemini("kept").play(exchange);
+        })) {
+            try (var socket = new Socket("127.0.0.1", running.parley.port())) {
+                String body = "{\"user_id\":\"alice\",\"message\":\"hi\"}";
+                socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                        + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+                Running.await(() -> !running.provider.exchanges.isEmpty());
+            }
+            left.open();
+            Running.await(() -> running.console().contains("POST /chat 200"));
+            assertEquals(List.of("user: hi", "assistant: kept"), running.said("alice"));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void replacesTheLastTurnOnlyOnceTheNewReplyIsStored(boolean stream) throws Exception {
+        try (var running = new Running(Scripted.gemini("first"))) {
+            String replacing = "{\"user_id\":\"alice\",\"message\":\"%s\",\"replace\":true,\"stream\":" + stream + "}";
+            assertEquals(200, running.post("/chat", replacing.formatted("one")).status(), "in an empty conversation it is an ordinary turn");
+            running.chat("alice", "two");
+            byte[] before = Files.readAllBytes(running.file("alice"));
+            running.provider.usually(exchange -> exchange.json(400, "{\"error\":{\"message\":\"no\"}}"));
+            assertEquals(502, running.post("/chat", replacing.formatted("three")).status());
+            assertArrayEquals(before, Files.readAllBytes(running.file("alice")), "the old turn stays untouched");
+            running.provider.usually(Scripted.gemini("second"));
+            assertEquals(200, running.post("/chat", replacing.formatted("three")).status());
+            assertEquals(List.of("user: one", "assistant: first", "user: three", "assistant: second"), running.said("alice"));
+            assertEquals(List.of("one", "first", "three"), Json.items(running.provider.last().json(), "contents").stream()
+                    .map(each -> Json.string(each, "parts", 0, "text")).toList(), "the last turn is not sent");
+            assertEquals(6, Files.readAllLines(running.file("alice")).size());
+        }
+    }
+
+    @Test
+    void answersWithTheStoredTurnsWhileAReplyIsOnItsWay() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.chat("alice", "stored");
+            running.provider.then(exchange -> {
+                gate.pass();
+                Scripted.gemini("late").play(exchange);
+            });
+            var turn = running.chatting("alice", "running");
+            Running.await(() -> running.provider.exchanges.size() == 2);
+            assertEquals(List.of("user: stored", "assistant: ok"), running.said("alice"));
+            gate.open();
+            assertEquals(200, turn.join().status());
+            assertEquals(4, running.said("alice").size());
+        }
+    }
+
+    @Test
+    void writesTimesThatNeverGoBackwards() throws Exception {
+        try (var running = new Running(exchange -> {
+            Thread.sleep(1100); // longer than a second, which is how exact times are
             Scripted.gemini("ok").play(exchange);
         })) {
-            var first = running.chatting("alice", "first");
-            Running.await(() -> !running.provider.exchanges.isEmpty());
-            try (var leaving = new Socket("127.0.0.1", running.parley.port())) {
-                String body = "{\"user_id\":\"alice\",\"message\":\"second\"}";
-                leaving.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                        + body.length() + "\r\n\r\n" + body).getBytes());
-            }
-            Running.await(() -> running.console().contains("499 client_gone"));
-            gate.open();
-            assertEquals(200, first.join().status());
-            assertEquals(List.of("user: first", "assistant: ok"), running.said("alice"));
-            assertEquals(1, running.provider.exchanges.size());
+            var answers = List.of(running.chatting("alice", "1"), running.chatting("alice", "2"), running.chatting("alice", "3"));
+            for (var answer : answers) assertEquals(200, answer.join().status());
+            List<String> times = Json.items(running.get("/history?user_id=alice").json(), "messages").stream().map(each -> Json.string(each, "time")).toList();
+            assertEquals(times.stream().sorted().toList(), times);
         }
     }
 }

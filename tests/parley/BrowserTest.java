@@ -276,7 +276,7 @@ class BrowserTest {
                 "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) [e](//elsewhere.example/)", "![i](https://elsewhere.example/x.png)",
                 "[ok](https://elsewhere.example/) <https://elsewhere.example/y> mailto: [m](mailto:a@b.example)", "```\"><img src=x onerror=window.broken=1>\ncode\n```", "x".repeat(20_000),
                 "`".repeat(3000), "[".repeat(3000), "*".repeat(3000), "> ".repeat(500) + "deep", "- ".repeat(200) + "deep", "| a | b |\n| - | - |\n| " + "y".repeat(500) + " | 2 |", "שלום עולם");
-        Path file = folder.resolve("histories/demo").resolve(new User(user).fileName());
+        Path file = folder.resolve("histories/demo").resolve(Histories.fileName(user));
         Files.createDirectories(file.getParent());
         Files.writeString(file, Json.write(List.of(Json.object("role", "user", "content", hostile), Json.object("role", "assistant", "content", hostile))), StandardCharsets.UTF_8);
         browser.get(address());
@@ -295,7 +295,7 @@ class BrowserTest {
 
     @Test
     void opensTenThousandMessagesAtOnceAndMoreOnScrollingUp() throws Exception {
-        Path file = folder.resolve("histories/demo").resolve(new User(user).fileName());
+        Path file = folder.resolve("histories/demo").resolve(Histories.fileName(user));
         Files.createDirectories(file.getParent());
         var text = new StringBuilder("[\n");
         for (int i = 0; i < 5000; i++) {

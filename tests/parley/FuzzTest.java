@@ -2,8 +2,6 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.*;
 
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -70,7 +68,7 @@ class FuzzTest {
     void json() throws Exception {
         fuzz(1, "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\ud83e\\udd8a\",true,false,null,{\"b\":{}}],\"é🦊\":12345678901234567890}", bytes -> {
             try {
-                Object value = Json.parse(bytes, 0, bytes.length);
+                Object value = Json.parse(new String(bytes, StandardCharsets.UTF_8));
                 assertEquals(value, Json.parse(Json.write(value)));
             } catch (Json.Malformed e) {
                 assertTrue(e.offset >= 0 && e.offset <= bytes.length);
@@ -84,10 +82,10 @@ class FuzzTest {
         fuzz(2, "# c\nexport A = 'x' # y\nB=\"1\\n2\n3\"\nC=`q`\nPORT=8080\nTOP_P=0.5\nGEMINI_CHAT_EXTRA='{\"a\":1}'\nCORS_ALLOWED_ORIGINS=https://a.example, *\nGEMINI_BASE_URL=https://h/p\n", bytes -> {
             String text = new String(bytes, StandardCharsets.UTF_8);
             try {
-                Env.parse(text, UnaryOperator.identity());
+                DotEnv.parse(text, UnaryOperator.identity());
                 Files.writeString(file, text);
-                new Settings.Source(file, UnaryOperator.identity());
-            } catch (Env.Senseless e) {
+                new LiveSettings(file, UnaryOperator.identity());
+            } catch (DotEnv.InvalidSetting e) {
                 assertFalse(e.getMessage().isBlank());
             }
         });
@@ -96,37 +94,31 @@ class FuzzTest {
     @Test
     void events() throws Exception {
         fuzz(3, "data: {\"a\":\"é🦊\"}\r\n\r\n: c\n\ndata: x\ndata: y\n\nid: 1\rdata:z\r\r", bytes -> {
-            var whole = new Sse();
-            whole.read(ByteBuffer.wrap(bytes));
-            whole.end();
-            var split = new Sse();
-            for (byte b : bytes) split.read(ByteBuffer.wrap(new byte[] {b}));
-            split.end();
-            for (byte[] event; (event = whole.next()) != null; ) assertArrayEquals(event, split.next());
-            assertNull(split.next());
+            assertEquals(EventStreamTest.events(bytes, bytes.length + 1), EventStreamTest.events(bytes, 1));
         });
     }
 
     @Test
     void histories(@TempDir Path folder) throws Exception {
-        var here = new InetSocketAddress(InetAddress.getLoopbackAddress(), 1);
-        User user = new User("a");
-        Path file = folder.resolve(user.fileName());
-        try (var histories = new Histories(Duration.ofSeconds(5)); var watch = new Watch()) {
-            Watch.Client client = watch.new Client(here, here);
+        Path file = folder.resolve(Histories.fileName("a"));
+        try (var histories = new Histories(folder, Duration.ofSeconds(5))) {
             fuzz(4, "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n", bytes -> {
                 Files.write(file, bytes);
-                List<Message> before = histories.inTurn(folder, user, client, any -> { }, History::all);
-                histories.inTurn(folder, user, client, any -> { }, history -> {
-                    history.append(Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+                List<Message> before = HistoriesTest.stored(histories, "a");
+                histories.inTurn("a", history -> {
+                    assertEquals(before, history.last(100, 0));
+                    histories.store(history, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
                     return null;
                 });
-                List<Message> after = histories.inTurn(folder, user, client, any -> { }, History::all);
+                List<Message> after = HistoriesTest.stored(histories, "a");
                 assertEquals(before, after.subList(0, before.size()));
                 assertEquals(before.size() + 2, after.size());
                 assertEquals(after.size(), Json.items(Json.parse(Files.readString(file))).size());
                 try (var files = Files.list(folder)) {
-                    for (Path each : files.filter(each -> each.toString().contains("corrupt")).toList()) Files.delete(each);
+                    for (Path each : files.filter(each -> each.toString().contains("corrupt")).toList()) {
+                        assertArrayEquals(bytes, Files.readAllBytes(each));
+                        Files.delete(each);
+                    }
                 }
             });
         }

@@ -2,8 +2,7 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.*;
 
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,42 +24,52 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class HistoriesTest {
-    private static final User ALICE = new User("alice");
-
     @TempDir
     private Path folder;
-    private final Histories histories = new Histories(Duration.ofSeconds(10));
-    private final Watch watch = new Watch();
-    private final Watch.Client client = watch.new Client(new InetSocketAddress(InetAddress.getLoopbackAddress(), 1), new InetSocketAddress(InetAddress.getLoopbackAddress(), 2));
+    private Histories histories;
 
     @BeforeEach
     void open() throws Exception {
-        histories.open(folder);
+        histories = new Histories(folder, Duration.ofSeconds(10));
     }
 
     @AfterEach
     void close() throws Exception {
         histories.close();
-        watch.close();
     }
 
     private Path file() {
-        return folder.resolve(ALICE.fileName());
+        return folder.resolve(Histories.fileName("alice"));
     }
 
     private void turn(String asked, String said) {
-        histories.inTurn(folder, ALICE, client, any -> { }, history -> {
-            history.append(Message.fromUser(asked), Message.fromAssistant(said, "gemini", "m"));
+        turn(histories, 0, Message.fromUser(asked), Message.fromAssistant(said, "gemini", "m"));
+    }
+
+    private static void turn(Histories histories, int replaced, Message... messages) {
+        histories.inTurn("alice", history -> {
+            history.last(40, replaced);
+            histories.store(history, messages);
             return null;
         });
     }
 
-    private List<String> all() {
-        return contents(histories.inTurn(folder, ALICE, client, any -> { }, History::all));
+    /** What GET shows. */
+    private List<String> all() throws Exception {
+        return contents(stored(histories, "alice"));
+    }
+
+    static List<Message> stored(Histories histories, String user) throws Exception {
+        var stored = new ArrayList<Message>();
+        try (FileChannel file = histories.openStored(user)) {
+            var reader = new HistoryReader(file, 0);
+            for (long left = HistoryReader.count(file); left > 0; left--) stored.add(reader.next().message());
+        }
+        return stored;
     }
 
     private List<String> last(int count) {
-        return contents(histories.inTurn(folder, ALICE, client, any -> { }, history -> history.last(count)));
+        return contents(histories.inTurn("alice", history -> history.last(count, 0)));
     }
 
     private static List<String> contents(List<Message> messages) {
@@ -114,7 +123,76 @@ class HistoriesTest {
                 turn("next", "answer");
                 assertEquals(left.size() + 2, all().size(), what);
                 assertEquals(left.size() + 2, Json.items(Json.parse(Files.readString(file()))).size(), what);
+                for (String name : names()) {
+                    if (!name.contains(".corrupt-")) continue;
+                    assertArrayEquals(torn, Files.readAllBytes(folder.resolve(name)), what + ": the damaged file stays as it was");
+                    Files.delete(folder.resolve(name));
+                }
             }
+        }
+    }
+
+    @Test
+    void keepsTheDamagedFileBesideWhenOnlyItsEndIsGone() throws Exception {
+        turn("q1", "a1");
+        turn("q2", "x".repeat(400));
+        byte[] whole = Files.readAllBytes(file());
+        for (byte[] damaged : List.of(Arrays.copyOf(whole, whole.length - 300), Arrays.copyOf(Arrays.copyOf(whole, whole.length - 300), whole.length))) {
+            Files.write(file(), damaged);
+            assertEquals(List.of("q1", "a1"), all(), "GET gives the whole turns");
+            assertArrayEquals(damaged, Files.readAllBytes(file()), "and writes nothing");
+            turn("next", "answer");
+            assertEquals(List.of("q1", "a1", "next", "answer"), all());
+            Path copy = folder.resolve(names().get(1));
+            assertTrue(copy.toString().matches(".*history_alice\\.json\\.corrupt-\\d{8}T\\d{6}\\.\\d{3}Z"), copy.toString());
+            assertArrayEquals(damaged, Files.readAllBytes(copy));
+            Files.delete(copy);
+        }
+    }
+
+    @Test
+    void replacesTheLastTurnInOneStep() throws Exception {
+        turn("q1", "a1");
+        turn("q2", "a2");
+        turn(histories, 1, Message.fromUser("q3"), Message.fromAssistant("a3", "p", "m"));
+        assertEquals(List.of("q1", "a1", "q3", "a3"), all());
+        assertEquals(6, Files.readAllLines(file()).size());
+        turn("q4", "a4");
+        turn(histories, 2);
+        assertEquals(List.of("q1", "a1"), all());
+        turn(histories, 1, Message.fromUser("only"), Message.fromAssistant("one", "p", "m"));
+        assertEquals(List.of("only", "one"), all());
+        turn(histories, 9);
+        assertEquals("[\n]\n", Files.readString(file()));
+        turn(histories, 1, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+        assertEquals(List.of("q", "a"), all());
+        assertEquals(4, Files.readAllLines(file()).size());
+    }
+
+    @Test
+    void showsTheConversationWithoutTheTurnThatIsReplaced() throws Exception {
+        for (int i = 1; i <= 30; i++) turn("q" + i, "a" + i + "x".repeat(2000));
+        List<String> shown = contents(histories.inTurn("alice", history -> history.last(4, 1)));
+        assertEquals(List.of("q28", "q29"), shown.stream().filter(each -> each.startsWith("q")).toList());
+        assertEquals(4, shown.size());
+    }
+
+    @Test
+    void storesNothingOverATurnThatAnotherServerHasStoredMeanwhile() throws Exception {
+        turn("q1", "a1");
+        try (var other = new Histories(folder, Duration.ofSeconds(10))) {
+            Problem problem = assertThrows(Problem.class, () -> histories.inTurn("alice", history -> {
+                history.last(40, 0);
+                // Another server, which believes that it has the lock: as where a network's file system has dropped this one's.
+                var theirs = new HistoryFile(file(), history.hash());
+                theirs.last(40, 0);
+                theirs.store(Message.fromUser("theirs"), Message.fromAssistant("stored", "p", "m"));
+                histories.store(history, Message.fromUser("mine"), Message.fromAssistant("lost", "p", "m"));
+                return null;
+            }));
+            assertEquals("storage_unavailable", problem.name());
+            assertTrue(problem.getMessage().contains("changed by another server meanwhile: send it again"), problem.getMessage());
+            assertEquals(List.of("q1", "a1", "theirs", "stored"), all());
         }
     }
 
@@ -161,44 +239,64 @@ class HistoriesTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "nonsense", "{\"messages\":[]}", "[1,2]", "[{\"role\":\"system\",\"content\":\"x\"}]", "[{\"role\":\"user\"}]", "null", "[{\"role\":\"user\",\"content\":\"x\"}"
+        "nonsense|", "{\"messages\":[]}|", "[1,2]|", "[{\"role\":\"system\",\"content\":\"x\"}]|", "[{\"role\":\"user\"}]|", "null|", "[{\"role\":\"user\",\"content\":\"x\"}|",
+        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}|x y", "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]]|x y",
+        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"z\"},null]|x y"
     })
-    void setsAsideWhatAPersonBroke(String text) throws Exception {
+    void givesWhatIsWholeOfWhatAPersonBroke(String text, String whole) throws Exception {
         Files.writeString(file(), text);
-        assertEquals(List.of(), all());
-        assertEquals(1, names().size());
-        assertTrue(names().get(0).matches("history_alice\\.json\\.corrupt-\\d{8}T\\d{6}\\.\\d{3}Z"), names().toString());
-        assertEquals(text, Files.readString(folder.resolve(names().get(0))));
+        List<String> left = whole == null ? List.of() : List.of(whole.split(" "));
+        assertEquals(left, all());
+        assertEquals(text, Files.readString(file()), "GET writes nothing");
         turn("q", "a");
-        assertEquals(List.of("q", "a"), all());
+        assertEquals(Stream.concat(left.stream(), Stream.of("q", "a")).toList(), all());
         assertEquals(2, names().size());
+        assertEquals(text, Files.readString(folder.resolve(names().get(1))));
     }
 
     @Test
-    void setsAsideAFileThatIsBrokenBeforeWholeMessages() throws Exception {
+    void keepsAFileThatIsBrokenBeforeWholeMessages() throws Exception {
         for (int i = 0; i < 4; i++) turn("q" + i, "a" + i);
-        String broken = Files.readString(file()).replace("\"q1\"", "\"q1");
+        String broken = Files.readString(file()).replace("\"q2\"", "\"q2");
         Files.writeString(file(), broken);
-        assertEquals(List.of(), all());
-        assertEquals(broken, Files.readString(folder.resolve(names().get(0))));
+        assertEquals(List.of("q0", "a0", "q1", "a1"), all());
+        turn("next", "answer");
+        assertEquals(List.of("q0", "a0", "q1", "a1", "next", "answer"), all());
+        assertEquals(broken, Files.readString(folder.resolve(names().get(1))));
     }
 
     @Test
-    void reads4MegabytesOfOneMessageFromTheEnd() throws Exception {
+    void removesTheDamagedCopiesOfAUserWithTheConversation() throws Exception {
+        Files.writeString(folder.resolve("history_alice2.json.corrupt-x"), "another user's");
+        Files.writeString(file(), "nonsense");
+        turn("q", "a");
+        assertEquals(3, names().size());
+        histories.inTurn("alice", history -> {
+            history.delete();
+            return null;
+        });
+        assertEquals(List.of("history_alice2.json.corrupt-x"), names());
+    }
+
+    @Test
+    void goesOnBehindAMessageThatIsLongerThanTheWindow() throws Exception {
         turn("first", "a");
-        turn("q", "x".repeat(4 << 20));
-        assertEquals(List.of("a", "q"), last(3).subList(0, 2));
-    }
-
-    @Test
-    void readsNoMoreThanABoundedEnd() {
-        for (int i = 0; i < 6; i++) turn("q" + i, i + "x".repeat(2 << 20));
-        List<String> last = last(40);
-        assertTrue(last.size() >= 6 && last.size() < 12, last.size() + " messages");
-        assertTrue(last.getLast().startsWith("5x"));
+        turn("q", "x".repeat(2 << 20));
         turn("next", "answer");
         assertEquals(List.of("next", "answer"), last(2));
-        assertEquals(14, all().size());
+        assertEquals(6, all().size());
+        assertEquals(1, names().size());
+    }
+
+    @Test
+    void readsNoMoreThanABoundedEnd() throws Exception {
+        for (int i = 0; i < 12; i++) turn("q" + i, i + "x".repeat(200_000));
+        List<String> last = last(40);
+        assertTrue(last.size() >= 8 && last.size() < 12, last.size() + " messages");
+        assertTrue(last.getLast().startsWith("11x"));
+        turn("next", "answer");
+        assertEquals(List.of("next", "answer"), last(2));
+        assertEquals(26, all().size());
     }
 
     @Test
@@ -225,10 +323,10 @@ class HistoriesTest {
     @Test
     void saysThatADirectoryIsNoHistoryAndServesOthers() throws Exception {
         Files.createDirectory(file());
-        Problem problem = assertThrows(Problem.class, this::all);
+        Problem problem = assertThrows(Problem.class, () -> turn("q", "a"));
         assertEquals("storage_unavailable", problem.name());
         assertFalse(problem.getMessage().contains(folder.toString()));
-        assertEquals(List.of(), histories.inTurn(folder, new User("bob"), client, any -> { }, History::all));
+        assertEquals(List.of(), stored(histories, "bob"));
         Files.delete(file());
         turn("q", "a");
         assertEquals(List.of("q", "a"), all());
@@ -237,7 +335,7 @@ class HistoriesTest {
     @Test
     void givesEachIdAFileOfItsOwn() {
         var ids = List.of("Alice", "alice", "ALICE", "é", "e\u0301", "a/b", "a_b", "a%2Fb", "..", ".", "a b", "a+b", "\\", "🦊", "con", "CON");
-        var names = ids.stream().map(id -> new User(id).fileName()).toList();
+        var names = ids.stream().map(Histories::fileName).toList();
         assertEquals(ids.size(), names.stream().map(name -> name.toLowerCase(java.util.Locale.ROOT)).distinct().count(), names.toString());
         for (String name : names) assertTrue(name.matches("history_[a-z0-9_.@+%A-F-]*\\.json"), name);
         assertEquals("history_%41lice.json", names.get(0));
@@ -246,18 +344,12 @@ class HistoriesTest {
 
     @Test
     void sharesAFolderWithAnotherServer() throws Exception {
-        try (var other = new Histories(Duration.ofSeconds(10))) {
-            other.open(folder);
+        try (var other = new Histories(folder, Duration.ofSeconds(30))) {
             var threads = new ArrayList<Thread>();
             for (int i = 0; i < 8; i++) {
                 Histories mine = i % 2 == 0 ? histories : other;
                 threads.add(Thread.ofPlatform().start(() -> {
-                    for (int k = 0; k < 25; k++) {
-                        mine.inTurn(folder, ALICE, client, any -> { }, history -> {
-                            history.append(Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
-                            return null;
-                        });
-                    }
+                    for (int k = 0; k < 25; k++) turn(mine, 0, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
                 }));
             }
             for (Thread thread : threads) thread.join();
@@ -267,9 +359,9 @@ class HistoriesTest {
 
     @Test
     void answersBusyWhenAnEarlierTurnLastsTooLong() throws Exception {
-        try (var hasty = new Histories(Duration.ofMillis(50)); var threads = Executors.newSingleThreadExecutor()) {
-            Exception failed = hasty.inTurn(folder, ALICE, client, any -> { }, history -> assertThrows(ExecutionException.class,
-                    () -> threads.submit(() -> hasty.inTurn(folder, ALICE, client, any -> { }, History::all)).get()));
+        try (var hasty = new Histories(folder, Duration.ofMillis(50)); var threads = Executors.newSingleThreadExecutor()) {
+            Exception failed = hasty.inTurn("alice", history -> assertThrows(ExecutionException.class,
+                    () -> threads.submit(() -> hasty.inTurn("alice", other -> other.last(1, 0))).get()));
             Problem problem = assertInstanceOf(Problem.class, failed.getCause());
             assertEquals("busy", problem.name());
             assertEquals(429, problem.status());

@@ -10,7 +10,10 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
@@ -48,7 +51,9 @@ final class Running implements AutoCloseable {
                 NEBIUS_BASE_URL=%2$s/v1/
                 PROVIDER_TIMEOUT=10
                 """.formatted(KEY, provider.address());
-        Files.writeString(env, usual + Stream.of(more).collect(Collectors.joining("\n")) + "\n");
+        Path edited = Files.writeString(folder.resolve("edited"), usual + Stream.of(more).collect(Collectors.joining("\n")) + "\n");
+        Files.setLastModifiedTime(edited, FileTime.from(Instant.now().minusSeconds(1))); // an edit counts once it has settled
+        Files.move(edited, env, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /** A whole answer. */
@@ -122,7 +127,7 @@ final class Running implements AutoCloseable {
     }
 
     Path file(String user) {
-        return folder.resolve("histories").resolve(new User(user).fileName());
+        return folder.resolve("histories").resolve(Histories.fileName(user));
     }
 
     /** Waits for what has no signal of its own, such as a line of the console. */

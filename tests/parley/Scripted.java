@@ -187,8 +187,13 @@ final class Scripted implements AutoCloseable {
 
     // What providers usually say, in the words of ../shared/providers.md.
 
+    /** A whole reply where one is asked for, and else a stream of the pieces. */
     static Script gemini(String... pieces) {
         return exchange -> {
+            if (!exchange.path().contains(":streamGenerateContent")) {
+                exchange.json(200, GEMINI_END.replace("\"role\":\"model\"", "\"role\":\"model\",\"parts\":" + Json.write(List.of(Json.object("text", String.join("", pieces))))));
+                return;
+            }
             exchange.stream();
             for (String piece : pieces) exchange.event(geminiPiece(piece));
             exchange.event(GEMINI_END);
@@ -202,8 +207,14 @@ final class Scripted implements AutoCloseable {
         return Json.write(Json.object("candidates", List.of(Json.object("content", Json.object("role", "model", "parts", List.of(Json.object("text", text)))))));
     }
 
+    /** A whole reply where one is asked for, and else a stream of the pieces. */
     static Script openAi(String... pieces) {
         return exchange -> {
+            if (!Boolean.TRUE.equals(Json.at(exchange.json(), "stream"))) {
+                String message = Json.write(Json.object("role", "assistant", "content", String.join("", pieces)));
+                exchange.json(200, "{\"choices\":[{\"index\":0,\"message\":" + message + ",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+                return;
+            }
             exchange.stream();
             for (String piece : pieces) exchange.event(openAiPiece(piece));
             exchange.event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");

@@ -11,9 +11,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class EnvTest {
-    private static Map<String, String> parse(String text) throws Env.Senseless {
-        return Env.parse(text, UnaryOperator.identity()).values();
+class DotEnvTest {
+    private static Map<String, String> parse(String text) throws DotEnv.InvalidSetting {
+        return DotEnv.parse(text, UnaryOperator.identity()).values();
     }
 
     /** Each text with what npm's dotenv 16.6 made of it: {@code JSON.stringify(require('dotenv').parse(text))}. */
@@ -105,7 +105,7 @@ class EnvTest {
     @ParameterizedTest
     @ValueSource(strings = {"A=\"open", "A='open\nB=2\n", "A=`open\n\n# end", "B=1\nA=\""})
     void refusesAHalfWrittenValue(String text) {
-        String said = assertThrows(Env.Senseless.class, () -> parse(text)).getMessage();
+        String said = assertThrows(DotEnv.InvalidSetting.class, () -> parse(text)).getMessage();
         assertTrue(said.startsWith("A (line " + (text.startsWith("B") ? 2 : 1) + ") "), said);
     }
 
@@ -119,11 +119,11 @@ class EnvTest {
 
     @Test
     void numbersTheLines() throws Exception {
-        assertEquals(Map.of("A", 1, "B", 4, "C", 5), Env.parse("A='1\n\n2'\nB=3\nexport C=4", UnaryOperator.identity()).lines());
+        assertEquals(Map.of("A", 1, "B", 4, "C", 5), DotEnv.parse("A='1\n\n2'\nB=3\nexport C=4", UnaryOperator.identity()).lines());
     }
 
     @Test
     void neverPrintsAValue() throws Exception {
-        assertFalse(Env.parse("KEY=secret", UnaryOperator.identity()).toString().contains("secret"));
+        assertFalse(DotEnv.parse("KEY=secret", UnaryOperator.identity()).toString().contains("secret"));
     }
 }

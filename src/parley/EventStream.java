@@ -1,0 +1,224 @@
+package parley;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.net.http.HttpHeaders;
+import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.*;
+
+/**
+ * A response's body as it arrives, waited for with a limit of time and of length: whole, or as server-sent events
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It asks for a few portions ahead, so that little lies in memory.
+ * Closing it before its end hangs up.
+ */
+final class EventStream implements HttpResponse.BodySubscriber<EventStream>, AutoCloseable {
+    /**
+     * One thing that a stream said.
+     *
+     * @param kind {@code comment} for a line that says no more than that the other end lives, {@code json} for a body that is no
+     *             stream but JSON, {@code unreadable} for a line that is none of these, {@code error} for an error's own field;
+     *             else the event's name, {@code message} where it has none
+     */
+    record Event(String kind, String data) {
+    }
+
+    /** Nothing came in time. */
+    static final Event SILENCE = new Event("silence", "");
+
+    /** The response is longer than may be. */
+    static final class TooLong extends IOException {
+        private static final long serialVersionUID = 1;
+    }
+
+    private static final Object END = new Object();
+    private static final int AHEAD = 16; // portions, each of 16 KiB at most
+
+    private final HttpHeaders headers;
+    private final int maxLength;
+    private final Memory.Growing memory = new Memory.Growing();
+    private final CompletableFuture<EventStream> started = new CompletableFuture<>();
+    private final BlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
+    private Flow.Subscription subscription;
+    private int wanted = AHEAD - 1; // portions to be asked for next
+    private volatile boolean completed;
+
+    private final Queue<Event> events = new ArrayDeque<>();
+    private final ByteArrayOutputStream line = new ByteArrayOutputStream(512);
+    private StringBuilder data; // of the event that is being read; null where there is none yet
+    private String name = "message";
+    private boolean begun;
+    private boolean json; // all of the body is one text
+    private boolean afterReturn;
+    private boolean ended;
+    private long length;
+
+    /** @param maxLength bytes of the body at most */
+    EventStream(HttpHeaders headers, int maxLength) {
+        this.headers = headers;
+        this.maxLength = maxLength;
+    }
+
+    /** What the response says that it is. */
+    String contentType() {
+        return headers.firstValue("Content-Type").orElse("no type");
+    }
+
+    /**
+     * The next thing that the stream says; {@link #SILENCE} where nothing came in so many nanoseconds, null at its end.
+     *
+     * @throws TooLong where the body is too long
+     */
+    Event next(long nanos) throws IOException, InterruptedException {
+        while (events.isEmpty() && !ended) {
+            List<ByteBuffer> portion = await(nanos);
+            if (portion != null && portion.isEmpty()) return SILENCE;
+            if (portion == null) end();
+            else for (ByteBuffer bytes : portion) read(bytes);
+        }
+        return events.poll();
+    }
+
+    /** The body, or so much of it as is enough; null where that has not come by the deadline of {@link System#nanoTime}. */
+    byte[] all(int enough, long deadline) throws IOException, InterruptedException {
+        while (line.size() < enough) {
+            List<ByteBuffer> portion = await(deadline - System.nanoTime());
+            if (portion == null) break;
+            if (portion.isEmpty()) return null;
+            for (ByteBuffer bytes : portion) keep(bytes, bytes.remaining());
+        }
+        return line.toByteArray();
+    }
+
+    /** The next portion; an empty one where nothing came in so many nanoseconds, null at the end. */
+    private List<ByteBuffer> await(long nanos) throws IOException, InterruptedException {
+        long announced = headers.firstValueAsLong("Content-Length").orElse(0);
+        if (announced > maxLength) throw new TooLong();
+        memory.to(announced);
+        if (wanted > 0) subscription.request(wanted);
+        wanted = 0;
+        return switch (arrived.poll(nanos, TimeUnit.NANOSECONDS)) {
+            case null -> List.of();
+            case Portion portion -> {
+                wanted = 1;
+                length += portion.bytes.stream().mapToInt(ByteBuffer::remaining).sum();
+                if (length > maxLength) throw new TooLong();
+                yield portion.bytes;
+            }
+            case Throwable broken -> throw new IOException(broken.getMessage() == null ? broken.toString() : broken.getMessage(), broken);
+            default -> null;
+        };
+    }
+
+    private void keep(ByteBuffer bytes, int count) {
+        memory.to(line.size() + count);
+        byte[] part = new byte[count];
+        bytes.get(part);
+        line.writeBytes(part);
+    }
+
+    private void read(ByteBuffer bytes) {
+        while (bytes.hasRemaining()) {
+            int end = bytes.position();
+            while (end < bytes.limit() && bytes.get(end) != '\n' && bytes.get(end) != '\r') end++;
+            boolean empty = end == bytes.position() && line.size() == 0;
+            keep(bytes, end - bytes.position());
+            if (!bytes.hasRemaining()) return;
+            byte ending = bytes.get();
+            boolean secondHalf = ending == '\n' && afterReturn && empty; // of a line's end that is a return and a line feed
+            afterReturn = ending == '\r';
+            if (!secondHalf) endLine();
+        }
+    }
+
+    private void endLine() {
+        String text = line.toString(StandardCharsets.UTF_8);
+        line.reset();
+        if (!begun) text = first(text);
+        if (json) addData(text);
+        else if (text.isBlank()) endEvent();
+        else field(text);
+    }
+
+    /** The line without a byte order mark. The first line that is not blank tells whether this is a stream. */
+    private String first(String line) {
+        String text = line.startsWith("\ufeff") ? line.substring(1) : line;
+        begun = !text.isBlank();
+        json = text.stripLeading().startsWith("{") || text.stripLeading().startsWith("[");
+        return text;
+    }
+
+    private void field(String text) {
+        int colon = text.indexOf(':');
+        String field = colon < 0 ? text : text.substring(0, colon);
+        String value = colon < 0 ? "" : text.substring(text.startsWith(": ", colon) ? colon + 2 : colon + 1);
+        switch (field) {
+            case "data" -> addData(value);
+            case "event" -> name = value;
+            case "error" -> events.add(new Event("error", value));
+            case "", "id", "retry" -> events.add(new Event("comment", value));
+            default -> events.add(new Event("unreadable", text));
+        }
+    }
+
+    private void addData(String value) {
+        if (data == null) data = new StringBuilder();
+        else data.append('\n');
+        data.append(value);
+        memory.to(data.length());
+    }
+
+    private void endEvent() {
+        events.add(data == null ? new Event("comment", "") : new Event(json ? "json" : name, data.toString()));
+        data = null;
+        name = "message";
+    }
+
+    /** Ends the last event, also where no empty line did: some services leave it out. */
+    private void end() {
+        ended = true;
+        if (line.size() > 0) endLine();
+        if (data != null) endEvent();
+    }
+
+    private record Portion(List<ByteBuffer> bytes) {
+    }
+
+    @Override
+    public CompletionStage<EventStream> getBody() {
+        return started;
+    }
+
+    @Override
+    public void onSubscribe(Flow.Subscription subscription) {
+        this.subscription = subscription;
+        subscription.request(1);
+        started.complete(this);
+    }
+
+    @Override
+    public void onNext(List<ByteBuffer> bytes) {
+        arrived.add(new Portion(bytes));
+    }
+
+    @Override
+    public void onError(Throwable broken) {
+        arrived.add(broken);
+        started.complete(this);
+    }
+
+    @Override
+    public void onComplete() {
+        completed = true;
+        arrived.add(END);
+    }
+
+    @Override
+    public void close() {
+        if (subscription != null && !completed) subscription.cancel(); // behind the end, it would cost an exception and do nothing
+    }
+}

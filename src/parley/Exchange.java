@@ -1,0 +1,342 @@
+package parley;
+
+import com.sun.net.httpserver.HttpExchange;
+import java.io.*;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.*;
+import java.util.concurrent.*;
+import java.util.regex.Pattern;
+
+/**
+ * One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each.
+ * Whatever writes throws an UncheckedIOException where the client has gone.
+ */
+final class Exchange implements AutoCloseable {
+    private static final int MAX_BODY = 1 << 20; // bytes
+    private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are drained, so that its client hears the refusal
+    private static final int PORTION = 16 << 10; // bytes that are written at once: the JDK keeps twice as many for each connection
+    private static final int MAX_ID = 128; // characters
+    private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
+    private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
+
+    private final HttpExchange exchange;
+    private final Settings settings;
+    private final WriteTimeouts timeouts;
+    private final long begun = System.nanoTime();
+    private String outcome = "";
+    private boolean streaming;
+    private String user = "";
+
+    Exchange(HttpExchange exchange, Settings settings, WriteTimeouts timeouts) {
+        this.exchange = exchange;
+        this.settings = settings;
+        this.timeouts = timeouts;
+        allowOrigin();
+    }
+
+    Settings settings() {
+        return settings;
+    }
+
+    String path() {
+        return String.valueOf(exchange.getRequestURI().getRawPath());
+    }
+
+    boolean is(String method) {
+        return exchange.getRequestMethod().equals(method);
+    }
+
+    /** This exchange, where it has one of these methods. HEAD goes with GET. */
+    Exchange allowing(String... methods) {
+        if (Arrays.stream(methods).anyMatch(method -> is(method) || method.equals("GET") && is("HEAD"))) return this;
+        String allowed = String.join(", ", methods).replace("GET", "GET, HEAD") + ", OPTIONS";
+        header("Allow", allowed);
+        throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
+    }
+
+    void header(String name, String value) {
+        exchange.getResponseHeaders().set(name, value);
+    }
+
+    /** Refuses what is meant for another server. */
+    void checkHost() {
+        List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
+        boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
+        if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
+        String host = old ? "localhost" : HOST_PORT.matcher(named.getFirst().strip()).replaceFirst("");
+        String target = exchange.getRequestURI().getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
+        if (settings.answersTo(target == null ? host : target)) return;
+        throw new Problem(Problem.Code.MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
+    }
+
+    /** Says which web pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+    private void allowOrigin() {
+        List<String> allowed = settings.cors().origins();
+        String origin = exchange.getRequestHeaders().getFirst("Origin");
+        header("Access-Control-Expose-Headers", "Retry-After");
+        boolean all = allowed.contains("*");
+        if (!all) header("Vary", "Origin");
+        boolean listed = origin != null && allowed.contains(origin.toLowerCase(Locale.ROOT));
+        if (all || listed) header("Access-Control-Allow-Origin", all ? "*" : origin);
+    }
+
+    void preflight() {
+        if (exchange.getResponseHeaders().containsKey("Access-Control-Allow-Origin")) {
+            header("Access-Control-Allow-Methods", settings.cors().methods());
+            header("Access-Control-Allow-Headers", settings.cors().headers());
+        }
+        nothing();
+    }
+
+    /** The JSON object that a POST brings. */
+    Map<String, Object> body() {
+        String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type")).split(";", 2)[0].strip();
+        if (!type.equalsIgnoreCase("application/json")) {
+            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
+        }
+        try {
+            String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes())).toString();
+            if (Json.parseRequest(text) instanceof Map<?, ?> map) return Json.members(map);
+            throw Problem.invalid("The body must be a JSON object");
+        } catch (CharacterCodingException e) {
+            throw Problem.invalid("The body must be UTF-8");
+        } catch (IOException e) {
+            throw Problem.invalid("The body breaks off, or its chunks are malformed: send it again");
+        } catch (Json.Malformed e) {
+            throw Problem.invalid("The body cannot be read as JSON: " + e.getMessage());
+        }
+    }
+
+    private byte[] bytes() throws IOException {
+        String length = exchange.getRequestHeaders().getFirst("Content-Length");
+        if (length != null && !length.matches("\\d+")) throw Problem.invalid("Content-Length must be a number");
+        if (length != null && length.length() > 9) throw tooLarge();
+        int announced = length == null ? MAX_BODY : Integer.parseInt(length);
+        if (announced > MAX_BODY) throw tooLarge();
+        Memory.reserve((long) Memory.PER_BYTE * announced);
+        byte[] body = exchange.getRequestBody().readNBytes(announced + 1);
+        if (body.length > MAX_BODY) throw tooLarge();
+        if (length != null && body.length < announced) throw new IOException("the client closed its half");
+        return body;
+    }
+
+    private static Problem tooLarge() {
+        return new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
+    }
+
+    /** The id of whoever sends this: of the body or of the query, or of both when they are the same. */
+    String user(Map<String, Object> body) {
+        String asked = query("user_id");
+        Object said = body.getOrDefault("user_id", asked);
+        if (said == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        if (!(said instanceof String id)) throw Problem.invalid("user_id must be a string");
+        if (asked != null && !asked.equals(id)) throw Problem.invalid("user_id is one in the query and another in the body");
+        if (id.isBlank() || id.codePointCount(0, id.length()) > MAX_ID) {
+            throw Problem.invalid("user_id must have 1 to " + MAX_ID + " characters and not be blank");
+        }
+        if (id.chars().anyMatch(Character::isISOControl)) throw Problem.invalid("user_id must not hold control characters");
+        if (Histories.fileName(id).length() > MAX_FILE_NAME) throw Problem.invalid("user_id is too long for a file name");
+        user = id;
+        return id;
+    }
+
+    /** The query's parameter as a whole number from 1, or the fallback where it is not there. */
+    int count(String name, int fallback) {
+        String text = query(name);
+        if (text == null) return fallback;
+        if (!text.matches("0*[1-9]\\d{0,17}")) throw Problem.invalid(name + " must be a whole number from 1");
+        return (int) Math.min(Long.parseLong(text), Integer.MAX_VALUE);
+    }
+
+    /** The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but strictly; or null. */
+    private String query(String name) {
+        String query = exchange.getRequestURI().getRawQuery();
+        if (query == null) return null;
+        var parameters = new HashMap<String, String>();
+        for (String pair : query.split("&")) {
+            String[] halves = pair.split("=", 2);
+            String before = parameters.put(decoded(halves[0]), halves.length == 1 ? "" : decoded(halves[1]));
+            if (before != null) throw Problem.invalid("The query says one thing twice");
+        }
+        return parameters.get(name);
+    }
+
+    private static String decoded(String raw) {
+        try {
+            var bytes = new ByteArrayOutputStream();
+            int i = 0;
+            while (i < raw.length()) {
+                boolean escaped = raw.charAt(i) == '%';
+                if (escaped) bytes.write(HexFormat.fromHexDigits(raw, i + 1, i + 3));
+                else bytes.write(raw.charAt(i) == '+' ? ' ' : raw.charAt(i));
+                i += escaped ? 3 : 1;
+            }
+            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes.toByteArray())).toString();
+        } catch (CharacterCodingException | IllegalArgumentException | IndexOutOfBoundsException e) {
+            throw Problem.invalid("The query is not UTF-8 in percent-encoding");
+        }
+    }
+
+    /** Whether the client asks for an image's own bytes: it accepts images, and neither JSON nor everything. */
+    boolean wantsImage() {
+        String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of())).toLowerCase(Locale.ROOT);
+        return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
+    }
+
+    void nothing() {
+        answer(204, null, new byte[0]);
+    }
+
+    void json(Object value) {
+        answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** The whole answer. */
+    void answer(int status, String type, byte[] body) {
+        if (type != null) header("Content-Type", type);
+        boolean none = body.length == 0 || is("HEAD");
+        if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
+        begin(status, none ? -1 : body.length);
+        if (none) return; // the JDK has ended the exchange
+        write(body);
+        timeouts.run(exchange.getResponseBody()::flush);
+        timeouts.run(() -> drain(exchange.getRequestBody()));
+    }
+
+    /** The beginning of an answer whose length is not known; {@link #write(String)} goes on with it. */
+    void begin(String type) {
+        header("Content-Type", type);
+        begin(200, is("HEAD") ? -1 : 0);
+    }
+
+    /** @param length as the JDK has it: 0 for an unknown one, -1 for no body at all */
+    private void begin(int status, long length) {
+        outcome = status + outcome;
+        timeouts.run(() -> exchange.sendResponseHeaders(status, length));
+    }
+
+    /** More of an answer that has begun. */
+    void write(String text) {
+        if (!is("HEAD")) write(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private void write(byte[] bytes) {
+        OutputStream out = exchange.getResponseBody();
+        int written = 0;
+        while (written < bytes.length) {
+            int from = written;
+            int length = Math.min(PORTION, bytes.length - from);
+            timeouts.run(() -> out.write(bytes, from, length));
+            written += length;
+        }
+    }
+
+    /** A client that is still sending hears of a refusal only if nobody closes the connection under what it sends. */
+    private static void drain(InputStream unread) {
+        byte[] portion = new byte[8 << 10];
+        int drained = 0;
+        int read = 0;
+        try {
+            while (read >= 0 && drained < MAX_UNREAD) {
+                read = unread.read(portion);
+                drained += read;
+            }
+        } catch (IOException e) {
+            // what comes breaks off or is malformed: its sender has the answer, and the JDK closes the connection
+        }
+    }
+
+    /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
+    void piece(String text) {
+        if (!text.isEmpty()) event("data: " + Json.write(Json.object("text", text)));
+        else if (streaming) event(": ping");
+    }
+
+    /** The end of a stream. */
+    void done(Object answer) {
+        event("event: done\ndata: " + Json.write(answer));
+    }
+
+    private void event(String lines) {
+        if (!streaming) {
+            header("Cache-Control", "no-cache");
+            header("X-Accel-Buffering", "no");
+            begin("text/event-stream");
+            streaming = true;
+        }
+        write(lines + "\n\n");
+        timeouts.run(exchange.getResponseBody()::flush);
+    }
+
+    /** The refusal: as the answer or, once a stream has begun, as its last event. */
+    void problem(Problem problem) {
+        if (!outcome.isEmpty()) outcome += ", then " + problem.status() + " " + problem.name();
+        if (streaming) {
+            event("event: error\ndata: " + Json.write(problem.document()));
+        }
+        if (!outcome.isEmpty()) return; // the answer has begun: it breaks off
+        if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
+        outcome = " " + problem.name();
+        answer(problem.status(), "application/problem+json", Json.write(problem.document()).getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** What the console is to say where the client has gone. */
+    void clientLeft() {
+        outcome += ", the client left";
+    }
+
+    /** Ends the exchange, and says a line of it on the console. */
+    @Override
+    public void close() {
+        timeouts.run(exchange::close);
+        long millis = (System.nanoTime() - begun) / 1_000_000;
+        String path = path().substring(0, Math.min(path().length(), 100));
+        String who = user.substring(0, Math.min(user.length(), 40));
+        Log.say(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
+    }
+
+    /** What writes to a client. */
+    interface Write {
+        void run() throws IOException;
+    }
+
+    /** Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread for ever. */
+    static final class WriteTimeouts implements AutoCloseable {
+        private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
+        private static final Long INTERRUPTED = Long.MIN_VALUE;
+
+        private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when, or INTERRUPTED
+        private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
+
+        WriteTimeouts() {
+            clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
+        }
+
+        private void interruptIfLate(Thread thread) {
+            running.computeIfPresent(thread, (same, begun) -> {
+                if (begun.equals(INTERRUPTED) || System.nanoTime() - begun < TIMEOUT) return begun;
+                thread.interrupt();
+                return INTERRUPTED;
+            });
+        }
+
+        /** Once it returns, nothing is interrupted any more: that would close the history's file under the thread's hands. */
+        void run(Write write) {
+            running.put(Thread.currentThread(), System.nanoTime());
+            try {
+                write.run();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } finally {
+                if (running.remove(Thread.currentThread()).equals(INTERRUPTED)) Thread.interrupted();
+            }
+        }
+
+        @Override
+        public void close() {
+            clock.shutdownNow();
+        }
+    }
+}

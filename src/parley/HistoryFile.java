@@ -1,0 +1,283 @@
+package parley;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.*;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * One user's file, during one turn of that user. It is a JSON array, a message a line:
+ * <pre>
+ * [
+ * {"role":"user", …},
+ * {"role":"assistant", …}
+ * ]
+ * </pre>
+ * While the file's end looks like this, a turn reads and writes the end only. Any other layout, and a damaged file, is read from
+ * its beginning, and rewritten in this layout when a turn is stored. What is written has been forced to disk when a method returns.
+ */
+final class HistoryFile {
+    private static final byte[] BEGINNING = {'['};
+    private static final byte[] END = {'\n', ']', '\n'};
+    private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
+    private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
+
+    private final Path file;
+    private final String hash;
+
+    // What was found when the conversation was read:
+    private long size = -1; // -1 where there was no file
+    private byte[] end = {}; // its last bytes
+    private long cut; // bytes of it that stay: all up to the end of the last message that is not to be replaced
+    private boolean inLines; // whether its end looks like Parley's own
+    private boolean damaged;
+
+    /** @param hash what names files of this user alone beside it */
+    HistoryFile(Path file, String hash) {
+        this.file = file;
+        this.hash = hash;
+    }
+
+    /** Whether there was a file when the conversation was read. */
+    boolean exists() {
+        return size >= 0;
+    }
+
+    String hash() {
+        return hash;
+    }
+
+    /**
+     * The last messages, oldest first, of those that will be left when the last turns are replaced.
+     *
+     * @param count    how many messages at most; fewer where {@link #MAX_WINDOW} bytes do not hold them
+     * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
+     */
+    List<Message> last(int count, int replaced) throws IOException {
+        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) {
+            if (channel == null) return List.of();
+            size = channel.size();
+            end = readEnd(channel);
+            for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
+                List<Message> last = read(channel, size - length, count, replaced);
+                if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
+            }
+            return read(channel, 0, count, replaced);
+        }
+    }
+
+    private List<Message> read(FileChannel channel, long from, int count, int replaced) throws IOException {
+        Memory.reserve(Memory.PER_BYTE * Math.min(size - from, MAX_WINDOW));
+        var tail = new Tail(from == 0 ? BEGINNING.length : -1, count, replaced);
+        var reader = new HistoryReader(channel, from);
+        HistoryReader.Item item = reader.next();
+        while (item != null) {
+            tail.add(item);
+            item = reader.next();
+        }
+        damaged = reader.damaged();
+        cut = tail.cut();
+        inLines = tail.isInLines(size, end);
+        return tail.messages(cut);
+    }
+
+    /** The last messages of a file, and where its last turns begin, while it is read. */
+    private static final class Tail {
+        private final long beginning;
+        private final int count;
+        private final int replaced;
+        private final ArrayDeque<HistoryReader.Item> items = new ArrayDeque<>();
+        private final ArrayDeque<Long> turns = new ArrayDeque<>(); // for each of the last ones, the bytes before it
+        private long read; // bytes up to the last message
+        private long length; // of the items
+
+        /** @param beginning the bytes before the file's first message; -1 where what is read begins in the middle */
+        Tail(long beginning, int count, int replaced) {
+            this.beginning = beginning;
+            this.count = count;
+            this.replaced = replaced;
+            read = beginning;
+        }
+
+        void add(HistoryReader.Item item) {
+            if (item.message().byUser()) turns.addLast(read);
+            if (turns.size() > replaced) turns.removeFirst();
+            read = item.end();
+            items.addLast(item);
+            length += item.length();
+            while (items.size() > 1 && (length > MAX_WINDOW || items.size() > count + 100L)) length -= items.removeFirst().length();
+        }
+
+        /** The bytes before the turns that are to be replaced; -1 where not all of these were read. */
+        long cut() {
+            if (replaced == 0) return read;
+            return turns.size() < replaced ? beginning : turns.getFirst();
+        }
+
+        boolean isInLines(long size, byte[] end) {
+            boolean closed = size - read == END.length && new String(end, StandardCharsets.ISO_8859_1).endsWith("\n]\n");
+            return closed && (items.isEmpty() || items.getLast().aLine());
+        }
+
+        List<Message> messages(long cut) {
+            List<Message> kept = items.stream().filter(item -> item.end() <= cut).map(HistoryReader.Item::message).toList();
+            return kept.subList(Math.max(0, kept.size() - count), kept.size());
+        }
+    }
+
+    /**
+     * Stores messages in the place of the turns that were to be replaced, in one step: all of them or, where it throws, none.
+     *
+     * @throws Problem storage_unavailable where the file is not what it was when the conversation was read
+     */
+    void store(Message... messages) throws IOException {
+        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            if (hasChanged(channel)) throw changedMeanwhile();
+            if (channel != null && inLines && cut == size - END.length) append(channel, messages);
+            else rewrite(channel, messages);
+        }
+    }
+
+    private boolean hasChanged(FileChannel channel) throws IOException {
+        if (channel == null) return size >= 0;
+        return channel.size() != size || !Arrays.equals(readEnd(channel), end);
+    }
+
+    private static Problem changedMeanwhile() {
+        return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
+    }
+
+    /** Overwrites the closing bracket with the messages and a new one. Where that fails, the old end is put back. */
+    private void append(FileChannel channel, Message... messages) throws IOException {
+        try {
+            write(channel, lines(cut == BEGINNING.length, messages), cut);
+            channel.force(false);
+        } catch (IOException e) {
+            channel.truncate(size);
+            write(channel, END, cut);
+            throw e;
+        }
+    }
+
+    /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
+    private void rewrite(FileChannel old, Message... messages) throws IOException {
+        if (damaged) keepCopy();
+        Path temporary = file.resolveSibling(".tmp-" + hash);
+        try {
+            try (FileChannel channel = create(temporary)) {
+                long kept = copyKept(old, channel);
+                write(channel, lines(kept == BEGINNING.length, messages), kept);
+                channel.force(true);
+            }
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            Files.deleteIfExists(temporary);
+            throw e;
+        }
+        force(file.getParent());
+    }
+
+    /** Copies what is kept, in Parley's layout but for the end, and tells its length. */
+    private long copyKept(FileChannel old, FileChannel to) throws IOException {
+        long position = 0;
+        if (cut > BEGINNING.length && inLines) {
+            while (position < cut) position += old.transferTo(position, cut - position, to);
+            return position;
+        }
+        position = write(to, BEGINNING, 0);
+        if (cut <= BEGINNING.length) return position;
+        var reader = new HistoryReader(old, 0);
+        HistoryReader.Item item = reader.next();
+        while (item != null && item.end() <= cut) {
+            position = write(to, line(position == BEGINNING.length, item.message()), position);
+            item = reader.next();
+        }
+        return position;
+    }
+
+    /** Keeps a damaged file beside this one, as it is. */
+    private void keepCopy() throws IOException {
+        Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
+        Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
+        try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) {
+            channel.force(true);
+        }
+        force(file.getParent());
+        Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName() + " keeps it as it was");
+    }
+
+    private String copyPrefix() {
+        String name = file.getFileName() + ".corrupt-";
+        return name.length() < 230 ? name : "history_" + hash + ".json.corrupt-"; // with the time, at most 255 bytes
+    }
+
+    /** Removes the file, and the copies of damaged ones. */
+    void delete() throws IOException {
+        try (DirectoryStream<Path> copies = Files.newDirectoryStream(file.getParent(), copyPrefix() + "*")) {
+            for (Path copy : copies) Files.deleteIfExists(copy);
+        }
+        if (Files.deleteIfExists(file)) force(file.getParent());
+    }
+
+    private static byte[] lines(boolean first, Message... messages) {
+        var lines = new ByteArrayOutputStream();
+        for (Message message : messages) lines.writeBytes(line(first && lines.size() == 0, message));
+        lines.writeBytes(END);
+        return lines.toByteArray();
+    }
+
+    private static byte[] line(boolean first, Message message) {
+        return ((first ? "\n" : ",\n") + Json.write(message.members())).getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Writes the bytes at the position, and tells the position behind them. */
+    private static long write(FileChannel channel, byte[] bytes, long position) throws IOException {
+        ByteBuffer left = ByteBuffer.wrap(bytes);
+        while (left.position() < bytes.length) {
+            left.limit(Math.min(bytes.length, left.position() + HistoryReader.PORTION));
+            channel.write(left, position + left.position());
+        }
+        return position + bytes.length;
+    }
+
+    private static byte[] readEnd(FileChannel channel) throws IOException {
+        long from = Math.max(0, channel.size() - REMEMBERED);
+        ByteBuffer bytes = ByteBuffer.allocate(REMEMBERED);
+        int read = 0;
+        while (read >= 0 && bytes.hasRemaining()) read = channel.read(bytes, from + bytes.position());
+        return Arrays.copyOf(bytes.array(), bytes.position());
+    }
+
+    /** The file, which is not followed where it is a symbolic link; null where there is none. */
+    static FileChannel openIfThere(Path file, OpenOption... options) throws IOException {
+        OpenOption[] all = Arrays.copyOf(options, options.length + 1);
+        all[options.length] = LinkOption.NOFOLLOW_LINKS;
+        try {
+            return FileChannel.open(file, all);
+        } catch (NoSuchFileException e) {
+            return null;
+        }
+    }
+
+    private static FileChannel create(Path file) throws IOException {
+        return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE,
+                LinkOption.NOFOLLOW_LINKS);
+    }
+
+    /** Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and needs none. */
+    static void force(Path folder) throws IOException {
+        if (System.getProperty("os.name").startsWith("Windows")) return;
+        try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
+            entries.force(true);
+        }
+    }
+}

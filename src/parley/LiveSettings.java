@@ -1,0 +1,154 @@
+package parley;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.*;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.UnaryOperator;
+
+/** The settings of a file that is edited by hand while it is in use. */
+final class LiveSettings {
+    private record Stamp(FileTime modified, long size, Object identity) {
+    }
+
+    private record Read(Stamp stamp, String text, Settings settings) {
+    }
+
+    /** An edit counts once the file has been still for so long: before, it may be half-written. */
+    private static final Duration SETTLED = Duration.ofMillis(100);
+
+    private final Path file;
+    private final UnaryOperator<Map<String, String>> overlay;
+    private final ReentrantLock refreshing = new ReentrantLock();
+    private final Settings started;
+    private volatile Read last;
+    private volatile String refusal; // why the present edit is not in force; null while it is
+
+    /**
+     * Reads the file for the first time. Where there is none, the overlay and the defaults hold.
+     *
+     * @param overlay puts other variables, such as the environment's, in the place of the file's
+     * @throws IOException           where the file cannot be read
+     * @throws DotEnv.InvalidSetting where it makes no sense
+     */
+    LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {
+        this.file = file.toAbsolutePath();
+        this.overlay = overlay;
+        String text = stamp() == null ? "" : DotEnv.text(Files.readAllBytes(this.file));
+        started = parse(text);
+        last = new Read(null, text, started);
+        nameUnused("", text);
+    }
+
+    /** Where the settings are read from. */
+    Path file() {
+        return file;
+    }
+
+    /** Why the last edit was refused, and what it says is not in force; null where it is. */
+    String refusal() {
+        return refusal;
+    }
+
+    /** The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last good ones. */
+    Settings current() {
+        try {
+            Stamp stamp = stamp();
+            if (stamp != null && !stamp.equals(last.stamp) && isSettled(stamp)) refresh(stamp);
+        } catch (IOException e) {
+            refuse("cannot be read (" + e + ")");
+        }
+        return last.settings;
+    }
+
+    /** A time in the future, of another clock, tells nothing: it counts as long ago. */
+    private static boolean isSettled(Stamp stamp) {
+        return Duration.between(stamp.modified.toInstant(), Instant.now()).abs().compareTo(SETTLED) >= 0;
+    }
+
+    private void refresh(Stamp stamp) throws IOException {
+        refreshing.lock();
+        try {
+            byte[] bytes = Files.readAllBytes(file);
+            if (stamp.equals(last.stamp) || !stamp.equals(stamp())) return; // another request has read it, or it is being written
+            String text = DotEnv.text(bytes);
+            boolean same = text.equals(last.text);
+            if (!same && text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
+            Settings now = same ? last.settings : parse(text);
+            if (!same) announce(now);
+            if (!same) nameUnused(last.text, text);
+            last = new Read(stamp, text, now);
+            refusal = null;
+        } catch (DotEnv.InvalidSetting e) {
+            last = new Read(stamp, last.text, last.settings); // not read again until it changes
+            refuse("makes no sense: " + e.getMessage());
+        } finally {
+            refreshing.unlock();
+        }
+    }
+
+    /** Says that an edit is in force, but for what is read at the start only. */
+    private void announce(Settings now) {
+        List<String> later = new ArrayList<>();
+        if (!now.host().equals(started.host()) || now.port() != started.port()) later.add("HOST and PORT");
+        if (!now.historyDir().equals(started.historyDir())) later.add("HISTORY_DIR");
+        String but = later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
+        Log.say(file.getFileName() + " was edited and is in force" + but);
+    }
+
+    /** Names each variable that nothing reads, such as a misspelt one, where the text before did not have it. */
+    private void nameUnused(String before, String text) throws DotEnv.InvalidSetting {
+        Set<String> known = unused(before).keySet();
+        unused(text).forEach((name, line) -> {
+            if (!known.contains(name)) Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
+        });
+    }
+
+    private static Map<String, Integer> unused(String text) throws DotEnv.InvalidSetting {
+        Map<String, Integer> lines = DotEnv.parse(text, UnaryOperator.identity()).lines();
+        Set<String> all = Set.copyOf(lines.keySet());
+        lines.keySet().removeIf(name -> isRead(name, all));
+        return lines;
+    }
+
+    /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */
+    private static boolean isRead(String name, Set<String> all) {
+        boolean ofProvider = all.stream().filter(each -> each.endsWith("_BASE_URL")).map(each -> each.replace("_BASE_URL", ""))
+                .anyMatch(prefix -> name.startsWith(prefix) && Settings.DEFAULTS.containsKey("NEBIUS" + name.substring(prefix.length())));
+        return ofProvider || Settings.DEFAULTS.containsKey(name) || name.equals("https_proxy") || name.equals("no_proxy");
+    }
+
+    private void refuse(String what) {
+        if (!what.equals(refusal)) Log.say(file.getFileName() + " " + what + "; the last good settings stay in force");
+        refusal = what;
+    }
+
+    private Settings parse(String text) throws DotEnv.InvalidSetting {
+        return Settings.of(DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS), file.getParent());
+    }
+
+    /** Every setting that is in force, by the name of its variable, with keys masked. */
+    Map<String, String> shown() throws DotEnv.InvalidSetting {
+        var shown = new TreeMap<>(DotEnv.parse(last.text, overlay).withDefaults(Settings.DEFAULTS).values());
+        Set<String> all = Set.copyOf(shown.keySet());
+        shown.keySet().removeIf(name -> !isRead(name, all));
+        shown.replaceAll((name, value) -> name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
+        return shown;
+    }
+
+    /** What tells one state of the file from another; null where there is no file. */
+    private Stamp stamp() throws IOException {
+        try {
+            BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+            return new Stamp(now.lastModifiedTime(), now.size(), now.fileKey());
+        } catch (NoSuchFileException e) {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+package parley;
+
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The heap that all requests share: two thirds of it may be filled with what they read. A thread, which serves one request at a
+ * time, reserves memory before it reads something long, and releases all of it when the request ends.
+ *
+ * <p>The heap is one for the whole process, and so is this budget: the one exception to "no static mutable state".
+ */
+final class Memory {
+    /** Bytes of memory that a byte of text takes, at most, while it is read, kept, written again and sent. */
+    static final int PER_BYTE = 8;
+
+    private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
+    private static final int FREE = 128; // units that every request may fill without asking: small chats are never kept out
+    private static final int TIMEOUT = 10; // seconds for other requests to release memory
+    private static final int BUDGET = (int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
+    private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
+    private static final ThreadLocal<Integer> RESERVED = ThreadLocal.withInitial(() -> 0);
+
+    private Memory() {
+    }
+
+    /**
+     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured, in a heap
+     * that has 120 for both beyond the first 8 MiB. Before JDK 24, each request has a thread of the system.
+     */
+    static int maxRequests() {
+        long inHeap = (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10);
+        return Math.clamp(inHeap, 16, Runtime.version().feature() < 24 ? 4_000 : 10_000);
+    }
+
+    /** Memory for a text whose length is not known before it is read. */
+    static final class Growing {
+        private long reserved = FREE * UNIT / PER_BYTE; // bytes of text
+
+        /** Reserves memory for a text that has grown to so many bytes, or will. */
+        void to(long bytes) {
+            if (bytes <= reserved) return;
+            long more = bytes + bytes / 4;
+            reserve(PER_BYTE * (more - reserved));
+            reserved = more;
+        }
+    }
+
+    /**
+     * Reserves memory for this thread's request, beside what it has reserved before. Waits a little while others have it.
+     *
+     * @throws Problem overloaded where they do not release it in time
+     */
+    static void reserve(long bytes) {
+        int reserved = RESERVED.get();
+        long wanted = reserved + bytes / UNIT;
+        int more = (int) Math.min(Integer.MAX_VALUE, Math.max(0, wanted - FREE) - Math.max(0, reserved - FREE));
+        try {
+            boolean acquired = more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, TIMEOUT, TimeUnit.SECONDS);
+            if (!acquired) throw Problem.overloaded("short of memory");
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw Problem.overloaded("stopping");
+        }
+        RESERVED.set((int) wanted);
+    }
+
+    /** Gives back all that this thread's request has reserved. */
+    static void release() {
+        BUDGET_LEFT.release(Math.max(0, RESERVED.get() - FREE));
+        RESERVED.remove();
+    }
+}
