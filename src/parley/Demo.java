@@ -4,18 +4,18 @@ import static parley.Json.object;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import java.io.ByteArrayOutputStream;
-import java.io.DataOutputStream;
-import java.io.IOException;
+import java.awt.*;
+import java.awt.image.BufferedImage;
+import java.io.*;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
+import java.util.List; // and not that of java.awt
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.stream.Stream;
-import java.util.zip.CRC32;
-import java.util.zip.DeflaterOutputStream;
+import javax.imageio.ImageIO;
 
 /**
  * A stand-in for both services on a loopback port. It speaks their wire formats, so that the rest of Parley cannot tell it from
@@ -35,6 +35,7 @@ final class Demo implements AutoCloseable {
     /** @param pace ms between two words */
     Demo(int pace) throws IOException {
         this.pace = pace;
+        System.setProperty("java.awt.headless", "true"); // for painting
         server = Api.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
         server.setExecutor(threads);
@@ -96,21 +97,25 @@ final class Demo implements AutoCloseable {
         String[] words = blocked ? new String[0] : eliza.answer(said).split("(?<=\\s)(?=\\S)");
         int prompt = said.stream().mapToInt(each -> each.length() / 4 + 1).sum();
         Map<String, Object> end = answer(gemini, stream ? "" : String.join("", words), stream, blocked ? "SAFETY" : "STOP");
-        if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", words.length, "totalTokenCount", prompt + words.length));
-        else end.put("usage", object("prompt_tokens", prompt, "completion_tokens", words.length, "total_tokens", prompt + words.length));
-        if (stream) stream(http, words, cut ? words.length / 2 : words.length, gemini, end);
-        else if (cut) http.sendResponseHeaders(200, 1); // and that byte never comes
+        int total = prompt + words.length;
+        if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", words.length, "totalTokenCount", total));
+        else end.put("usage", object("prompt_tokens", prompt, "completion_tokens", words.length, "total_tokens", total));
+        if (stream) {
+            List<Map<String, Object>> events = new ArrayList<>(Stream.of(words).map(word -> answer(gemini, word, true, null)).toList());
+            events.add(end);
+            stream(http, cut ? events.subList(0, words.length / 2) : events);
+        } else if (cut) http.sendResponseHeaders(200, 1); // and that byte never comes
         else json(http, 200, end);
     }
 
-    private void stream(HttpExchange http, String[] words, int spoken, boolean gemini, Map<String, Object> end) throws IOException, InterruptedException {
+    private void stream(HttpExchange http, List<Map<String, Object>> events) throws IOException, InterruptedException {
         http.getResponseHeaders().set("Content-Type", "text/event-stream");
         http.sendResponseHeaders(200, 0);
-        for (int i = 0; i < spoken; i++) {
-            event(http, answer(gemini, words[i], true, null));
+        for (Object event : events) {
+            http.getResponseBody().write(("data: " + Json.write(event) + "\n\n").getBytes(StandardCharsets.UTF_8));
+            http.getResponseBody().flush();
             Thread.sleep(pace);
         }
-        if (spoken == words.length) event(http, end);
     }
 
     /** A whole answer or an event, with the reason where it is the last one: in Gemini's words. */
@@ -142,8 +147,8 @@ final class Demo implements AutoCloseable {
         String words = prompt.toLowerCase(Locale.ROOT);
         if (failed(http, words)) return;
         if (words.contains("blocked")) {
-            Object refused = gemini ? object("promptFeedback", object("blockReason", "IMAGE_SAFETY")) : object("error", object("code", "moderation_blocked"));
-            json(http, gemini ? 200 : 400, refused);
+            if (gemini) json(http, 200, object("promptFeedback", object("blockReason", "IMAGE_SAFETY")));
+            else json(http, 400, object("error", object("code", "moderation_blocked")));
             return;
         }
         Thread.sleep(PAINTING);
@@ -153,11 +158,6 @@ final class Demo implements AutoCloseable {
                 : object("data", List.of(object("b64_json", data))));
     }
 
-    /** A PNG of the prompt: the same for the same words. */
-    static byte[] paint(String prompt) throws IOException {
-        return png(landscape(prompt.strip().toLowerCase(Locale.ROOT)));
-    }
-
     private static void json(HttpExchange http, int status, Object value) throws IOException {
         byte[] bytes = Json.write(value).getBytes(StandardCharsets.UTF_8);
         http.getResponseHeaders().set("Content-Type", "application/json");
@@ -165,71 +165,33 @@ final class Demo implements AutoCloseable {
         http.getResponseBody().write(bytes);
     }
 
-    private static void event(HttpExchange http, Object value) throws IOException {
-        http.getResponseBody().write(("data: " + Json.write(value) + "\n\n").getBytes(StandardCharsets.UTF_8));
-        http.getResponseBody().flush();
-    }
-
-    /** A sky with a sun in it and five ranges of hills, the same for the same words, in the colours that they name. */
-    private static int[] landscape(String words) {
+    /** A PNG of hills under a sun, in the colours that the words name: the same for the same words. */
+    static byte[] paint(String prompt) throws IOException {
+        String words = prompt.strip().toLowerCase(Locale.ROOT);
         var random = new Random(words.hashCode() * 0x9E3779B97F4A7C15L);
-        List<Integer> named = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(COLOURS::get).toList();
-        List<Integer> any = List.copyOf(COLOURS.values());
-        int hills = named.isEmpty() ? any.get(random.nextInt(any.size())) : named.getFirst();
-        int sky = named.size() < 2 ? 0x2364AA : named.get(1);
-        double sunX = SIZE * (0.15 + 0.7 * random.nextDouble());
-        double sunY = SIZE * (0.15 + 0.25 * random.nextDouble());
-        double[] phases = random.doubles(10, 0, 2 * Math.PI).toArray();
-        int[] pixels = new int[SIZE * SIZE];
-        for (int i = 0; i < pixels.length; i++) {
-            int x = i % SIZE;
-            int y = i / SIZE;
-            double away = Math.hypot(x - sunX, y - sunY) / 40;
-            pixels[i] = mix(mix(sky, 0xFFF1D6, y / (SIZE * 0.8)), 0xFFE9B0, away < 1 ? 0.95 : 0.5 / (away * away));
-            for (int range = 0; range < 5; range++) {
-                double wave = Math.sin(x * (range + 2) / 90.0 + phases[range]) + Math.sin(x * (range + 3) / 37.0 + phases[range + 5]) / 3;
-                boolean behind = y > SIZE * (0.45 + 0.1 * range) - 22 * wave;
-                if (behind) pixels[i] = mix(mix(hills, 0xFFF1D6, 0.6 - 0.13 * range), 0x101018, 0.12 * range);
+        Color[] named = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(word -> new Color(COLOURS.get(word))).toArray(Color[]::new);
+        Color hills = named.length == 0 ? Color.getHSBColor(random.nextFloat(), 0.7f, 0.7f) : named[0];
+        Color sky = named.length < 2 ? new Color(0x2364AA) : named[1];
+        var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
+        Graphics2D brush = image.createGraphics();
+        brush.setRenderingHint(RenderingHints.KEY_ANTIALIASING, RenderingHints.VALUE_ANTIALIAS_ON);
+        brush.setPaint(new GradientPaint(0, 0, sky, 0, SIZE, new Color(0xFFF1D6)));
+        brush.fillRect(0, 0, SIZE, SIZE);
+        brush.setPaint(new Color(0xFFE9B0));
+        brush.fillOval(60 + random.nextInt(300), 60 + random.nextInt(120), 90, 90);
+        for (int range = 0; range < 5; range++) {
+            double phase = 2 * Math.PI * random.nextDouble();
+            var ridge = new Polygon(new int[] {SIZE, 0}, new int[] {SIZE, SIZE}, 2);
+            for (int x = 0; x <= SIZE; x++) {
+                double wave = Math.sin(x * (range + 2) / 90.0 + phase) + Math.sin(x * (range + 3) / 37.0 + 2 * phase) / 3;
+                ridge.addPoint(x, (int) (SIZE * (0.45 + 0.1 * range) - 22 * wave));
             }
+            brush.setPaint(new Color(hills.getRed(), hills.getGreen(), hills.getBlue(), 110 + 30 * range));
+            brush.fill(ridge);
         }
-        return pixels;
-    }
-
-    private static int mix(int from, int to, double share) {
-        double part = Math.clamp(share, 0.0, 1.0);
-        int mixed = 0;
-        for (int shift = 0; shift <= 16; shift += 8) {
-            mixed |= (int) Math.round((from >> shift & 255) * (1 - part) + (to >> shift & 255) * part) << shift;
-        }
-        return mixed;
-    }
-
-    /** The file of the pixels, as https://www.w3.org/TR/png-3/ has it: RGB of 8 bits, no filter. */
-    private static byte[] png(int[] pixels) throws IOException {
-        var packed = new ByteArrayOutputStream();
-        try (var out = new DeflaterOutputStream(packed)) {
-            for (int i = 0; i < pixels.length; i++) {
-                if (i % SIZE == 0) out.write(0); // a row without a filter begins
-                out.write(new byte[] {(byte) (pixels[i] >> 16), (byte) (pixels[i] >> 8), (byte) pixels[i]});
-            }
-        }
-        var file = new ByteArrayOutputStream();
-        var out = new DataOutputStream(file);
-        out.writeLong(0x89504E470D0A1A0AL);
-        chunk(out, "IHDR", new byte[] {0, 0, SIZE >> 8, (byte) SIZE, 0, 0, SIZE >> 8, (byte) SIZE, 8, 2, 0, 0, 0});
-        chunk(out, "IDAT", packed.toByteArray());
-        chunk(out, "IEND", new byte[0]);
-        return file.toByteArray();
-    }
-
-    private static void chunk(DataOutputStream out, String type, byte[] data) throws IOException {
-        var sum = new CRC32();
-        sum.update(type.getBytes(StandardCharsets.US_ASCII));
-        sum.update(data);
-        out.writeInt(data.length);
-        out.writeBytes(type);
-        out.write(data);
-        out.writeInt((int) sum.getValue());
+        var png = new ByteArrayOutputStream();
+        ImageIO.write(image, "png", png);
+        return png.toByteArray();
     }
 
     @Override

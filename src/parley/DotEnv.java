@@ -2,12 +2,8 @@ package parley;
 
 import java.io.IOException;
 import java.math.BigDecimal;
-import java.net.InetSocketAddress;
-import java.net.URI;
-import java.net.URISyntaxException;
-import java.nio.ByteBuffer;
+import java.net.*;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
@@ -46,7 +42,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
         try {
-            String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(file)).toString();
+            String text = Json.decode(file);
             if (text.indexOf('\0') < 0) return text;
         } catch (CharacterCodingException e) {
             // said below, for both

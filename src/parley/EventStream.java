@@ -6,9 +6,7 @@ import java.net.http.HttpHeaders;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
-import java.util.List;
-import java.util.Queue;
+import java.util.*;
 import java.util.concurrent.*;
 
 /**
@@ -35,16 +33,15 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         private static final long serialVersionUID = 1;
     }
 
-    private static final Object END = new Object();
+    private static final ByteBuffer END = ByteBuffer.allocate(0);
     private static final int AHEAD = 16; // portions, each of 16 KiB at most
 
     private final HttpHeaders headers;
     private final int maxLength;
     private final Memory.Growing memory = new Memory.Growing();
-    private final CompletableFuture<EventStream> started = new CompletableFuture<>();
-    private final BlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
-    private Flow.Subscription subscription;
-    private int wanted = AHEAD - 1; // portions to be asked for next
+    private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
+    private volatile Flow.Subscription subscription;
+    private volatile Throwable broken;
     private volatile boolean completed;
 
     private final Queue<Event> events = new ArrayDeque<>();
@@ -75,10 +72,10 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
      */
     Event next(long nanos) throws IOException, InterruptedException {
         while (events.isEmpty() && !ended) {
-            List<ByteBuffer> portion = await(nanos);
-            if (portion != null && portion.isEmpty()) return SILENCE;
-            if (portion == null) end();
-            else for (ByteBuffer bytes : portion) read(bytes);
+            ByteBuffer portion = await(nanos);
+            if (portion == null) return SILENCE;
+            if (portion == END) end();
+            else read(portion);
         }
         return events.poll();
     }
@@ -86,32 +83,25 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     /** The body, or so much of it as is enough; null where that has not come by the deadline of {@link System#nanoTime}. */
     byte[] all(int enough, long deadline) throws IOException, InterruptedException {
         while (line.size() < enough) {
-            List<ByteBuffer> portion = await(deadline - System.nanoTime());
-            if (portion == null) break;
-            if (portion.isEmpty()) return null;
-            for (ByteBuffer bytes : portion) keep(bytes, bytes.remaining());
+            ByteBuffer portion = await(deadline - System.nanoTime());
+            if (portion == null) return null;
+            if (portion == END) break;
+            keep(portion, portion.remaining());
         }
         return line.toByteArray();
     }
 
-    /** The next portion; an empty one where nothing came in so many nanoseconds, null at the end. */
-    private List<ByteBuffer> await(long nanos) throws IOException, InterruptedException {
+    /** The next portion; null where nothing came in so many nanoseconds, {@code END} at the end. */
+    private ByteBuffer await(long nanos) throws IOException, InterruptedException {
         long announced = headers.firstValueAsLong("Content-Length").orElse(0);
-        if (announced > maxLength) throw new TooLong();
+        if (Math.max(announced, length) > maxLength) throw new TooLong();
         memory.to(announced);
-        if (wanted > 0) subscription.request(wanted);
-        wanted = 0;
-        return switch (arrived.poll(nanos, TimeUnit.NANOSECONDS)) {
-            case null -> List.of();
-            case Portion portion -> {
-                wanted = 1;
-                length += portion.bytes.stream().mapToInt(ByteBuffer::remaining).sum();
-                if (length > maxLength) throw new TooLong();
-                yield portion.bytes;
-            }
-            case Throwable broken -> throw new IOException(broken.getMessage() == null ? broken.toString() : broken.getMessage(), broken);
-            default -> null;
-        };
+        ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
+        if (portion == END && broken != null) throw new IOException(broken.getMessage() == null ? broken.toString() : broken.getMessage(), broken);
+        if (portion == null || portion == END) return portion;
+        subscription.request(1);
+        length += portion.remaining();
+        return portion;
     }
 
     private void keep(ByteBuffer bytes, int count) {
@@ -185,30 +175,26 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (data != null) endEvent();
     }
 
-    private record Portion(List<ByteBuffer> bytes) {
-    }
-
     @Override
     public CompletionStage<EventStream> getBody() {
-        return started;
+        return CompletableFuture.completedStage(this);
     }
 
     @Override
     public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
-        subscription.request(1);
-        started.complete(this);
+        subscription.request(AHEAD);
     }
 
     @Override
     public void onNext(List<ByteBuffer> bytes) {
-        arrived.add(new Portion(bytes));
+        arrived.addAll(bytes);
     }
 
     @Override
     public void onError(Throwable broken) {
-        arrived.add(broken);
-        started.complete(this);
+        this.broken = broken;
+        arrived.add(END);
     }
 
     @Override

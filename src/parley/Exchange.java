@@ -2,7 +2,7 @@ package parley;
 
 import com.sun.net.httpserver.HttpExchange;
 import java.io.*;
-import java.nio.ByteBuffer;
+import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
@@ -97,8 +97,7 @@ final class Exchange implements AutoCloseable {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         try {
-            String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes())).toString();
-            if (Json.parseRequest(text) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (CharacterCodingException e) {
             throw Problem.invalid("The body must be UTF-8");
@@ -165,16 +164,8 @@ final class Exchange implements AutoCloseable {
 
     private static String decoded(String raw) {
         try {
-            var bytes = new ByteArrayOutputStream();
-            int i = 0;
-            while (i < raw.length()) {
-                boolean escaped = raw.charAt(i) == '%';
-                if (escaped) bytes.write(HexFormat.fromHexDigits(raw, i + 1, i + 3));
-                else bytes.write(raw.charAt(i) == '+' ? ' ' : raw.charAt(i));
-                i += escaped ? 3 : 1;
-            }
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes.toByteArray())).toString();
-        } catch (CharacterCodingException | IllegalArgumentException | IndexOutOfBoundsException e) {
+            return Json.decode(URLDecoder.decode(raw, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1));
+        } catch (CharacterCodingException | IllegalArgumentException e) {
             throw Problem.invalid("The query is not UTF-8 in percent-encoding");
         }
     }

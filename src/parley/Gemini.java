@@ -78,7 +78,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         for (Object part : Json.items(candidate, "content", "parts")) {
             if (Boolean.TRUE.equals(Json.at(part, "thought"))) continue;
             String data = Json.string(part, "inlineData", "data");
-            if (data != null) images.add(upstream.image(data));
+            if (data != null) images.add(upstream.checked(Image.of(data)));
             else if (Json.string(part, "text") != null) words.append(Json.string(part, "text"));
         }
         if (!images.isEmpty()) return images;

@@ -1,22 +1,13 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.*;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
+import java.nio.file.*;
 import java.time.Duration;
-import java.util.HexFormat;
 import java.util.Locale;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
+import java.util.UUID;
+import java.util.concurrent.*;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
@@ -25,7 +16,7 @@ import java.util.stream.Stream;
  * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
  * on that folder; different users never wait for each other.
  *
- * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that the hash of the history file's
+ * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that a hash of the history file's
  * name tells: such locks cost no file a user and die with their process. One byte is locked for the whole turn. A second one is
  * locked while it is stored: a file system in a network may have dropped the first lock, without telling, while the provider
  * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this process has on it.
@@ -84,15 +75,15 @@ final class Histories implements AutoCloseable {
      */
     <T> T inTurn(String user, Work<T> work) {
         String name = fileName(user);
-        byte[] hash = sha256(name);
+        UUID id = UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8));
         Queue queue = queues.compute(name, (any, present) -> (present == null ? new Queue() : present).joined());
         boolean first = false;
         FileLock lock = null;
         try {
             first = queue.turn.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
             if (!first) throw busy();
-            lock = lock(place(hash));
-            return work.with(new HistoryFile(folder.resolve(name), HexFormat.of().formatHex(hash)));
+            lock = lock(place(id));
+            return work.with(new HistoryFile(folder.resolve(name), id));
         } catch (IOException e) {
             throw unavailable(user, e);
         } catch (InterruptedException e) {
@@ -107,7 +98,7 @@ final class Histories implements AutoCloseable {
 
     /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
     void store(HistoryFile file, Message... messages) throws IOException {
-        FileLock lock = lock(place(HexFormat.of().parseHex(file.hash())) + WRITING);
+        FileLock lock = lock(place(file.id()) + WRITING);
         try {
             file.store(messages);
         } finally {
@@ -124,8 +115,8 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    private static long place(byte[] hash) {
-        return ByteBuffer.wrap(hash).getLong() >>> 3;
+    private static long place(UUID id) {
+        return id.getMostSignificantBits() >>> 3;
     }
 
     private FileLock lock(long place) throws IOException {
@@ -177,14 +168,6 @@ final class Histories implements AutoCloseable {
             return lockFile;
         } finally {
             opening.unlock();
-        }
-    }
-
-    static byte[] sha256(String text) {
-        try {
-            return MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
         }
     }
 

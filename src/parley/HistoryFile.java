@@ -9,9 +9,7 @@ import java.nio.file.*;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.List;
+import java.util.*;
 
 /**
  * One user's file, during one turn of that user. It is a JSON array, a message a line:
@@ -32,7 +30,7 @@ final class HistoryFile {
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
-    private final String hash;
+    private final UUID id;
 
     // What was found when the conversation was read:
     private long size = -1; // -1 where there was no file
@@ -41,10 +39,10 @@ final class HistoryFile {
     private boolean inLines; // whether its end looks like Parley's own
     private boolean damaged;
 
-    /** @param hash what names files of this user alone beside it */
-    HistoryFile(Path file, String hash) {
+    /** @param id what names files of this user alone beside it */
+    HistoryFile(Path file, UUID id) {
         this.file = file;
-        this.hash = hash;
+        this.id = id;
     }
 
     /** Whether there was a file when the conversation was read. */
@@ -52,8 +50,8 @@ final class HistoryFile {
         return size >= 0;
     }
 
-    String hash() {
-        return hash;
+    UUID id() {
+        return id;
     }
 
     /**
@@ -75,63 +73,31 @@ final class HistoryFile {
         }
     }
 
+    /** Reads the messages from the offset on, and finds what is to be replaced; {@code cut} is -1 where not all of that was read. */
     private List<Message> read(FileChannel channel, long from, int count, int replaced) throws IOException {
         Memory.reserve(Memory.PER_BYTE * Math.min(size - from, MAX_WINDOW));
-        var tail = new Tail(from == 0 ? BEGINNING.length : -1, count, replaced);
+        long beginning = from == 0 ? BEGINNING.length : -1;
+        var last = new ArrayDeque<HistoryReader.Item>();
+        var turns = new ArrayDeque<Long>(); // for each of the last ones, the bytes before it
         var reader = new HistoryReader(channel, from);
+        cut = beginning;
+        long length = 0;
         HistoryReader.Item item = reader.next();
         while (item != null) {
-            tail.add(item);
+            if (item.message().byUser()) turns.addLast(cut);
+            if (turns.size() > replaced) turns.removeFirst();
+            cut = item.end();
+            last.addLast(item);
+            length += item.length();
+            while (last.size() > 1 && (length > MAX_WINDOW || last.size() > count + 100L)) length -= last.removeFirst().length();
             item = reader.next();
         }
         damaged = reader.damaged();
-        cut = tail.cut();
-        inLines = tail.isInLines(size, end);
-        return tail.messages(cut);
-    }
-
-    /** The last messages of a file, and where its last turns begin, while it is read. */
-    private static final class Tail {
-        private final long beginning;
-        private final int count;
-        private final int replaced;
-        private final ArrayDeque<HistoryReader.Item> items = new ArrayDeque<>();
-        private final ArrayDeque<Long> turns = new ArrayDeque<>(); // for each of the last ones, the bytes before it
-        private long read; // bytes up to the last message
-        private long length; // of the items
-
-        /** @param beginning the bytes before the file's first message; -1 where what is read begins in the middle */
-        Tail(long beginning, int count, int replaced) {
-            this.beginning = beginning;
-            this.count = count;
-            this.replaced = replaced;
-            read = beginning;
-        }
-
-        void add(HistoryReader.Item item) {
-            if (item.message().byUser()) turns.addLast(read);
-            if (turns.size() > replaced) turns.removeFirst();
-            read = item.end();
-            items.addLast(item);
-            length += item.length();
-            while (items.size() > 1 && (length > MAX_WINDOW || items.size() > count + 100L)) length -= items.removeFirst().length();
-        }
-
-        /** The bytes before the turns that are to be replaced; -1 where not all of these were read. */
-        long cut() {
-            if (replaced == 0) return read;
-            return turns.size() < replaced ? beginning : turns.getFirst();
-        }
-
-        boolean isInLines(long size, byte[] end) {
-            boolean closed = size - read == END.length && new String(end, StandardCharsets.ISO_8859_1).endsWith("\n]\n");
-            return closed && (items.isEmpty() || items.getLast().aLine());
-        }
-
-        List<Message> messages(long cut) {
-            List<Message> kept = items.stream().filter(item -> item.end() <= cut).map(HistoryReader.Item::message).toList();
-            return kept.subList(Math.max(0, kept.size() - count), kept.size());
-        }
+        inLines = size - cut == END.length && Arrays.equals(end, end.length - END.length, end.length, END, 0, END.length)
+                && (last.isEmpty() || last.getLast().aLine());
+        if (replaced > 0) cut = turns.size() < replaced ? beginning : turns.getFirst();
+        List<Message> kept = last.stream().filter(each -> each.end() <= cut).map(HistoryReader.Item::message).toList();
+        return kept.subList(Math.max(0, kept.size() - count), kept.size());
     }
 
     /**
@@ -171,7 +137,7 @@ final class HistoryFile {
     /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
     private void rewrite(FileChannel old, Message... messages) throws IOException {
         if (damaged) keepCopy();
-        Path temporary = file.resolveSibling(".tmp-" + hash);
+        Path temporary = file.resolveSibling(".tmp-" + id);
         try {
             try (FileChannel channel = create(temporary)) {
                 long kept = copyKept(old, channel);
@@ -217,7 +183,7 @@ final class HistoryFile {
 
     private String copyPrefix() {
         String name = file.getFileName() + ".corrupt-";
-        return name.length() < 230 ? name : "history_" + hash + ".json.corrupt-"; // with the time, at most 255 bytes
+        return name.length() < 230 ? name : "history_" + id + ".json.corrupt-"; // with the time, at most 255 bytes
     }
 
     /** Removes the file, and the copies of damaged ones. */

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 
 /**
  * Reads the messages of a history file one after another, in any layout of JSON, as far as they are whole. It holds one message in
@@ -131,7 +130,7 @@ final class HistoryReader {
 
     private Item parsed() {
         try {
-            String json = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text.toByteArray())).toString();
+            String json = Json.decode(text.toByteArray());
             var message = new Message(Json.members(Json.parse(json)));
             return new Item(message, position - portion.remaining(), text.size(), json.indexOf('\n') < 0);
         } catch (CharacterCodingException | Json.Malformed | IllegalArgumentException e) {

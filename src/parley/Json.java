@@ -1,6 +1,9 @@
 package parley;
 
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.regex.Pattern;
 
@@ -52,6 +55,11 @@ final class Json {
     /** The value that a person's request holds. Lone surrogates are malformed, and so is more than {@link #MAX_REQUEST_VALUES}. */
     static Object parseRequest(String text) throws Malformed {
         return new Json(text, true).document();
+    }
+
+    /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
+    static String decode(byte[] utf8) throws CharacterCodingException {
+        return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */

@@ -1,14 +1,13 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
+import java.nio.file.*;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.*;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 
@@ -26,6 +25,7 @@ final class LiveSettings {
     private final Path file;
     private final UnaryOperator<Map<String, String>> overlay;
     private final ReentrantLock refreshing = new ReentrantLock();
+    private final Set<String> named = ConcurrentHashMap.newKeySet(); // of what nothing reads
     private final Settings started;
     private volatile Read last;
     private volatile String refusal; // why the present edit is not in force; null while it is
@@ -43,7 +43,7 @@ final class LiveSettings {
         String text = stamp() == null ? "" : DotEnv.text(Files.readAllBytes(this.file));
         started = parse(text);
         last = new Read(null, text, started);
-        nameUnused("", text);
+        nameUnused(text);
     }
 
     /** Where the settings are read from. */
@@ -82,7 +82,7 @@ final class LiveSettings {
             if (!same && text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
             Settings now = same ? last.settings : parse(text);
             if (!same) announce(now);
-            if (!same) nameUnused(last.text, text);
+            nameUnused(text);
             last = new Read(stamp, text, now);
             refusal = null;
         } catch (DotEnv.InvalidSetting e) {
@@ -102,19 +102,13 @@ final class LiveSettings {
         Log.say(file.getFileName() + " was edited and is in force" + but);
     }
 
-    /** Names each variable that nothing reads, such as a misspelt one, where the text before did not have it. */
-    private void nameUnused(String before, String text) throws DotEnv.InvalidSetting {
-        Set<String> known = unused(before).keySet();
-        unused(text).forEach((name, line) -> {
-            if (!known.contains(name)) Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
-        });
-    }
-
-    private static Map<String, Integer> unused(String text) throws DotEnv.InvalidSetting {
+    /** Names each variable that nothing reads, such as a misspelt one, once. */
+    private void nameUnused(String text) throws DotEnv.InvalidSetting {
         Map<String, Integer> lines = DotEnv.parse(text, UnaryOperator.identity()).lines();
-        Set<String> all = Set.copyOf(lines.keySet());
-        lines.keySet().removeIf(name -> isRead(name, all));
-        return lines;
+        lines.forEach((name, line) -> {
+            boolean misspelt = !isRead(name, lines.keySet()) && named.add(name);
+            if (misspelt) Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
+        });
     }
 
     /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */

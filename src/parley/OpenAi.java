@@ -6,9 +6,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.URI;
 import java.net.http.HttpRequest;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
+import java.util.*;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
@@ -77,8 +75,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         var images = new ArrayList<Image>();
         for (Object item : Json.items(answer, "data")) {
             String url = Json.string(item, "url");
-            if (Json.string(item, "b64_json") != null) images.add(upstream.image(Json.string(item, "b64_json")));
-            else if (url != null) images.add(url.startsWith("data:") ? upstream.image(url) : fetch(url));
+            if (Json.string(item, "b64_json") != null) images.add(upstream.checked(Image.of(Json.string(item, "b64_json"))));
+            else if (url != null) images.add(url.startsWith("data:") ? upstream.checked(Image.of(url)) : fetch(url));
         }
         if (images.isEmpty()) throw upstream.noImage("");
         return images;
@@ -95,7 +93,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(uri.getHost())) {
                 if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
             }
-            return upstream.image(upstream.download(HttpRequest.newBuilder(uri), MAX_IMAGE));
+            return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(uri), MAX_IMAGE)));
         } catch (IllegalArgumentException | IOException e) {
             throw upstream.failed("gave an image's address that leads nowhere");
         }

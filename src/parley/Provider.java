@@ -1,9 +1,7 @@
 package parley;
 
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
+import java.util.*;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
@@ -46,6 +44,15 @@ interface Provider {
             if (start.matches("(?s)RIFF.{4}WEBP.*")) type = "image/webp";
             if (start.matches("(?s).{4}ftypavi[fs].*")) type = "image/avif";
             return type == null ? null : new Image(type, bytes);
+        }
+
+        /** The image of a text in base64, also with {@code data:…,} before it; null for none. */
+        static Image of(String base64) {
+            try {
+                return of(Base64.getDecoder().decode(base64.replaceAll("^data:[^,]*,|\\s", "")));
+            } catch (IllegalArgumentException e) {
+                return null; // which the caller refuses
+            }
         }
     }
 

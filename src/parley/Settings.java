@@ -172,32 +172,8 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
      * (https://everything.curl.dev/usingcurl/proxies/env.html).
      */
     InetSocketAddress proxyFor(URI uri) {
-        String host = uri.getHost().toLowerCase(Locale.ROOT).replaceAll("[\\[\\]]", "");
-        boolean direct = !"https".equalsIgnoreCase(uri.getScheme()) || noProxy.stream().anyMatch(name -> isCovered(host, name));
-        return direct ? null : proxy;
-    }
-
-    /** Whether the name of NO_PROXY is the host's, its domain's or its network's. */
-    private static boolean isCovered(String host, String name) {
-        String domain = name.replaceAll("^\\.+|[\\[\\]]", "");
-        String[] network = domain.split("/");
-        if (network.length == 2 && isAddress(host) && isAddress(network[0])) return isInNetwork(host, network[0], network[1]);
-        return name.equals("*") || host.equals(domain) || host.endsWith("." + domain);
-    }
-
-    private static boolean isAddress(String host) {
-        return host.contains(":") || IP_ADDRESS.matcher(host).matches();
-    }
-
-    private static boolean isInNetwork(String host, String network, String bits) {
-        try {
-            byte[] address = InetAddress.getByName(host).getAddress(); // literals: nothing is looked up
-            byte[] start = InetAddress.getByName(network).getAddress();
-            int free = 8 * start.length - Integer.parseInt(bits);
-            boolean same = new BigInteger(1, address).shiftRight(free).equals(new BigInteger(1, start).shiftRight(free));
-            return same && address.length == start.length;
-        } catch (UnknownHostException | NumberFormatException e) {
-            return false; // no network: covers nothing
-        }
+        String domains = "." + uri.getHost().toLowerCase(Locale.ROOT);
+        boolean direct = noProxy.stream().anyMatch(name -> name.equals("*") || domains.endsWith("." + name.replaceAll("^\\.+", "")));
+        return direct || !"https".equalsIgnoreCase(uri.getScheme()) ? null : proxy;
     }
 }

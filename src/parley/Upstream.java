@@ -4,9 +4,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.net.http.*;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
-import java.time.Instant;
-import java.time.ZonedDateTime;
+import java.time.*;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
 import java.util.*;
@@ -147,20 +145,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         });
     }
 
-    /** The image of these bytes. */
-    Provider.Image image(byte[] bytes) {
-        Provider.Image image = Provider.Image.of(bytes);
-        if (image == null) throw failed("sent what is no image of a known type");
+    /** @param image null for what is none */
+    Provider.Image checked(Provider.Image image) {
+        if (image == null) throw failed("sent what is no image of a known type, or is not base64");
         return image;
-    }
-
-    /** The image of a text in base64, also with {@code data:…,} before it. */
-    Provider.Image image(String base64) {
-        try {
-            return image(Base64.getDecoder().decode(base64.replaceAll("^data:[^,]*,|\\s", "")));
-        } catch (IllegalArgumentException e) {
-            throw failed("sent an image that is not base64");
-        }
     }
 
     Problem noImage(String words) {

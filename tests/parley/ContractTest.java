@@ -189,6 +189,7 @@ class ContractTest extends OneServer {
             assertEquals(allowed, answer.header("Access-Control-Allow-Origin"));
             assertEquals(list.equals("*") ? null : "Origin", answer.header("Vary"));
             assertNull(answer.header("Access-Control-Allow-Credentials"));
+            assertEquals("Retry-After", answer.header("Access-Control-Expose-Headers"));
             if (!answer.response().request().method().equals("OPTIONS")) continue;
             assertEquals(204, answer.status());
             assertEquals(allowed == null ? null : "GET, POST", answer.header("Access-Control-Allow-Methods"));
