@@ -2,6 +2,7 @@ import java.io.File;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -46,7 +47,7 @@ public class Main {
         run(javac);
         run(jar);
         File made = new File(folder, "parley.jar");
-        if (!new File(work, "parley.jar").renameTo(made)) throw new IllegalStateException(made + " cannot be replaced");
+        Files.move(new File(work, "parley.jar").toPath(), made.toPath(), StandardCopyOption.REPLACE_EXISTING);
         for (File file : new File(work, "parley").listFiles()) file.delete();
         new File(work, "parley").delete();
         new File(work).delete();
