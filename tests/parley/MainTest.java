@@ -220,6 +220,83 @@ class MainTest {
     }
 
     @Test
+    void readsTheEnvironmentAsDockersEnvFileLeavesIt() throws Exception {
+        Path home = copy();
+        Files.writeString(home.resolve(".env"), "GEMINI_API_KEY=of-the-file\nPORT=0\nHOST=127.0.0.1\n");
+        var environment = Map.of("GEMINI_API_KEY", "", "NEBIUS_IMAGE_EXTRA", "'{\"width\":512}'", "TOP_K", "\"4\"");
+        try (var program = startCompiled(home, environment, "--check")) {
+            program.exit();
+            String said = String.join("\n", program.lines);
+            assertTrue(said.contains("GEMINI_API_KEY=***") && said.contains("NEBIUS_IMAGE_EXTRA={\"width\":512}") && said.contains("TOP_K=4\n"), said);
+        }
+        try (var program = startCompiled(home, Map.of("HOST", "x86_64-conda-linux-gnu"))) {
+            assertEquals(1, program.exit());
+            assertTrue(program.lines.getLast().contains("HOST (set by the environment, not by this file)"), program.lines.toString());
+        }
+    }
+
+    @Test
+    void checkSucceedsWhereChatIsGoodAndImagesAreNotSetUp() throws Exception {
+        Path home = copy();
+        try (var provider = new Scripted(exchange -> exchange.json(200, "{\"name\":\"m\"}"))) {
+            try (var program = startCompiled(home, Map.of("GEMINI_BASE_URL", provider.address(), "GEMINI_API_KEY", Running.KEY), "--check")) {
+                assertEquals(0, program.exit(), program.lines.toString());
+                assertTrue(program.lines.getLast().contains("not set up: NEBIUS_API_KEY is missing in .env"), program.lines.toString());
+            }
+        }
+    }
+
+    @Test
+    void compilesOnceAndSaysSoAndStartsThroughALink() throws Exception {
+        Path home = copy();
+        try (var first = start(home, Map.of("PORT", "0"), "--version")) {
+            assertEquals(0, first.exit());
+            assertEquals(List.of("Parley compiles itself: this takes a few seconds, once.", "Parley 1.0"), first.lines);
+        }
+        try (var second = start(home, Map.of("PORT", "0"), "--version")) {
+            assertEquals(0, second.exit());
+            assertEquals(List.of("Parley 1.0"), second.lines);
+        }
+        try (Stream<Path> built = Files.list(home.resolve("build"))) {
+            assertEquals(List.of("parley.jar"), built.map(file -> file.getFileName().toString()).toList(), "nothing is left beside it");
+        }
+        Path link = Files.createSymbolicLink(folder.resolve("parley"), home.resolve("run.sh"));
+        try (var linked = run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
+            assertEquals(0, linked.exit());
+            assertEquals(List.of("Parley 1.0"), linked.lines);
+        }
+        Files.delete(home.resolve("src/parley/eliza.txt")); // a file that has gone makes the folder newer
+        try (var again = start(home, Map.of("PORT", "0"), "--version")) {
+            assertEquals(0, again.exit());
+            assertEquals(2, again.lines.size(), again.lines.toString());
+        }
+    }
+
+    @Test
+    void tellsWhatAStopWaitsForAndEndsAtASecondInterrupt() throws Exception {
+        Path home = copy();
+        var never = new Scripted.Gate();
+        try (var provider = new Scripted(exchange -> never.pass())) {
+            Files.writeString(home.resolve(".env"), "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
+            try (var program = startCompiled(home, Map.of()); var client = HttpClient.newHttpClient()) {
+                client.sendAsync(chatting(program.port(), "one"), HttpResponse.BodyHandlers.ofString());
+                Running.await(() -> !provider.exchanges.isEmpty());
+                String pid = Long.toString(program.process.pid());
+                new ProcessBuilder("kill", "-INT", pid).start().waitFor();
+                program.awaitLine("stopping: waits for 1 requests, at most 10 s; Ctrl-C again ends at once");
+                long begun = System.nanoTime();
+                while (program.process.isAlive()) { // until its handler is in place
+                    new ProcessBuilder("kill", "-INT", pid).start().waitFor();
+                    program.process.waitFor(50, TimeUnit.MILLISECONDS);
+                }
+                assertEquals(130, program.process.exitValue());
+                assertTrue(System.nanoTime() - begun < 5_000_000_000L, "at once");
+            }
+            never.open();
+        }
+    }
+
+    @Test
     void tellsAnOlderJdkInOneLine() throws Exception {
         Path old = Path.of("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
         Assumptions.assumeTrue(Files.isExecutable(old), "no JDK 17 here");

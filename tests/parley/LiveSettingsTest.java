@@ -1,0 +1,169 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.*;
+
+import java.net.URI;
+import java.nio.charset.Charset;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** An .env that is edited while Parley runs, in each way in which editors write. */
+class LiveSettingsTest {
+    @TempDir
+    private Path folder;
+
+    private void edit(Path file, String text) throws Exception {
+        Files.writeString(file, text);
+        Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusSeconds(1))); // it has been still since
+    }
+
+    @Test
+    void usesAnEditOnceItHasBeenStill() throws Exception {
+        Path file = Files.writeString(folder.resolve(".env"), "GEMINI_CHAT_MODEL=before\n");
+        var settings = new LiveSettings(file, UnaryOperator.identity());
+        Files.writeString(file, "GEMINI_CHAT_MODEL=half\n");
+        assertEquals("before", settings.current().chat().model(), "the first half was written this moment");
+        Files.writeString(file, "TOP_K=3\n", StandardOpenOption.APPEND);
+        assertEquals("before", settings.current().chat().model());
+        long begun = System.nanoTime();
+        Running.await(() -> settings.current().chat().model().equals("half"));
+        assertEquals(3, settings.current().generation().topK());
+        assertTrue(System.nanoTime() - begun < 200_000_000, "in force 200 ms after the edit");
+    }
+
+    /** 100 edits, of five kinds, while requests come without a pause: none fails, and none sees half an edit. */
+    @Test
+    void isNeverSeenByHalfAndFailsNoRequest() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            var over = new AtomicBoolean();
+            Set<String> seen = ConcurrentHashMap.newKeySet();
+            var broken = ConcurrentHashMap.<String>newKeySet();
+            var threads = new ArrayList<Thread>();
+            for (int i = 0; i < 3; i++) threads.add(Thread.ofPlatform().start(() -> {
+                while (!over.get()) {
+                    try {
+                        Running.Answer health = running.get("/health");
+                        if (health.status() != 200) broken.add(health.text());
+                        seen.add(health.at("chat", "model") + " " + health.at("image", "model"));
+                    } catch (Exception e) {
+                        broken.add(e.toString());
+                    }
+                }
+            }));
+            String usual = Files.readString(running.env);
+            for (int i = 0; i < 100; i++) edit(running.env, usual, i);
+            Running.await(() -> seen.contains("m98 m98"));
+            over.set(true);
+            for (Thread thread : threads) thread.join();
+            assertEquals(Set.of(), broken);
+            for (String pair : seen) assertEquals(pair.split(" ")[0].replace("gemini-flash-latest", "x"), pair.split(" ")[1].replace("black-forest-labs/flux-schnell", "x"), "both of one edit");
+            assertFalse(seen.stream().anyMatch(pair -> pair.contains("senseless")), seen.toString());
+        }
+    }
+
+    private void edit(Path env, String usual, int number) throws Exception {
+        String chat = usual + "GEMINI_CHAT_MODEL=m" + number + "\n";
+        String image = "NEBIUS_IMAGE_MODEL=m" + number + "\n";
+        switch (number % 5) {
+            case 0 -> { // in place, in two halves
+                Files.writeString(env, chat);
+                Thread.sleep(20); // the writer's own pause, which is what is tested
+                Files.writeString(env, image, StandardOpenOption.APPEND);
+            }
+            case 1 -> { // truncated first
+                Files.writeString(env, "");
+                Thread.sleep(20);
+                Files.writeString(env, chat + image);
+            }
+            case 2 -> Files.writeString(env, chat + image);
+            case 3 -> Files.move(Files.writeString(folder.resolve("new"), chat + image), env, StandardCopyOption.ATOMIC_MOVE);
+            default -> Files.writeString(env, chat.replace("m" + number, "senseless") + image.replace("m" + number, "senseless") + "TOP_P=7\n");
+        }
+        if (number % 10 == 8) Thread.sleep(150); // long enough to be in force
+    }
+
+    @ParameterizedTest
+    @CsvSource({"UTF-16, UTF-8", "UTF-16LE, UTF-8", "ISO-8859-1, UTF-8"})
+    void namesAnEncodingThatIsNotUtf8(String encoding, String words) throws Exception {
+        Path file = folder.resolve(".env");
+        Files.write(file, "SYSTEM_INSTRUCTIONS=Sei höflich\n".getBytes(Charset.forName(encoding)));
+        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity())).getMessage();
+        assertTrue(said.contains("encoding") && said.contains("save it as " + words), said);
+    }
+
+    @Test
+    void namesOnceWhatNothingReads() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "GEMNI_API_KEY=x", "HISTROY_WINDOW=3", "LOCAL_BASE_URL=http://127.0.0.1:1", "LOCAL_CHAT_MODEL=m", "no_proxy=a")) {
+            for (int i = 0; i < 2; i++) {
+                List<String> said = running.console().lines().filter(line -> line.contains("nothing reads it")).toList();
+                assertEquals(2, said.size(), said.toString());
+                assertTrue(said.getFirst().contains("GEMNI_API_KEY (line 7)") && said.getLast().contains("HISTROY_WINDOW (line 8)"), said.toString());
+                running.settings("GEMNI_API_KEY=x", "HISTROY_WINDOW=4");
+                running.get("/health");
+            }
+        }
+    }
+
+    @Test
+    void refusesAProviderWhoseAddressIsMissingAndKeepsTheLastGoodSettings() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.settings("CHAT_PROVIDER=gemni");
+            assertEquals(200, running.chat("a", "hi").status());
+            assertTrue(running.console().contains("CHAT_PROVIDER (line 7) must be gemini or nebius, or else GEMNI_BASE_URL must be set"), running.console());
+            running.settings("GEMINI_API_KEY=");
+            assertEquals("503 not_configured", running.chat("a", "hi").status() + " " + running.chat("a", "hi").at("code"), "a key that is taken out is no mistake");
+            running.settings("TOP_P=7", "GEMINI_API_KEY=k");
+            assertTrue(running.chat("a", "hi").text().contains("Its last edit was refused: it makes no sense: TOP_P (line 7)"), running.chat("a", "hi").text());
+        }
+    }
+
+    @Test
+    void saysNothingOfTheNextStartWhereThePortIsSetBack() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.settings("PORT=1");
+            running.get("/health");
+            assertTrue(running.console().contains("but for HOST and PORT: they take effect at the next start"));
+            int before = running.console().length();
+            running.settings("PORT=0");
+            running.get("/health");
+            assertTrue(running.console().substring(before).lines().findFirst().orElseThrow().endsWith("was edited and is in force"), running.console());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "HTTPS_PROXY=http://proxy.example:3128|https://a.example/|proxy.example:3128", "HTTPS_PROXY=proxy.example|https://a.example/|proxy.example:1080",
+        "https_proxy=http://lower:1/;HTTPS_PROXY=http://upper:2|https://a.example/|lower:1", "HTTPS_PROXY=http://p:1|http://a.example/|",
+        "HTTPS_PROXY=http://p:1;NO_PROXY=*|https://a.example/|", "HTTPS_PROXY=http://p:1;NO_PROXY=b.example, a.example|https://a.example/|",
+        "HTTPS_PROXY=http://p:1;NO_PROXY=.example|https://x.a.EXAMPLE/|", "HTTPS_PROXY=http://p:1;NO_PROXY=ample|https://a.example/|p:1",
+        "HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.1|https://10.0.0.1/|", "HTTPS_PROXY=|https://a.example/|"
+    })
+    void choosesTheProxyAsCurlDoes(String variables, String address, String proxy) throws Exception {
+        Path file = Files.writeString(folder.resolve(".env"), variables.replace(";", "\n"));
+        var chosen = new LiveSettings(file, UnaryOperator.identity()).current().proxyFor(URI.create(address));
+        assertEquals(proxy, chosen == null ? null : chosen.getHostString() + ":" + chosen.getPort());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"http://user:secret@proxy:1", "https://proxy:1", "socks5://proxy:1", "http://proxy:99999", "not a proxy"})
+    void refusesAProxyThatItCannotUse(String proxy) throws Exception {
+        Path file = Files.writeString(folder.resolve(".env"), "HTTPS_PROXY=" + proxy);
+        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity())).getMessage();
+        assertTrue(said.startsWith("HTTPS_PROXY (line 1)") && !said.contains("secret"), said);
+    }
+}
