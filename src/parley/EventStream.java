@@ -34,7 +34,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     }
 
     private static final ByteBuffer END = ByteBuffer.allocate(0);
-    private static final int AHEAD = 16; // portions, each of 16 KiB at most
+    private static final int AHEAD = 4; // portions, each of 16 KiB at most
 
     private final HttpHeaders headers;
     private final int maxLength;

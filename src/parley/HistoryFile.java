@@ -65,17 +65,19 @@ final class HistoryFile {
             if (channel == null) return List.of();
             size = channel.size();
             end = readEnd(channel);
+            var memory = new Memory.Growing();
             for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
+                memory.to(length);
                 List<Message> last = read(channel, size - length, count, replaced);
                 if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
             }
+            memory.to(Math.min(size, MAX_WINDOW));
             return read(channel, 0, count, replaced);
         }
     }
 
     /** Reads the messages from the offset on, and finds what is to be replaced; {@code cut} is -1 where not all of that was read. */
     private List<Message> read(FileChannel channel, long from, int count, int replaced) throws IOException {
-        Memory.reserve(Memory.PER_BYTE * Math.min(size - from, MAX_WINDOW));
         long beginning = from == 0 ? BEGINNING.length : -1;
         var last = new ArrayDeque<HistoryReader.Item>();
         var turns = new ArrayDeque<Long>(); // for each of the last ones, the bytes before it

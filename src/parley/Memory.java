@@ -39,7 +39,7 @@ final class Memory {
         /** Reserves memory for a text that has grown to so many bytes, or will. */
         void to(long bytes) {
             if (bytes <= reserved) return;
-            long more = bytes + bytes / 4;
+            long more = Math.max(bytes, reserved + reserved / 4);
             reserve(PER_BYTE * (more - reserved));
             reserved = more;
         }

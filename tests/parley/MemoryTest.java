@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -29,6 +30,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** More is asked for at once than a heap of 64 MB holds: each answer comes whole, or is a 503, and nobody else is harmed. */
 class MemoryTest {
+    private static final int AT_ONCE = Integer.getInteger("memory.requests", 20); // the long form has 100
+
     private static final String PNG = Base64.getEncoder().encodeToString(("\u0089PNG\r\n\u001a\n" + "x".repeat(1_500_000)).getBytes(StandardCharsets.ISO_8859_1));
 
     @TempDir
@@ -42,7 +45,7 @@ class MemoryTest {
     void start() throws Exception {
         env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\nIMAGE_PROVIDER=local\nLOCAL_IMAGE_MODEL=m\n");
         provider = new Scripted(Scripted.openAi("Hello")).forgetting();
-        server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx64m"));
+        server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx64m -XX:+ExitOnOutOfMemoryError"));
     }
 
     @AfterEach
@@ -51,7 +54,7 @@ class MemoryTest {
             assertEquals(List.of(200), statuses(List.of(post("/chat", "normal", "\"message\":\"hi\""))));
             try (Stream<Path> files = Files.list(folder)) {
                 for (Path console : files.filter(file -> file.toString().endsWith(".log")).toList()) {
-                    assertEquals(List.of(), Files.readAllLines(console).stream().filter(line -> line.contains("defect") || line.contains("OutOfMemory")).toList());
+                    assertEquals(List.of(), Files.readAllLines(console).stream().filter(line -> line.contains("defect") || line.contains("OutOfMemoryError:")).toList());
                 }
             }
         } finally {
@@ -79,11 +82,11 @@ class MemoryTest {
         assertTrue(statuses.contains(200), statuses.toString());
     }
 
-    /** Gives each of so many users a history of somewhat over 3 MB, the most that this heap reads whole. */
+    /** Gives each of so many users a history of 8 MB. */
     private void histories(int users, String content) throws IOException {
         String message = "{\"role\":\"%s\",\"content\":\"" + content + "\",\"time\":\"2026-11-23T23:16:39Z\"}";
         String turn = message.formatted("user") + ",\n" + message.formatted("assistant");
-        int turns = 3_200_000 / turn.getBytes(StandardCharsets.UTF_8).length;
+        int turns = 8_000_000 / turn.getBytes(StandardCharsets.UTF_8).length;
         for (int i = 0; i < users; i++) {
             Files.writeString(folder.resolve("histories/history_u" + i + ".json"), "[\n" + (turn + ",\n").repeat(turns - 1) + turn + "\n]\n");
         }
@@ -105,8 +108,8 @@ class MemoryTest {
     @MethodSource("contents")
     void takesManyTurnsWithLongWindows(String content) throws Exception {
         Files.writeString(env, Files.readString(env) + "HISTORY_WINDOW=2000\n");
-        histories(20, content);
-        assertServedOrRefused(statuses(IntStream.range(0, 20).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
+        histories(AT_ONCE, content);
+        assertServedOrRefused(statuses(IntStream.range(0, AT_ONCE).mapToObj(i -> post("/chat", "u" + i, "\"message\":\"hi\"")).toList()));
     }
 
     @Test
@@ -120,6 +123,26 @@ class MemoryTest {
         String values = "\"message\":\"hi\",\"more\":[" + "{},".repeat(300_000) + "0]";
         List<Integer> statuses = statuses(IntStream.range(0, 24).mapToObj(i -> post("/chat", "u" + i, values)).toList());
         assertTrue(statuses.stream().allMatch(status -> status == 400 || status == 503) && statuses.contains(400), statuses.toString());
+    }
+
+    @Test
+    void refusesOrMakesAHundredImagesOfTwentyMegabytesAtOnce() throws Exception {
+        byte[] answer = ("{\"data\":[{\"b64_json\":\"" + Base64.getEncoder().encodeToString(("\u0089PNG\r\n\u001a\n" + "x".repeat(15_000_000)).getBytes(StandardCharsets.ISO_8859_1)) + "\"}]}").getBytes(StandardCharsets.US_ASCII);
+        provider.usually(exchange -> {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"); // no length announces it
+            exchange.out().write(answer);
+        });
+        List<Integer> statuses = statuses(IntStream.range(0, 100).mapToObj(i -> post("/image", "u" + i, "\"prompt\":\"fox\"")).toList());
+        assertTrue(Set.of(200, 502, 503).containsAll(statuses), statuses.toString());
+        provider.usually(Scripted.openAi("Hello"));
+    }
+
+    @Test
+    void takesMostOfAHundredBodiesOfAMebibyteAtOnce() throws Exception {
+        String message = "\"message\":\"" + "x".repeat((1 << 20) - 60) + "\"";
+        List<Integer> statuses = statuses(IntStream.range(0, 100).mapToObj(i -> post("/chat", "u" + i, message)).toList());
+        assertServedOrRefused(statuses);
+        assertTrue(statuses.stream().filter(status -> status == 200).count() >= 50, statuses.toString());
     }
 
     /** 300 KB on each of many connections, at whose end nothing comes. */
