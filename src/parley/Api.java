@@ -178,7 +178,7 @@ final class Api implements HttpHandler {
 
     /** Hands messages on one by one, since a history may be longer than the memory: those from one up to another, counted from 0. */
     private static void sendMessages(Exchange http, FileChannel stored, long from, long to) throws IOException {
-        var reader = new HistoryReader(stored, 0);
+        var reader = new HistoryReader(stored, 0, new Memory.Growing());
         for (long i = 0; i < to; i++) {
             String message = Json.write(reader.next().message().members());
             if (i >= from) http.write(i == from ? message : "," + message);

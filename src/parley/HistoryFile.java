@@ -68,20 +68,20 @@ final class HistoryFile {
             var memory = new Memory.Growing();
             for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
                 memory.to(length);
-                List<Message> last = read(channel, size - length, count, replaced);
+                List<Message> last = read(new HistoryReader(channel, size - length, memory), count, replaced);
                 if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
+                memory.release(); // first: who holds memory and waits for more could wait for others who do the same
             }
             memory.to(Math.min(size, MAX_WINDOW));
-            return read(channel, 0, count, replaced);
+            return read(new HistoryReader(channel, 0, memory), count, replaced);
         }
     }
 
-    /** Reads the messages from the offset on, and finds what is to be replaced; {@code cut} is -1 where not all of that was read. */
-    private List<Message> read(FileChannel channel, long from, int count, int replaced) throws IOException {
-        long beginning = from == 0 ? BEGINNING.length : -1;
+    /** Takes the messages that are read, and finds what is to be replaced; {@code cut} is -1 where not all of that was read. */
+    private List<Message> read(HistoryReader reader, int count, int replaced) throws IOException {
+        long beginning = reader.fromStart() ? BEGINNING.length : -1;
         var last = new ArrayDeque<HistoryReader.Item>();
         var turns = new ArrayDeque<Long>(); // for each of the last ones, the bytes before it
-        var reader = new HistoryReader(channel, from);
         cut = beginning;
         long length = 0;
         HistoryReader.Item item = reader.next();
@@ -163,7 +163,7 @@ final class HistoryFile {
         }
         position = write(to, BEGINNING, 0);
         if (cut <= BEGINNING.length) return position;
-        var reader = new HistoryReader(old, 0);
+        var reader = new HistoryReader(old, 0, new Memory.Growing());
         HistoryReader.Item item = reader.next();
         while (item != null && item.end() <= cut) {
             position = write(to, line(position == BEGINNING.length, item.message()), position);

@@ -29,7 +29,8 @@ final class HistoryReader {
     private final FileChannel channel;
     private final ByteBuffer portion = ByteBuffer.allocate(PORTION).limit(0);
     private final ByteArrayOutputStream text = new ByteArrayOutputStream(); // of the message that is being read
-    private final Memory.Growing memory = new Memory.Growing();
+    private final Memory.Growing memory; // for a message
+    private final boolean fromStart;
     private long position; // in the file, behind the portion
     private boolean damaged;
     private Item ahead;
@@ -38,15 +39,17 @@ final class HistoryReader {
      * @param channel null where there is no file, which is an empty history
      * @param from    0, or an offset in the middle: reading begins at the first message behind it that begins a line
      */
-    HistoryReader(FileChannel channel, long from) throws IOException {
+    HistoryReader(FileChannel channel, long from, Memory.Growing memory) throws IOException {
         this.channel = channel;
+        this.memory = memory;
+        fromStart = from == 0;
         position = from;
-        if (channel != null) ahead = from == 0 ? first() : firstOfALine();
+        if (channel != null) ahead = fromStart ? first() : firstOfALine();
     }
 
     /** How many whole messages a file holds; none where there is no file. */
     static long count(FileChannel channel) throws IOException {
-        var reader = new HistoryReader(channel, 0);
+        var reader = new HistoryReader(channel, 0, new Memory.Growing());
         long count = 0;
         while (reader.next() != null) count++;
         return count;
@@ -58,6 +61,10 @@ final class HistoryReader {
         if (item == null) return null;
         ahead = another(skipSpace());
         return item.message.byUser() && ahead == null && damaged ? null : item;
+    }
+
+    boolean fromStart() {
+        return fromStart;
     }
 
     /** Once the end is reached: whether there is something behind the last message that does not belong to the array. */

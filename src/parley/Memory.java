@@ -34,7 +34,9 @@ final class Memory {
 
     /** Memory for a text whose length is not known before it is read. */
     static final class Growing {
-        private long reserved = FREE * UNIT / PER_BYTE; // bytes of text
+        private static final long SMALL = FREE * UNIT / PER_BYTE;
+
+        private long reserved = SMALL; // bytes of text
 
         /** Reserves memory for a text that has grown to so many bytes, or will. */
         void to(long bytes) {
@@ -42,6 +44,12 @@ final class Memory {
             long more = Math.max(bytes, reserved + reserved / 4);
             reserve(PER_BYTE * (more - reserved));
             reserved = more;
+        }
+
+        /** Gives the memory back: the text is no longer held. */
+        void release() {
+            Memory.release(PER_BYTE * (reserved - SMALL));
+            reserved = SMALL;
         }
     }
 
@@ -64,9 +72,16 @@ final class Memory {
         RESERVED.set((int) wanted);
     }
 
+    private static void release(long bytes) {
+        int reserved = RESERVED.get();
+        int left = reserved - (int) (bytes / UNIT);
+        BUDGET_LEFT.release(Math.max(0, reserved - FREE) - Math.max(0, left - FREE));
+        RESERVED.set(left);
+    }
+
     /** Gives back all that this thread's request has reserved. */
     static void release() {
-        BUDGET_LEFT.release(Math.max(0, RESERVED.get() - FREE));
+        release((long) RESERVED.get() * UNIT);
         RESERVED.remove();
     }
 }

@@ -62,7 +62,7 @@ class HistoriesTest {
     static List<Message> stored(Histories histories, String user) throws Exception {
         var stored = new ArrayList<Message>();
         try (FileChannel file = histories.openStored(user)) {
-            var reader = new HistoryReader(file, 0);
+            var reader = new HistoryReader(file, 0, new Memory.Growing());
             for (long left = HistoryReader.count(file); left > 0; left--) stored.add(reader.next().message());
         }
         return stored;
