@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -17,6 +18,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Dimension;
@@ -50,6 +53,10 @@ class BrowserTest {
         folder = Files.createTempDirectory("parley");
         demo = new Demo(12);
         startParley(0);
+        startBrowser();
+    }
+
+    private static void startBrowser() {
         var options = new ChromeOptions();
         options.setBinary(CHROMIUM.toFile());
         options.addArguments("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -339,6 +346,197 @@ class BrowserTest {
             assertEquals(true, browser.executeScript("const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
             assertTrue(browser.findElement(By.id("send")).isDisplayed());
             assertTrue(box().getSize().getWidth() > 100, "" + box().getSize());
+        } finally {
+            browser.executeCdpCommand("Emulation.clearDeviceMetricsOverride", Map.of());
+            browser.manage().window().setSize(new Dimension(1280, 800));
+        }
+    }
+
+    /** What a text is made of: tags and words, without what the page adds (a heading's level, a frame around code and tables). */
+    private static final String SHAPE = """
+            const shape = node => {
+              if (node.nodeType === 3) return node.data.replace(/\\s+/g, ' ');
+              if (node.nodeType !== 1) return '';
+              if (node.matches('.code, pre')) return 'pre{' + (node.querySelector('code') ?? node).textContent.replace(/\\n+$/, '') + '}';
+              if (node.matches('.wide')) return shape(node.firstChild);
+              const tag = node.tagName.toLowerCase().replace(/^h[1-6]$/, 'h'), inside = [...node.childNodes].map(shape).join('');
+              const name = tag === 'a' ? 'a ' + node.href : tag === 'ol' ? 'ol ' + node.start : tag;
+              return name + '{' + inside.trim().replace(/\\s*([{}])\\s*/g, '$1') + '}';
+            };
+            const all = nodes => nodes.map(shape).join('').replace(/\\s*([{}])\\s*/g, '$1').trim();
+            """;
+
+    private static String marked;
+
+    /** npm's own package, for the test only. */
+    private static String marked() throws Exception {
+        if (marked != null) return marked;
+        Path npm = Files.createDirectories(Path.of("target/npm"));
+        Process install = new ProcessBuilder("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", npm.toString(), "marked@15").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+        Assumptions.assumeTrue(install.waitFor() == 0, "npm has no marked here");
+        marked = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
+        return marked;
+    }
+
+    static Stream<String> markdown() throws Exception {
+        return Stream.of(Files.readString(Path.of("tests/parley/markdown.txt")).strip().split("\n=====\n"));
+    }
+
+    @ParameterizedTest
+    @MethodSource
+    void markdown(String text) throws Exception {
+        Assumptions.assumeTrue(Files.isExecutable(Path.of("/usr/bin/npm")) || Files.isExecutable(Path.of("/usr/local/bin/npm")), "no npm here");
+        Object theirs = browser.executeScript("const module = undefined, exports = undefined, define = undefined;" + marked() + ";\nconst parse = globalThis.marked.marked.parse;" + SHAPE
+                + "return all([...new DOMParser().parseFromString(parse(arguments[0], {gfm: true, breaks: true}), 'text/html').body.childNodes]);", text);
+        Object ours = browser.executeScript(SHAPE + "return all(blocks(arguments[0].split('\\n').map(untabbed)));", text);
+        assertEquals(theirs, ours, text);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"$a_1 \\cdot b_2$|$a_1 \\cdot b_2$", "\\(x^{2}_*y*\\)|\\(x^{2}_*y*\\)", "\\[\\frac{a}{b}\\]|\\[\\frac{a}{b}\\]", "$$\\sum_i x_i$$|$$\\sum_i x_i$$"})
+    void showsAFormulaAsItIs(String text, String shown) {
+        assertEquals(List.of(shown), browser.executeScript("return blocks([arguments[0]]).flatMap(node => [...node.querySelectorAll('code.math')]).map(node => node.textContent)", text));
+        assertEquals("costs $5 and $6", browser.executeScript("return blocks(['costs $5 and $6'])[0].textContent"));
+    }
+
+    /** A finished paragraph keeps its selection while more comes, and a frame at 32 KB takes no longer than twice one at 4 KB. */
+    @Test
+    void buildsFinishedBlocksOnce() {
+        Object ratio = browser.executeScript("""
+                const body = document.createElement('div'), write = growing(body), paragraph = 'A paragraph with **some** words and `code` in it, as a reply has.\\n\\n';
+                const until = (text, length) => { while (text.length < length) { text += paragraph; write(text); } return text; };
+                const frame = text => { const times = []; for (let i = 0; i < 40; i++) { const begun = performance.now(); for (let k = 0; k < 20; k++) write(text + 'word '.repeat(k)); times.push(performance.now() - begun); } return times.sort((a, b) => a - b)[20]; };
+                let text = until('', 4096);
+                const first = body.firstChild;
+                frame(text);
+                const small = frame(text);
+                text = until(text, 32768);
+                const large = frame(text);
+                if (body.firstChild !== first) return 'the first paragraph was built again';
+                return large / small;
+                """);
+        System.out.println("a frame at 32 KB takes " + ratio + " times one at 4 KB");
+        assertTrue(ratio instanceof Number number && number.doubleValue() <= 2, "" + ratio);
+    }
+
+    @Test
+    void losesNothingWhenRegeneratingFails() {
+        say("hello");
+        say("my cat is old");
+        String reply = all(".said.model.kept .text").get(1).getText();
+        box().sendKeys("a draft");
+        for (int i = 0; i < 2; i++) {
+            browser.executeScript("chat('cut off', true)"); // as Edit sends it
+            await(".bad");
+            assertEquals(List.of("hello", "my cat is old"), all(".said.user.kept .text").stream().map(WebElement::getText).toList());
+            assertEquals(reply, all(".said.model.kept .text").get(1).getText());
+            assertTrue(await(".said.model.unkept .label").getText().contains("not kept"));
+            browser.executeScript("document.querySelectorAll('.bad, .unkept').forEach(each => each.remove())");
+        }
+        click("Regenerate");
+        waiting().until(any -> all(".writing").isEmpty() && all(".said.model.kept").size() == 2);
+        assertEquals("a draft", box().getDomProperty("value"));
+        box().clear();
+        browser.get(address());
+        awaitCount(".said", 4);
+    }
+
+    @Test
+    void editsTheLastQuestionWhereItStands() {
+        say("hello");
+        say("my cat is old");
+        box().sendKeys("a draft");
+        click("Edit");
+        WebElement edit = await(".edit textarea");
+        edit.sendKeys(Keys.chord(Keys.CONTROL, "a"), "my dog is young", Keys.ENTER);
+        waiting().until(any -> all(".writing").isEmpty() && all(".said.user.kept").size() == 2 && all(".said.user.kept .text").get(1).getText().equals("my dog is young"));
+        assertEquals("a draft", box().getDomProperty("value"));
+        box().clear();
+        browser.get(address());
+        awaitCount(".said", 4);
+        assertEquals("my dog is young", all(".said.user .text").get(1).getText());
+    }
+
+    @Test
+    void drawsNothingWhenRegeneratingWithImageOn() {
+        say("hello");
+        click("Image");
+        click("Regenerate");
+        waiting().until(any -> all(".writing").isEmpty() && all(".said.model.kept .again").size() == 1);
+        assertEquals(0, all("figure").size());
+        send("a blue hill");
+        await("figure img");
+        assertEquals("false", browser.findElement(By.id("draw")).getDomAttribute("aria-pressed"), "it switches itself off");
+    }
+
+    @Test
+    void keepsWhatWasShownWhenAStreamIsStopped() {
+        send("write a long story");
+        await(".writing .text h2");
+        click("Stop");
+        await(".bad.calm");
+        assertTrue(await(".said.model.unkept .text").getText().contains("lighthouse"));
+        assertEquals("not kept", all(".said.model.unkept .label").getFirst().getText());
+        browser.executeScript("sessionStorage.clear()");
+    }
+
+    @Test
+    void looksAgainWhenItGetsTheFocus() throws Exception {
+        say("hello");
+        try (var client = java.net.http.HttpClient.newHttpClient()) { // another device
+            client.send(java.net.http.HttpRequest.newBuilder(java.net.URI.create(address() + "chat")).header("Content-Type", "application/json")
+                    .POST(java.net.http.HttpRequest.BodyPublishers.ofString(Json.write(Json.object("user_id", user, "message", "from elsewhere")))).build(), java.net.http.HttpResponse.BodyHandlers.discarding());
+        }
+        assertEquals(2, all(".said").size());
+        browser.executeScript("window.dispatchEvent(new Event('focus'))");
+        awaitCount(".said", 4);
+        assertEquals("from elsewhere", all(".said.user .text").get(1).getText());
+    }
+
+    @Test
+    void readsALineSeparatorInAReply() {
+        Object read = browser.executeAsyncScript("const done = arguments[0]; const body = new Response('data: {\"text\":\"a\\u2028b\"}\\n\\nevent: done\\ndata: {\"reply\":\"a\\u2028b\"}\\n\\n');"
+                + "let pieces = ''; events(body, text => pieces += text).then(value => done(pieces + '|' + value.reply), problem => done(JSON.stringify(problem)));");
+        assertEquals("a\u2028b|a\u2028b", read);
+    }
+
+    @Test
+    void worksWithoutStorage() {
+        browser.executeCdpCommand("Page.addScriptToEvaluateOnNewDocument", Map.of("source", "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, {get() { throw new DOMException('blocked', 'SecurityError'); }});"));
+        try {
+            browser.get(address());
+            await("#empty, .said");
+            say("hello");
+        } finally {
+            browser.quit();
+            startBrowser();
+            openAs(user);
+        }
+    }
+
+    @Test
+    void sendsNothingAtTheEndOfACompositionOrOnAPhone() {
+        Object sent = browser.executeScript("return [[{key: 'Enter'}, true], [{key: 'Enter', keyCode: 229}, false], [{key: 'Enter', isComposing: true}, false], [{key: 'Enter', shiftKey: true}, false]]"
+                + ".every(([e, expected]) => sends(e) === expected)");
+        assertEquals(true, sent);
+        browser.executeCdpCommand("Emulation.setTouchEmulationEnabled", Map.of("enabled", true));
+        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "pointer", "value", "coarse"))));
+        Object coarse = browser.executeScript("return matchMedia('(pointer: coarse)').matches ? sends({key: 'Enter'}) : 'not emulated'");
+        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
+        browser.executeCdpCommand("Emulation.setTouchEmulationEnabled", Map.of("enabled", false));
+        assertTrue(coarse.equals(false) || coarse.equals("not emulated"), "" + coarse);
+    }
+
+    @Test
+    void keepsHalfOfTheHeightOnASmallScreen() {
+        browser.executeCdpCommand("Emulation.setDeviceMetricsOverride", Map.of("width", 320, "height", 256, "deviceScaleFactor", 1, "mobile", false));
+        try {
+            say("hello");
+            assertTrue((Long) browser.executeScript("return document.getElementById('scroll').clientHeight") >= 128, "" + browser.executeScript("return document.getElementById('scroll').clientHeight"));
+            click("Clear");
+            await("dialog[open]");
+            assertEquals("no", browser.executeScript("return document.activeElement.id"), "the dialog's focus is on Keep");
+            click("Keep");
         } finally {
             browser.executeCdpCommand("Emulation.clearDeviceMetricsOverride", Map.of());
             browser.manage().window().setSize(new Dimension(1280, 800));
