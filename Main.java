@@ -38,7 +38,8 @@ public class Main {
         if (!folder.canWrite()) folder = Files.createTempDirectory("parley").toFile(); // it serves for this start
         String work = Files.createTempDirectory(folder.toPath(), "new").toString();
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
-        List<String> javac = tool("javac", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8", "-d", work);
+        List<String> javac = tool("javac", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8");
+        javac.addAll(List.of("-d", work));
         List<String> jar = tool("jar", "--create", "--file", work + "/parley.jar", "--main-class", "parley.Parley", "-C", work, "parley");
         for (File source : sources) {
             if (source.getName().endsWith(".java")) javac.add(source.getPath());
@@ -56,7 +57,8 @@ public class Main {
 
     /** A tool of this JDK, in a process of its own: that lets it start with the quick compiler, which takes a third off its time. */
     private static List<String> tool(String name, String... arguments) {
-        List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/" + name, "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
+        String program = System.getProperty("java.home") + "/bin/" + name;
+        List<String> command = new ArrayList<>(List.of(program, "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
         command.addAll(List.of(arguments));
         return command;
     }

@@ -13,7 +13,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same stream of 20 events.
+ * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same
+ * reply of 20 words: whole, or as a stream of 20 events where the path asks for that.
  * {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each request wait.
  */
 public class Provider {
@@ -21,7 +22,14 @@ public class Provider {
     private static final Pattern LENGTH = Pattern.compile("(?i)\r\ncontent-length: *(\\d+)");
 
     /** A connection, and what has arrived on it. */
-    private record Client(SocketChannel channel, ByteBuffer in) {
+    private static final class Client {
+        private final SocketChannel channel;
+        private final ByteBuffer in = ByteBuffer.allocate(256 << 10);
+        private boolean streams;
+
+        Client(SocketChannel channel) {
+            this.channel = channel;
+        }
     }
 
     /** An answer that is due. */
@@ -30,7 +38,8 @@ public class Provider {
 
     public static void main(String[] args) throws IOException {
         long delay = Long.parseLong(args[1]) * 1_000_000;
-        byte[] answer = answer();
+        byte[] stream = stream();
+        byte[] whole = whole();
         Queue<Due> queue = new ArrayDeque<>(); // each waits as long as the others: so the first that came is the first that is due
         try (var selector = Selector.open(); var server = ServerSocketChannel.open()) {
             server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 4096).configureBlocking(false);
@@ -43,7 +52,7 @@ public class Provider {
                     else if (asked((Client) key.attachment())) queue.add(new Due((Client) key.attachment(), System.nanoTime() + delay));
                 }
                 selector.selectedKeys().clear();
-                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.poll().client.channel, answer);
+                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.peek().client.channel, queue.poll().client.streams ? stream : whole);
             }
         }
     }
@@ -51,7 +60,7 @@ public class Provider {
     private static void accept(ServerSocketChannel server, Selector selector) throws IOException {
         SocketChannel channel = server.accept();
         channel.setOption(StandardSocketOptions.TCP_NODELAY, true).configureBlocking(false);
-        channel.register(selector, SelectionKey.OP_READ, new Client(channel, ByteBuffer.allocate(256 << 10)));
+        channel.register(selector, SelectionKey.OP_READ, new Client(channel));
     }
 
     /** Whether a whole request has come. */
@@ -66,6 +75,7 @@ public class Provider {
         if (head < 0) return false;
         Matcher length = LENGTH.matcher(text.substring(0, head));
         if (text.length() < head + 4 + (length.find() ? Integer.parseInt(length.group(1)) : 0)) return false;
+        client.streams = text.startsWith("POST ") && text.substring(0, text.indexOf("\r\n")).contains(":stream");
         client.in.clear();
         return true;
     }
@@ -78,7 +88,7 @@ public class Provider {
         }
     }
 
-    private static byte[] answer() {
+    private static byte[] stream() {
         var answer = new StringBuilder("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (int i = 1; i <= EVENTS; i++) {
             String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
@@ -86,5 +96,13 @@ public class Provider {
             answer.append(Integer.toHexString(event.length())).append("\r\n").append(event).append("\r\n");
         }
         return answer.append("0\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    private static byte[] whole() {
+        var words = new StringBuilder();
+        for (int i = 1; i <= EVENTS; i++) words.append("word ").append(i).append(' ');
+        String json = "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"" + words + "\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],"
+                + "\"usageMetadata\": {\"promptTokenCount\": 4,\"candidatesTokenCount\": 20,\"totalTokenCount\": 24},\"modelVersion\": \"stand-in\"}";
+        return ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + json.length() + "\r\n\r\n" + json).getBytes(StandardCharsets.ISO_8859_1);
     }
 }

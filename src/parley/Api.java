@@ -93,7 +93,8 @@ final class Api implements HttpHandler {
     void stop(Duration timeout) throws InterruptedException {
         stopping = true;
         int running = MAX_REQUESTS - free.availablePermits();
-        if (running > 0) Log.say("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s; Ctrl-C again ends at once");
+        String limit = ", at most " + timeout.toSeconds() + " s; Ctrl-C again ends at once";
+        if (running > 0) Log.say("stopping: waits for " + running + " requests" + limit);
         boolean ended = free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
         if (!ended) Log.say("stopped before every turn had ended: those are not stored");
         timeouts.close();
@@ -238,8 +239,9 @@ final class Api implements HttpHandler {
             try (InputStream file = Page.class.getResourceAsStream("chat.html")) {
                 byte[] html = file.readAllBytes();
                 String text = new String(html, StandardCharsets.UTF_8);
-                return new Page(html, "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src '" + hash(text, "script")
-                        + "'; style-src '" + hash(text, "style") + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+                return new Page(html, "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src '"
+                        + hash(text, "script") + "'; style-src '" + hash(text, "style")
+                        + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }

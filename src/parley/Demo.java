@@ -11,11 +11,11 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
-import java.util.List; // and not that of java.awt
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
+import java.util.List; // and not that of java.awt
 
 /**
  * A stand-in for both services on a loopback port. It speaks their wire formats, so that the rest of Parley cannot tell it from
@@ -69,9 +69,10 @@ final class Demo implements AutoCloseable {
             Object body = bytes.length == 0 ? null : Json.parse(new String(bytes, StandardCharsets.UTF_8));
             boolean gemini = path.contains(":");
             boolean image = path.endsWith("/images/generations") || Json.at(body, "generationConfig", "responseModalities") != null;
+            List<String> asked = said(Json.items(body, "contents"), "parts", 0, "text");
             if (http.getRequestMethod().equals("GET")) models(http, path);
-            else if (image) image(http, gemini ? said(Json.items(body, "contents"), "parts", 0, "text").getLast() : Json.string(body, "prompt"), gemini);
-            else if (gemini) chat(http, said(Json.items(body, "contents"), "parts", 0, "text"), path.contains(":stream"), true);
+            else if (image) image(http, gemini ? asked.getLast() : Json.string(body, "prompt"), gemini);
+            else if (gemini) chat(http, asked, path.contains(":stream"), true);
             else chat(http, said(Json.items(body, "messages"), "content"), Boolean.TRUE.equals(Json.at(body, "stream")), false);
         } catch (Json.Malformed e) {
             json(http, 400, error(400, e.getMessage()));
@@ -97,9 +98,10 @@ final class Demo implements AutoCloseable {
         String[] words = blocked ? new String[0] : eliza.answer(said).split("(?<=\\s)(?=\\S)");
         int prompt = said.stream().mapToInt(each -> each.length() / 4 + 1).sum();
         Map<String, Object> end = answer(gemini, stream ? "" : String.join("", words), stream, blocked ? "SAFETY" : "STOP");
-        int total = prompt + words.length;
-        if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", words.length, "totalTokenCount", total));
-        else end.put("usage", object("prompt_tokens", prompt, "completion_tokens", words.length, "total_tokens", total));
+        int reply = words.length;
+        if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", reply,
+                "totalTokenCount", prompt + reply));
+        else end.put("usage", object("prompt_tokens", prompt, "completion_tokens", reply, "total_tokens", prompt + reply));
         if (stream) {
             List<Map<String, Object>> events = new ArrayList<>(Stream.of(words).map(word -> answer(gemini, word, true, null)).toList());
             events.add(end);
@@ -124,9 +126,9 @@ final class Demo implements AutoCloseable {
             Map<String, Object> content = object("role", "model", "parts", List.of(object("text", text)));
             return object("candidates", List.of(object("content", content, "finishReason", reason)));
         }
-        String finish = "SAFETY".equals(reason) ? "content_filter" : "stop";
+        String finish = reason == null ? null : reason.replace("SAFETY", "content_filter").replace("STOP", "stop");
         Map<String, Object> message = object("role", "assistant", "content", text);
-        return object("choices", List.of(object("index", 0, stream ? "delta" : "message", message, "finish_reason", reason == null ? null : finish)));
+        return object("choices", List.of(object("index", 0, stream ? "delta" : "message", message, "finish_reason", finish)));
     }
 
     /** Fails as a service does where the words ask for it. */
@@ -169,7 +171,7 @@ final class Demo implements AutoCloseable {
     static byte[] paint(String prompt) throws IOException {
         String words = prompt.strip().toLowerCase(Locale.ROOT);
         var random = new Random(words.hashCode() * 0x9E3779B97F4A7C15L);
-        Color[] named = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(word -> new Color(COLOURS.get(word))).toArray(Color[]::new);
+        Color[] named = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(COLOURS::get).map(Color::new).toArray(Color[]::new);
         Color hills = named.length == 0 ? Color.getHSBColor(random.nextFloat(), 0.7f, 0.7f) : named[0];
         Color sky = named.length < 2 ? new Color(0x2364AA) : named[1];
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);

@@ -18,7 +18,7 @@ final class Eliza {
     private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
-    private static final Pattern ASKS_PAST = Pattern.compile("(?i)what (?:did|have) i (?:say|said|tell)|do you remember|did i (?:say|tell)|earlier");
+    private static final Pattern ASKS_PAST = Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
     private static final List<String> MINE = List.of("i", "me", "my", "mine", "myself", "am", "i'm", "was", "we", "our");
     private static final List<String> YOURS = List.of("you", "you", "your", "yours", "yourself", "are", "you are", "were", "you", "your");
 
@@ -47,8 +47,8 @@ final class Eliza {
         for (Rule rule : rules) {
             Matcher match = rule.pattern.matcher(now);
             if (!match.matches()) continue;
-            boolean nothingFits = rule == rules.getLast();
-            if (nothingFits && before.size() % 3 == 2 && !mine.isEmpty()) return "Earlier you said: \u201c" + mine.getLast() + "\u201d. Has that to do with it?";
+            boolean nothingFits = rule == rules.getLast() && before.size() % 3 == 2 && !mine.isEmpty();
+            if (nothingFits) return "Earlier you said: \u201c" + mine.getLast() + "\u201d. Has that to do with it?";
             String answer = rule.answers[before.size() % rule.answers.length];
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));
         }

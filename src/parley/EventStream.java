@@ -97,7 +97,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (Math.max(announced, length) > maxLength) throw new TooLong();
         memory.to(announced);
         ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
-        if (portion == END && broken != null) throw new IOException(broken.getMessage() == null ? broken.toString() : broken.getMessage(), broken);
+        if (portion == END && broken != null) throw new IOException(broken);
         if (portion == null || portion == END) return portion;
         subscription.request(1);
         length += portion.remaining();

@@ -15,6 +15,7 @@ import java.util.regex.Pattern;
  */
 final class Exchange implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
+    private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
     private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are drained, so that its client hears the refusal
     private static final int PORTION = 16 << 10; // bytes that are written at once: the JDK keeps twice as many for each connection
     private static final int MAX_ID = 128; // characters
@@ -110,15 +111,20 @@ final class Exchange implements AutoCloseable {
 
     private byte[] bytes() throws IOException {
         String length = exchange.getRequestHeaders().getFirst("Content-Length");
-        if (length != null && !length.matches("\\d+")) throw Problem.invalid("Content-Length must be a number");
+        if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
         if (length != null && length.length() > 9) throw tooLarge();
         int announced = length == null ? MAX_BODY : Integer.parseInt(length);
         if (announced > MAX_BODY) throw tooLarge();
-        Memory.reserve((long) Memory.PER_BYTE * announced);
-        byte[] body = exchange.getRequestBody().readNBytes(announced + 1);
-        if (body.length > MAX_BODY) throw tooLarge();
-        if (length != null && body.length < announced) throw new IOException("the client closed its half");
-        return body;
+        var body = new ByteArrayOutputStream();
+        InputStream in = exchange.getRequestBody();
+        body.writeBytes(in.readNBytes(Math.min(announced + 1, SMALL)));
+        if (body.size() == SMALL) { // a body in chunks does not tell how long it is
+            Memory.reserve((long) Memory.PER_BYTE * announced);
+            body.writeBytes(in.readNBytes(announced + 1 - SMALL));
+        }
+        if (body.size() > MAX_BODY) throw tooLarge();
+        if (length != null && body.size() < announced) throw new IOException("the client closed its half");
+        return body.toByteArray();
     }
 
     private static Problem tooLarge() {

@@ -62,8 +62,11 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             case "STOP" -> "stop";
             case "MAX_TOKENS" -> "length";
             case String refusal when REFUSALS.contains(refusal) -> throw upstream.blocked(refusal);
-            default -> throw new Problem(Problem.Code.PROVIDER_ERROR, upstream.name() + " ended its reply with " + reason
-                    + (reason.contains("CALL") ? ", but no tools are offered" : "") + ": send it again", null, wordless && MALFORMED.contains(reason));
+            default -> {
+                String why = reason.contains("CALL") ? ", but no tools are offered: send it again" : ": send it again";
+                String detail = upstream.name() + " ended its reply with " + reason + why;
+                throw new Problem(Problem.Code.PROVIDER_ERROR, detail, null, wordless && MALFORMED.contains(reason));
+            }
         };
     }
 
@@ -82,7 +85,8 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             else if (Json.string(part, "text") != null) words.append(Json.string(part, "text"));
         }
         if (!images.isEmpty()) return images;
-        if (!"NO_IMAGE".equals(Json.string(candidate, "finishReason"))) finishReason(answer, candidate, false); // throws where that is a refusal
+        boolean none = "NO_IMAGE".equals(Json.string(candidate, "finishReason"));
+        if (!none) finishReason(answer, candidate, false); // throws where it is a refusal
         throw upstream.noImage(words.toString());
     }
 

@@ -172,7 +172,7 @@ final class Histories implements AutoCloseable {
     }
 
     private static Problem busy() {
-        return new Problem(Problem.Code.BUSY, "This user's earlier request is still running: wait for it to end, then try again", 5L, false);
+        return new Problem(Problem.Code.BUSY, "This user's earlier request is still running: wait for its end, then try again", 5L, false);
     }
 
     /** The problem that an IOException of the disk makes, which the console tells more of. */

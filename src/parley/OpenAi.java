@@ -15,7 +15,9 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     private static final Pattern LENGTH = Pattern.compile("(?i).*(length|max.*tokens|token.?limit).*");
     private static final Pattern REFUSAL = Pattern.compile("(?i).*(filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation).*");
     private static final Pattern CALL = Pattern.compile("(?i).*(tool|function).*");
-    private static final Pattern ERROR = Pattern.compile("(?i).*(error|fail|abort|cancel|time.?out|overload|unavailable|insufficient|interrupt|malformed).*");
+    private static final Pattern ERROR = Pattern.compile("(?i).*(error|fail|abort|cancel|time.?out|overload|unavailable|insufficient"
+            + "|interrupt|malformed).*");
+    private static final List<String> THOUGHTS = List.of("reasoning_content", "reasoning", "thinking"); // services' names for them
     private static final int MAX_IMAGE = 20 << 20; // bytes
 
     @Override
@@ -39,8 +41,9 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         Object message = Json.at(choice, Json.at(choice, "delta") instanceof Map ? "delta" : "message"); // beside a delta, it repeats words
         reply.text(text(Json.at(message, "content")));
         reply.refusal(text(Json.at(message, "refusal")));
-        boolean thought = Json.at(message, "content") instanceof List<?> parts && parts.stream().anyMatch(each -> text(each).isEmpty());
-        if (thought || !text(Json.at(message, "reasoning_content")).isEmpty() || !text(Json.at(message, "reasoning")).isEmpty()) reply.thought();
+        boolean thinks = Json.items(message, "content").stream().anyMatch(part -> !String.valueOf(Json.string(part, "type")).endsWith("text"));
+        if (thinks) reply.thought();
+        for (String name : THOUGHTS) if (Json.at(message, name) instanceof String thought && !thought.isEmpty()) reply.thought();
         Object usage = Json.at(answer, "usage");
         reply.usage(Json.at(usage, "prompt_tokens"), Json.at(usage, "completion_tokens"), Json.at(usage, "total_tokens"));
         String reason = Json.string(choice, "finish_reason");
@@ -59,12 +62,13 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         return text.toString();
     }
 
-    /** {@code stop} or {@code length}. Services have words of their own: only those that mean a refusal, an error or a call are failures. */
+    /** {@code stop} or {@code length}. Services have words of their own: only those of a refusal, an error or a call are failures. */
     private String finishReason(String reason) {
         if (LENGTH.matcher(reason).matches()) return "length";
         if (REFUSAL.matcher(reason).matches()) throw upstream.blocked(reason);
-        if (CALL.matcher(reason).matches()) throw upstream.failed("ended its reply with " + reason + ", but no tools are offered: send it in other words");
-        if (ERROR.matcher(reason).matches()) throw upstream.failed("ended its reply with " + reason + ": send it again");
+        String ended = "ended its reply with " + reason;
+        if (CALL.matcher(reason).matches()) throw upstream.failed(ended + ", but no tools are offered: send it in other words");
+        if (ERROR.matcher(reason).matches()) throw upstream.failed(ended + ": send it again");
         return "stop";
     }
 
@@ -88,7 +92,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         try {
             URI uri = URI.create(url);
             if (uri.getHost() == null || uri.getScheme() == null) throw upstream.failed("gave an image's address that leads nowhere");
-            boolean own = uri.getHost().equalsIgnoreCase(base.getHost()) && port(uri) == port(base) && uri.getScheme().matches("(?i)https?");
+            boolean web = uri.getScheme().matches("(?i)https?");
+            boolean own = web && uri.getHost().equalsIgnoreCase(base.getHost()) && port(uri) == port(base);
             if (!own && !uri.getScheme().equalsIgnoreCase("https")) throw upstream.failed("gave an image's address that is not https");
             for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(uri.getHost())) {
                 if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
@@ -109,8 +114,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         byte[] bytes = address.getAddress();
         boolean shared = bytes.length == 4 && bytes[0] == 100 && (bytes[1] & 0xC0) == 64; // 100.64.0.0/10
         boolean unique = bytes.length == 16 && (bytes[0] & 0xFE) == 0xFC; // fc00::/7
-        return shared || unique || bytes[0] == 0 || address.isAnyLocalAddress() || address.isLoopbackAddress() || address.isLinkLocalAddress()
-                || address.isSiteLocalAddress() || address.isMulticastAddress();
+        boolean own = address.isAnyLocalAddress() || address.isLoopbackAddress() || address.isLinkLocalAddress();
+        return shared || unique || bytes[0] == 0 || own || address.isSiteLocalAddress() || address.isMulticastAddress();
     }
 
     @Override

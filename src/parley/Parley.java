@@ -2,6 +2,7 @@ package parley;
 
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.lang.reflect.InvocationHandler;
 import java.net.*;
 import java.net.http.HttpClient;
 import java.nio.charset.StandardCharsets;
@@ -35,7 +36,7 @@ public final class Parley implements AutoCloseable {
     private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
 
     private final Histories histories;
-    private final CompletableFuture<HttpClient> client; // in the making while the server starts: the system's certificates take a third of that time
+    private final CompletableFuture<HttpClient> client; // made while the server starts: reading the certificates takes a third of that time
     private final ExecutorService threads = threads();
     private final Api api;
     private final HttpServer server;
@@ -45,7 +46,8 @@ public final class Parley implements AutoCloseable {
         try {
             histories = new Histories(now.historyDir(), TURN_TIMEOUT);
         } catch (IOException e) {
-            throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + "): set HISTORY_DIR, in .env or in the environment", e);
+            String advice = "): set HISTORY_DIR, in .env or in the environment";
+            throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
         }
         client = CompletableFuture.supplyAsync(() -> client(settings));
         api = new Api(settings, histories, client, demo);
@@ -109,7 +111,8 @@ public final class Parley implements AutoCloseable {
      */
     private static ExecutorService threads() {
         if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
-        return new ThreadPoolExecutor(16, Api.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), Thread.ofPlatform().daemon().factory());
+        ThreadFactory daemons = Thread.ofPlatform().daemon().factory();
+        return new ThreadPoolExecutor(16, Api.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), daemons);
     }
 
     /**
@@ -194,9 +197,10 @@ public final class Parley implements AutoCloseable {
             Files.createFile(env, posix ? new FileAttribute<?>[] {ownerOnly} : new FileAttribute<?>[0]);
             Files.write(env, lines, StandardCharsets.UTF_8);
             int line = 1 + lines.indexOf("GEMINI_API_KEY=");
-            Log.say("made " + env + " from " + example.getFileName() + (demo ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY"));
+            String advice = demo ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
+            Log.say("made " + env + " from " + example.getFileName() + advice);
         } catch (IOException e) {
-            Log.say("there is no .env, and none could be made (" + e + "): the defaults and the environment hold. --env FILE reads another one");
+            Log.say("no .env is there, and none can be made (" + e + "): the environment counts, and --env FILE reads another one");
         }
     }
 
@@ -205,7 +209,8 @@ public final class Parley implements AutoCloseable {
         Runtime.getRuntime().addShutdownHook(new Thread(parley::shutDown));
         Settings now = settings.current();
         String host = now.host().contains(":") ? "[" + now.host() + "]" : now.host();
-        Log.say("Parley " + VERSION + (demo ? ", as a demo," : "") + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file());
+        String name = "Parley " + VERSION + (demo ? ", as a demo," : "");
+        Log.say(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file());
         for (Settings.Account account : List.of(now.chat(), now.image())) {
             String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
             Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", " + ready);
@@ -227,10 +232,11 @@ public final class Parley implements AutoCloseable {
         try {
             Class<?> signal = Class.forName("sun.misc.Signal");
             Class<?> handler = Class.forName("sun.misc.SignalHandler");
-            Object halt = java.lang.reflect.Proxy.newProxyInstance(handler.getClassLoader(), new Class<?>[] {handler}, (proxy, method, arguments) -> {
+            InvocationHandler halting = (proxy, method, arguments) -> {
                 Runtime.getRuntime().halt(130);
                 return null;
-            });
+            };
+            Object halt = java.lang.reflect.Proxy.newProxyInstance(handler.getClassLoader(), new Class<?>[] {handler}, halting);
             signal.getMethod("handle", signal, handler).invoke(null, signal.getConstructor(String.class).newInstance("INT"), halt);
         } catch (ReflectiveOperationException e) {
             Log.say("Ctrl-C is heard once only: " + e);

@@ -18,7 +18,8 @@ final class Problem extends RuntimeException {
         RATE_LIMITED(429, "Too Many Requests"), BUSY(429, "Too Many Requests"), INTERNAL_ERROR(500, "Internal Server Error"),
         PROVIDER_ERROR(502, "Bad Gateway"), PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"),
         EMPTY_REPLY(502, "Bad Gateway"), NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"),
-        STORAGE_UNAVAILABLE(503, "Service Unavailable"), STORAGE_FULL(507, "Insufficient Storage"), PROVIDER_TIMEOUT(504, "Gateway Timeout");
+        STORAGE_UNAVAILABLE(503, "Service Unavailable"), STORAGE_FULL(507, "Insufficient Storage"),
+        PROVIDER_TIMEOUT(504, "Gateway Timeout");
 
         private final int status;
         private final String title; // the status's phrase in RFC 9110 or RFC 4918

@@ -172,7 +172,8 @@ interface Provider {
         Reply reply(String provider) {
             send(held);
             if (!text.toString().isBlank()) return new Reply(text.toString(), finishReason, usage);
-            if (!refusal.toString().isBlank()) throw new Problem(Problem.Code.BLOCKED, provider + " refused it: " + Log.plain(refusal.toString()));
+            String refused = Log.plain(refusal.toString());
+            if (!refused.isBlank()) throw new Problem(Problem.Code.BLOCKED, provider + " refused it: " + refused);
             String why = " ended its reply without a word: send the message again, or in other words";
             if (thought) why = " only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less";
             if (finishReason.equals("length")) why = " said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env";

@@ -32,8 +32,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
     private static final Pattern BLOCKED = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
     private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern UNKNOWN_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|not supported|"
-            + "no longer).*|.*(unknown|no such|invalid) model\\b.*");
+    private static final Pattern UNKNOWN_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
+            + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
     /** One try, which ends by the deadline of {@link System#nanoTime}. */
     private interface Attempt<T> {
@@ -77,7 +77,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         });
     }
 
-    private void readReply(EventStream body, long end, Provider.ReplyBuilder reply, ReplyReader reader) throws IOException, InterruptedException {
+    private void readReply(EventStream body, long end, Provider.ReplyBuilder reply, ReplyReader reader)
+            throws IOException, InterruptedException {
         var memory = new Memory.Growing();
         long deadline = reply.streams() ? in(timeout) : end;
         EventStream.Event event = EventStream.SILENCE;
@@ -152,7 +153,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     Problem noImage(String words) {
-        return new Problem(Problem.Code.EMPTY_REPLY, name() + " made no image" + (words.isBlank() ? ": try other words" : ", but said: " + brief(words)));
+        String why = words.isBlank() ? ": try other words" : ", but said: " + brief(words);
+        return new Problem(Problem.Code.EMPTY_REPLY, name() + " made no image" + why);
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
@@ -188,7 +190,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         if (response.statusCode() / 100 == 2) return response.body();
         try (EventStream body = response.body()) {
             byte[] error = body.all(MAX_ERROR, deadline);
-            throw refusal(response.statusCode(), jsonOrText(error == null ? "" : new String(error, StandardCharsets.UTF_8)), response.headers());
+            String text = error == null ? "" : new String(error, StandardCharsets.UTF_8);
+            throw refusal(response.statusCode(), jsonOrText(text), response.headers());
         }
     }
 
@@ -220,8 +223,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         String words = firstString(json, ERROR_WORDS).isEmpty() ? Json.write(json) : firstString(json, ERROR_WORDS);
         String said = name() + " answered" + (told == 0 ? "" : " " + told) + ": " + brief(words);
         List<?> details = Json.items(json, "error", "details");
-        boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason"))) || code.equals("invalid_api_key");
-        if (told == 401 || told == 403 || badKey) {
+        boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
+        if (told == 401 || told == 403 || badKey || code.equals("invalid_api_key")) {
             return new Problem(Problem.Code.PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
         }
         if (told / 100 == 3) return redirected(told, headers);
@@ -255,7 +258,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     private Problem redirected(int status, HttpHeaders headers) {
         String target = headers == null ? "nowhere" : headers.firstValue("Location").orElse("nowhere");
-        return failed("answered " + status + ": it redirects to " + brief(target) + ". Put the new address into " + account.variable("BASE_URL") + " in .env");
+        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+        return failed("answered " + status + ": it redirects to " + brief(target) + advice);
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
@@ -278,9 +282,11 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         if (e instanceof EventStream.TooLong) return failed("sent more than " + MAX_ANSWER + " bytes");
         if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
-        String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind a proxy (HTTPS_PROXY)?";
-        return new Problem(Problem.Code.PROVIDER_ERROR, name() + " cannot be reached, or broke the connection off (" + reason + "). " + ask
-                + " If so, see " + account.variable("BASE_URL") + " in .env", null, true);
+        boolean near = Settings.isLoopback(account.base().getHost());
+        String ask = near ? "). Is it running?" : "). Is this machine online, or behind a proxy (HTTPS_PROXY)?";
+        String detail = name() + " cannot be reached, or broke the connection off (" + reason + ask + " If so, see "
+                + account.variable("BASE_URL") + " in .env";
+        return new Problem(Problem.Code.PROVIDER_ERROR, detail, null, true);
     }
 
     Problem blocked(String reason) {
@@ -293,8 +299,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     Problem unknownModel(String said) {
         String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
-        return new Problem(Problem.Code.UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is " + account.model()
-                + "; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)");
+        return new Problem(Problem.Code.UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is "
+                + account.model() + "; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)");
     }
 
     private Problem timedOut() {
