@@ -41,8 +41,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         Object message = Json.at(choice, Json.at(choice, "delta") instanceof Map ? "delta" : "message"); // beside a delta, it repeats words
         reply.text(text(Json.at(message, "content")));
         reply.refusal(text(Json.at(message, "refusal")));
-        boolean thinks = Json.items(message, "content").stream().anyMatch(part -> !String.valueOf(Json.string(part, "type")).endsWith("text"));
-        if (thinks) reply.thought();
+        boolean otherParts = Json.items(message, "content").stream().anyMatch(part -> !"text".equals(Json.string(part, "type")));
+        if (otherParts) reply.thought();
         for (String name : THOUGHTS) if (Json.at(message, name) instanceof String thought && !thought.isEmpty()) reply.thought();
         Object usage = Json.at(answer, "usage");
         reply.usage(Json.at(usage, "prompt_tokens"), Json.at(usage, "completion_tokens"), Json.at(usage, "total_tokens"));
