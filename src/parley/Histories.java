@@ -5,12 +5,10 @@ import java.nio.channels.*;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.UUID;
 import java.util.concurrent.*;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.stream.Stream;
 
 /**
  * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
@@ -178,10 +176,10 @@ final class Histories implements AutoCloseable {
     /** The problem that an IOException of the disk makes, which the console tells more of. */
     static Problem unavailable(String user, IOException e) {
         Log.say("history of " + user + ": " + e);
-        String reason = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
-        boolean full = Stream.of("no space left", "not enough space", "quota exceeded").anyMatch(reason::contains);
-        return full ? new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again")
-                : new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
+        if (HistoryFile.isDiskFull(e)) {
+            return new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
+        }
+        return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
     @Override

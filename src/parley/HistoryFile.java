@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.*;
+import java.util.stream.Stream;
 
 /**
  * One user's file, during one turn of that user. It is a JSON array, a message a line:
@@ -124,16 +125,26 @@ final class HistoryFile {
         return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
     }
 
-    /** Overwrites the closing bracket with the messages and a new one. Where that fails, the old end is put back. */
+    /**
+     * Overwrites the closing bracket with the messages and a new one. Where the disk is full, the old end is put back. After any other
+     * failure nothing is touched: on a file system in a network, another server may have gone on with this file meanwhile.
+     */
     private void append(FileChannel channel, Message... messages) throws IOException {
         try {
             write(channel, lines(cut == BEGINNING.length, messages), cut);
             channel.force(false);
         } catch (IOException e) {
-            channel.truncate(size);
-            write(channel, END, cut);
+            if (isDiskFull(e)) {
+                channel.truncate(size);
+                write(channel, END, cut);
+            }
             throw e;
         }
+    }
+
+    static boolean isDiskFull(IOException e) {
+        String reason = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
+        return Stream.of("no space left", "not enough space", "quota exceeded").anyMatch(reason::contains);
     }
 
     /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
