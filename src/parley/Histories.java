@@ -96,9 +96,19 @@ final class Histories implements AutoCloseable {
 
     /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
     void store(HistoryFile file, Message... messages) throws IOException {
+        whileWriting(file, () -> file.store(messages));
+        // With a lock that is asked for anew: the first one may have been lost while the write hung in a network that broke.
+        whileWriting(file, file::checkStored);
+    }
+
+    private interface Writing {
+        void run() throws IOException;
+    }
+
+    private void whileWriting(HistoryFile file, Writing work) throws IOException {
         FileLock lock = lock(place(file.id()) + WRITING);
         try {
-            file.store(messages);
+            work.run();
         } finally {
             release(lock);
         }

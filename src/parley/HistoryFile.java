@@ -65,7 +65,7 @@ final class HistoryFile {
         try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) {
             if (channel == null) return List.of();
             size = channel.size();
-            end = readEnd(channel);
+            end = readEnd(channel, REMEMBERED);
             var memory = new Memory.Growing();
             for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
                 memory.to(length);
@@ -116,9 +116,22 @@ final class HistoryFile {
         }
     }
 
+    /** @throws Problem storage_unavailable where another server has written over what was stored */
+    void checkStored() throws IOException {
+        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) {
+            if (hasChanged(channel)) throw changedMeanwhile();
+        }
+    }
+
     private boolean hasChanged(FileChannel channel) throws IOException {
         if (channel == null) return size >= 0;
-        return channel.size() != size || !Arrays.equals(readEnd(channel), end);
+        return channel.size() != size || !Arrays.equals(readEnd(channel, end.length), end);
+    }
+
+    /** Remembers what the file is now that these lines stand at the position. */
+    private void remember(long position, byte[] lines) {
+        size = position + lines.length;
+        end = Arrays.copyOfRange(lines, Math.max(0, lines.length - REMEMBERED), lines.length);
     }
 
     private static Problem changedMeanwhile() {
@@ -131,8 +144,10 @@ final class HistoryFile {
      */
     private void append(FileChannel channel, Message... messages) throws IOException {
         try {
-            write(channel, lines(cut == BEGINNING.length, messages), cut);
+            byte[] lines = lines(cut == BEGINNING.length, messages);
+            write(channel, lines, cut);
             channel.force(false);
+            remember(cut, lines);
         } catch (IOException e) {
             if (isDiskFull(e)) {
                 channel.truncate(size);
@@ -154,8 +169,10 @@ final class HistoryFile {
         try {
             try (FileChannel channel = create(temporary)) {
                 long kept = copyKept(old, channel);
-                write(channel, lines(kept == BEGINNING.length, messages), kept);
+                byte[] lines = lines(kept == BEGINNING.length, messages);
+                write(channel, lines, kept);
                 channel.force(true);
+                remember(kept, lines);
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
@@ -228,9 +245,9 @@ final class HistoryFile {
         return position + bytes.length;
     }
 
-    private static byte[] readEnd(FileChannel channel) throws IOException {
-        long from = Math.max(0, channel.size() - REMEMBERED);
-        ByteBuffer bytes = ByteBuffer.allocate(REMEMBERED);
+    private static byte[] readEnd(FileChannel channel, int length) throws IOException {
+        long from = Math.max(0, channel.size() - length);
+        ByteBuffer bytes = ByteBuffer.allocate(length);
         int read = 0;
         while (read >= 0 && bytes.hasRemaining()) read = channel.read(bytes, from + bytes.position());
         return Arrays.copyOf(bytes.array(), bytes.position());

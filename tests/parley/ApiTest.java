@@ -262,4 +262,46 @@ class ApiTest {
             assertEquals(times.stream().sorted().toList(), times);
         }
     }
+
+    /** As where a network's file system has dropped this server's lock, and another one went on with the user. */
+    @Test
+    void storesNothingWhereAnotherProcessHasAppendedMeanwhile() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.chat("alice", "one");
+            running.provider.then(exchange -> {
+                gate.pass();
+                Scripted.gemini("too late").play(exchange);
+            });
+            var turn = running.chatting("alice", "two");
+            Running.await(() -> running.provider.exchanges.size() == 2);
+            String before = Files.readString(running.file("alice"));
+            String theirs = before.replaceFirst("\\n]\\n$", ",\n{\"role\":\"user\",\"content\":\"theirs\"},\n{\"role\":\"assistant\",\"content\":\"stored\"}\n]\n");
+            Files.writeString(running.file("alice"), theirs);
+            gate.open();
+            assertEquals("503 storage_unavailable", turn.join().status() + " " + turn.join().at("code"), turn.join().text());
+            assertTrue(turn.join().text().contains("changed by another server meanwhile: send it again"));
+            assertEquals(theirs, Files.readString(running.file("alice")));
+            assertEquals(200, running.chat("alice", "two").status());
+        }
+    }
+
+    @Test
+    void acknowledgesAStoredTurnWhoseLockIsGone() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.provider.then(exchange -> {
+                gate.pass();
+                Scripted.gemini("ok").play(exchange);
+            });
+            var turn = running.chatting("alice", "one");
+            Running.await(() -> running.provider.exchanges.size() == 1);
+            Files.delete(running.folder.resolve("histories/.lock"));
+            gate.open();
+            assertEquals(200, turn.join().status());
+            assertEquals(2, running.said("alice").size());
+            assertTrue(running.console().contains("a lock could not be released"));
+            assertEquals(200, running.chat("alice", "two").status());
+        }
+    }
 }
