@@ -97,8 +97,11 @@ final class Histories implements AutoCloseable {
     /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
     void store(HistoryFile file, Message... messages) throws IOException {
         whileWriting(file, () -> file.store(messages));
-        // With a lock that is asked for anew: the first one may have been lost while the write hung in a network that broke.
-        whileWriting(file, file::checkStored);
+        try { // with a lock that is asked for anew: the first one may have been lost while the write hung in a network that broke
+            whileWriting(file, file::checkStored);
+        } catch (IOException e) { // what is stored and forced is acknowledged, whatever happens to its lock afterwards
+            Log.say("history: what was stored could not be looked at again: " + e);
+        }
     }
 
     private interface Writing {
