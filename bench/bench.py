@@ -3,7 +3,7 @@ import json, os, re, shutil, statistics, subprocess, sys, tempfile, time, urllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
-ROUNDS, SECONDS, WARM, CURVE = 3, 3, 20, 60
+ROUNDS, SECONDS, WARM, CURVE = 3, 2, 12, 40
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
 PORTS = {"parley": 18090, "bare": 18091, "express": 18092, "javalin": 18093}
 

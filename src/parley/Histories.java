@@ -20,6 +20,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this process has on it.
  */
 final class Histories implements AutoCloseable {
+    private static final long HANGING = TimeUnit.SECONDS.toNanos(2); // a write that takes longer
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
     /** What is done in a turn. */
@@ -96,11 +97,14 @@ final class Histories implements AutoCloseable {
 
     /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
     void store(HistoryFile file, Message... messages) throws IOException {
+        long begun = System.nanoTime();
         whileWriting(file, () -> file.store(messages));
+        boolean hung = System.nanoTime() - begun > HANGING;
         try { // with a lock that is asked for anew: the first one may have been lost while the write hung in a network that broke
             whileWriting(file, file::checkStored);
-        } catch (IOException e) { // what is stored and forced is acknowledged, whatever happens to its lock afterwards
-            Log.say("history: what was stored could not be looked at again: " + e);
+        } catch (IOException e) {
+            if (hung) throw e; // somebody may have written over it
+            Log.say("history: what was stored could not be looked at again: " + e); // it is forced, and so acknowledged
         }
     }
 
