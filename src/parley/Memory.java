@@ -15,10 +15,16 @@ final class Memory {
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
     private static final int FREE = 128; // units that every request may fill without asking: small chats are never kept out
-    private static final int TIMEOUT = 10; // seconds for other requests to release memory
+    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
     private static final int BUDGET = (int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
-    private static final ThreadLocal<Integer> RESERVED = ThreadLocal.withInitial(() -> 0);
+    private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
+
+    /** What one request has. */
+    private static final class Share {
+        private int reserved; // units
+        private long waiting = TIMEOUT; // that it may still wait
+    }
 
     private Memory() {
     }
@@ -59,29 +65,31 @@ final class Memory {
      * @throws Problem overloaded where they do not release it in time
      */
     static void reserve(long bytes) {
-        int reserved = RESERVED.get();
-        long wanted = reserved + bytes / UNIT;
-        int more = (int) Math.min(Integer.MAX_VALUE, Math.max(0, wanted - FREE) - Math.max(0, reserved - FREE));
+        Share share = SHARE.get();
+        long wanted = share.reserved + bytes / UNIT;
+        int more = (int) Math.min(Integer.MAX_VALUE, Math.max(0, wanted - FREE) - Math.max(0, share.reserved - FREE));
+        long begun = System.nanoTime();
         try {
-            boolean acquired = more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, TIMEOUT, TimeUnit.SECONDS);
+            boolean acquired = more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, share.waiting, TimeUnit.NANOSECONDS);
             if (!acquired) throw Problem.overloaded("short of memory");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw Problem.overloaded("stopping");
         }
-        RESERVED.set((int) wanted);
+        share.waiting -= System.nanoTime() - begun;
+        share.reserved = (int) wanted;
     }
 
     private static void release(long bytes) {
-        int reserved = RESERVED.get();
-        int left = reserved - (int) (bytes / UNIT);
-        BUDGET_LEFT.release(Math.max(0, reserved - FREE) - Math.max(0, left - FREE));
-        RESERVED.set(left);
+        Share share = SHARE.get();
+        int left = share.reserved - (int) (bytes / UNIT);
+        BUDGET_LEFT.release(Math.max(0, share.reserved - FREE) - Math.max(0, left - FREE));
+        share.reserved = left;
     }
 
     /** Gives back all that this thread's request has reserved. */
     static void release() {
-        release((long) RESERVED.get() * UNIT);
-        RESERVED.remove();
+        release((long) SHARE.get().reserved * UNIT);
+        SHARE.remove();
     }
 }
