@@ -1,9 +1,9 @@
 """Called by run.sh. Every figure is a median of interleaved rounds, with the least and the most beside it; ratios are taken round by round."""
-import json, os, re, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
+import atexit, json, os, re, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
-ROUNDS, SECONDS, WARM, CURVE = 3, 2, 12, 40
+ROUNDS, SECONDS, WARM, CURVE = 3, 2, 12, 32
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
 PORTS = {"parley": 18090, "bare": 18091, "express": 18092, "javalin": 18093}
 
@@ -25,6 +25,7 @@ class Server:
                     "javalin": [java, "-cp", HERE + "/peers/javalin/target/classes:" + HERE + "/peers/javalin/target/lib/*", "App"]}
         begun = time.monotonic()
         self.process = subprocess.Popen(command or commands[name], cwd=self.folder, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)  # where something goes wrong
         while True:
             try:
                 get(f"http://127.0.0.1:{self.port}/health")
@@ -66,7 +67,7 @@ def interleaved(servers, connections):
 
 
 def ratios(ours, theirs):
-    return [a / b for a, b in zip(ours, theirs)]
+    return [a / b if b else float("nan") for a, b in zip(ours, theirs)]  # a peer that answered nothing
 
 
 def rates(jdk, provider, connections, label):
@@ -189,7 +190,7 @@ def versions(jdk):
 
 def main():
     jdks, tables, lines = sys.argv[1:], [], None
-    upstreams = [subprocess.Popen([jdks[0] + "/bin/java", "-Xmx256m", HERE + "/Provider.java", str(port), str(delay)]) for port, delay in ((FAST, 0), (SLOW, 50))]
+    upstreams = [subprocess.Popen([jdks[0] + "/bin/java", "-Xmx1g", HERE + "/Provider.java", str(port), str(delay)]) for port, delay in ((FAST, 0), (SLOW, 50))]
     try:
         time.sleep(3)
         for jdk in jdks:

@@ -409,11 +409,11 @@ class BrowserTest {
                 let text = until('', 4096);
                 const first = body.firstChild;
                 frame(text);
-                const small = frame(text);
+                const small = [frame(text), frame(text), frame(text)];
                 text = until(text, 32768);
-                const large = frame(text);
+                const large = [frame(text), frame(text), frame(text)];
                 if (body.firstChild !== first) return 'the first paragraph was built again';
-                return large / small;
+                return Math.min(...large) / Math.min(...small);
                 """);
         System.out.println("a frame at 32 KB takes " + ratio + " times one at 4 KB");
         assertTrue(ratio instanceof Number number && number.doubleValue() <= 2, "" + ratio);
