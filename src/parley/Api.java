@@ -8,8 +8,7 @@ import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
+import java.security.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.*;
@@ -24,6 +23,7 @@ final class Api implements HttpHandler {
             "sun.net.httpserver.nodelay", "true", // else the kernel holds small answers back for 40 ms
             "sun.net.httpserver.maxReqTime", "30", // s for headers and body together, although its documentation says ms (JDK-8387598)
             "sun.net.httpserver.maxReqHeaderSize", "" + (32 << 10), // bytes, and all of them for each connection that is open
+            "sun.net.httpserver.drainAmount", "" + (16 << 20), // bytes of a refused body that are read, so that its client hears of it
             "sun.net.httpserver.idleInterval", "60", // s for a connection without a request
             "sun.net.httpserver.maxIdleConnections", "" + MAX_REQUESTS,
             "jdk.httpserver.maxConnections", "" + 2 * MAX_REQUESTS); // also those that have yet to send a whole request
@@ -58,8 +58,7 @@ final class Api implements HttpHandler {
     }
 
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */
-    @Override
-    public void handle(HttpExchange exchange) {
+    @Override public void handle(HttpExchange exchange) {
         boolean served = free.tryAcquire();
         try (var http = new Exchange(exchange, settings.current(), timeouts)) {
             try {
@@ -181,7 +180,9 @@ final class Api implements HttpHandler {
     private static void sendMessages(Exchange http, FileChannel stored, long from, long to) throws IOException {
         var reader = new HistoryReader(stored, 0, new Memory.Growing());
         for (long i = 0; i < to; i++) {
-            String message = Json.write(reader.next().message().members());
+            HistoryReader.Item item = reader.next();
+            if (item == null) throw new EOFException("it became shorter while it was read");
+            String message = Json.write(item.message().members());
             if (i >= from) http.write(i == from ? message : "," + message);
         }
     }

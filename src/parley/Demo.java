@@ -196,8 +196,7 @@ final class Demo implements AutoCloseable {
         return png.toByteArray();
     }
 
-    @Override
-    public void close() {
+    @Override public void close() {
         server.stop(0);
         threads.shutdownNow();
     }

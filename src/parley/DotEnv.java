@@ -6,8 +6,7 @@ import java.net.*;
 import java.nio.charset.CharacterCodingException;
 import java.util.*;
 import java.util.function.UnaryOperator;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.regex.*;
 import java.util.stream.Stream;
 
 /**
@@ -21,9 +20,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     static final class InvalidSetting extends IOException {
         private static final long serialVersionUID = 1;
 
-        InvalidSetting(String message) {
-            super(message);
-        }
+        InvalidSetting(String message) { super(message); }
     }
 
     /**
@@ -181,8 +178,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     /** The names and no values: they may be keys. */
-    @Override
-    public String toString() {
+    @Override public String toString() {
         return "DotEnv" + values.keySet();
     }
 }

@@ -3,8 +3,7 @@ package parley;
 import java.io.*;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.regex.*;
 
 /**
  * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first rule whose
@@ -12,8 +11,7 @@ import java.util.regex.Pattern;
  * {@code eliza.txt}: {@code ? pattern}, then what may be said, with {@code --} between; %s is what the pattern has in parentheses.
  */
 final class Eliza {
-    private record Rule(Pattern pattern, String[] answers) {
-    }
+    private record Rule(Pattern pattern, String[] answers) {}
 
     private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");

@@ -1,9 +1,7 @@
 package parley;
 
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.net.http.HttpHeaders;
-import java.net.http.HttpResponse;
+import java.io.*;
+import java.net.http.*;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
@@ -22,8 +20,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
      *             stream but JSON, {@code unreadable} for a line that is none of these, {@code error} for an error's own field;
      *             else the event's name, {@code message} where it has none
      */
-    record Event(String kind, String data) {
-    }
+    record Event(String kind, String data) {}
 
     /** Nothing came in time. */
     static final Event SILENCE = new Event("silence", "");
@@ -61,9 +58,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     }
 
     /** What the response says that it is. */
-    String contentType() {
-        return headers.firstValue("Content-Type").orElse("no type");
-    }
+    String contentType() { return headers.firstValue("Content-Type").orElse("no type"); }
 
     /**
      * The next thing that the stream says; {@link #SILENCE} where nothing came in so many nanoseconds, null at its end.
@@ -115,11 +110,10 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         while (bytes.hasRemaining()) {
             int end = bytes.position();
             while (end < bytes.limit() && bytes.get(end) != '\n' && bytes.get(end) != '\r') end++;
-            boolean empty = end == bytes.position() && line.size() == 0;
             keep(bytes, end - bytes.position());
             if (!bytes.hasRemaining()) return;
             byte ending = bytes.get();
-            boolean secondHalf = ending == '\n' && afterReturn && empty; // of a line's end that is a return and a line feed
+            boolean secondHalf = ending == '\n' && afterReturn && line.size() == 0; // of a line's end that is a return and a line feed
             afterReturn = ending == '\r';
             if (!secondHalf) endLine();
         }
@@ -175,36 +169,30 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (data != null) endEvent();
     }
 
-    @Override
-    public CompletionStage<EventStream> getBody() {
+    @Override public CompletionStage<EventStream> getBody() {
         return CompletableFuture.completedStage(this);
     }
 
-    @Override
-    public void onSubscribe(Flow.Subscription subscription) {
+    @Override public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
         subscription.request(AHEAD);
     }
 
-    @Override
-    public void onNext(List<ByteBuffer> bytes) {
+    @Override public void onNext(List<ByteBuffer> bytes) {
         arrived.addAll(bytes);
     }
 
-    @Override
-    public void onError(Throwable broken) {
+    @Override public void onError(Throwable broken) {
         this.broken = broken;
         arrived.add(END);
     }
 
-    @Override
-    public void onComplete() {
+    @Override public void onComplete() {
         completed = true;
         arrived.add(END);
     }
 
-    @Override
-    public void close() {
+    @Override public void close() {
         if (subscription != null && !completed) subscription.cancel(); // behind the end, it would cost an exception and do nothing
     }
 }

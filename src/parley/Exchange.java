@@ -3,8 +3,7 @@ package parley;
 import com.sun.net.httpserver.HttpExchange;
 import java.io.*;
 import java.net.URLDecoder;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.*;
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.regex.Pattern;
@@ -16,8 +15,6 @@ import java.util.regex.Pattern;
 final class Exchange implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
-    private static final int MAX_UNREAD = 16 << 20; // bytes of a refused body that are drained, so that its client hears the refusal
-    private static final int PORTION = 16 << 10; // bytes that are written at once: the JDK keeps twice as many for each connection
     private static final int MAX_ID = 128; // characters
     private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
@@ -37,17 +34,11 @@ final class Exchange implements AutoCloseable {
         allowOrigin();
     }
 
-    Settings settings() {
-        return settings;
-    }
+    Settings settings() { return settings; }
 
-    String path() {
-        return String.valueOf(exchange.getRequestURI().getRawPath());
-    }
+    String path() { return String.valueOf(exchange.getRequestURI().getRawPath()); }
 
-    boolean is(String method) {
-        return exchange.getRequestMethod().equals(method);
-    }
+    boolean is(String method) { return exchange.getRequestMethod().equals(method); }
 
     /** This exchange, where it has one of these methods. HEAD goes with GET. */
     Exchange allowing(String... methods) {
@@ -57,9 +48,7 @@ final class Exchange implements AutoCloseable {
         throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
     }
 
-    void header(String name, String value) {
-        exchange.getResponseHeaders().set(name, value);
-    }
+    void header(String name, String value) { exchange.getResponseHeaders().set(name, value); }
 
     /** Refuses what is meant for another server. */
     void checkHost() {
@@ -182,9 +171,7 @@ final class Exchange implements AutoCloseable {
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
     }
 
-    void nothing() {
-        answer(204, null, new byte[0]);
-    }
+    void nothing() { answer(204, null, new byte[0]); }
 
     void json(Object value) {
         answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8));
@@ -196,10 +183,9 @@ final class Exchange implements AutoCloseable {
         boolean none = body.length == 0 || is("HEAD");
         if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
         begin(status, none ? -1 : body.length);
-        if (none) return; // the JDK has ended the exchange
+        if (none) return;
         write(body);
-        timeouts.run(exchange.getResponseBody()::flush);
-        timeouts.run(() -> drain(exchange.getRequestBody()));
+        flush(); // before the JDK drains what is still being sent
     }
 
     /** The beginning of an answer whose length is not known; {@link #write(String)} goes on with it. */
@@ -224,26 +210,13 @@ final class Exchange implements AutoCloseable {
         int written = 0;
         while (written < bytes.length) {
             int from = written;
-            int length = Math.min(PORTION, bytes.length - from);
+            int length = Math.min(HistoryReader.PORTION, bytes.length - from);
             timeouts.run(() -> out.write(bytes, from, length));
             written += length;
         }
     }
 
-    /** A client that is still sending hears of a refusal only if nobody closes the connection under what it sends. */
-    private static void drain(InputStream unread) {
-        byte[] portion = new byte[8 << 10];
-        int drained = 0;
-        int read = 0;
-        try {
-            while (read >= 0 && drained < MAX_UNREAD) {
-                read = unread.read(portion);
-                drained += read;
-            }
-        } catch (IOException e) {
-            // what comes breaks off or is malformed: its sender has the answer, and the JDK closes the connection
-        }
-    }
+    private void flush() { timeouts.run(exchange.getResponseBody()::flush); }
 
     /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
     void piece(String text) {
@@ -252,9 +225,7 @@ final class Exchange implements AutoCloseable {
     }
 
     /** The end of a stream. */
-    void done(Object answer) {
-        event("event: done\ndata: " + Json.write(answer));
-    }
+    void done(Object answer) { event("event: done\ndata: " + Json.write(answer)); }
 
     private void event(String lines) {
         if (!streaming) {
@@ -264,16 +235,15 @@ final class Exchange implements AutoCloseable {
             streaming = true;
         }
         write(lines + "\n\n");
-        timeouts.run(exchange.getResponseBody()::flush);
+        flush();
     }
 
     /** The refusal: as the answer or, once a stream has begun, as its last event. */
     void problem(Problem problem) {
         if (!outcome.isEmpty()) outcome += ", then " + problem.status() + " " + problem.name();
-        if (streaming) {
-            event("event: error\ndata: " + Json.write(problem.document()));
-        }
-        if (!outcome.isEmpty()) return; // the answer has begun: it breaks off
+        if (streaming) event("event: error\ndata: " + Json.write(problem.document()));
+        else if (!outcome.isEmpty()) Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
+        if (!outcome.isEmpty()) return;
         if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
         outcome = " " + problem.name();
         answer(problem.status(), "application/problem+json", Json.write(problem.document()).getBytes(StandardCharsets.UTF_8));
@@ -285,9 +255,9 @@ final class Exchange implements AutoCloseable {
     }
 
     /** Ends the exchange, and says a line of it on the console. */
-    @Override
-    public void close() {
+    @Override public void close() {
         timeouts.run(exchange::close);
+        Thread.interrupted();
         long millis = (System.nanoTime() - begun) / 1_000_000;
         String path = path().substring(0, Math.min(path().length(), 100));
         String who = user.substring(0, Math.min(user.length(), 40));
@@ -295,9 +265,7 @@ final class Exchange implements AutoCloseable {
     }
 
     /** What writes to a client. */
-    interface Write {
-        void run() throws IOException;
-    }
+    interface Write { void run() throws IOException; }
 
     /** Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread for ever. */
     static final class WriteTimeouts implements AutoCloseable {
@@ -331,8 +299,7 @@ final class Exchange implements AutoCloseable {
             }
         }
 
-        @Override
-        public void close() {
+        @Override public void close() {
             clock.shutdownNow();
         }
     }

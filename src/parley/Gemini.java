@@ -2,8 +2,7 @@ package parley;
 
 import static parley.Json.object;
 
-import java.net.URI;
-import java.net.URLEncoder;
+import java.net.*;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.function.Consumer;
@@ -16,8 +15,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
     private static final Set<String> MALFORMED = Set.of("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE");
     private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
-    @Override
-    public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
+    @Override public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         Settings.Generation generation = settings.generation();
         Map<String, Object> config = object("temperature", generation.temperature(), "topP", generation.topP(), "topK", generation.topK(),
                 "maxOutputTokens", generation.maxOutputTokens());
@@ -70,8 +68,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         };
     }
 
-    @Override
-    public List<Image> generateImages(String prompt) throws InterruptedException {
+    @Override public List<Image> generateImages(String prompt) throws InterruptedException {
         Map<String, Object> body = object("contents", List.of(object("role", "user", "parts", parts(prompt))),
                 "generationConfig", object("responseModalities", List.of("TEXT", "IMAGE")));
         Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
@@ -90,8 +87,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         throw upstream.noImage(words.toString());
     }
 
-    @Override
-    public void check() throws InterruptedException {
+    @Override public void check() throws InterruptedException {
         upstream.ask(upstream.request(model("")).GET());
     }
 
@@ -102,7 +98,5 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         return URI.create(base + (VERSIONED.matcher(base).find() ? "" : "/v1beta") + "/models/" + bare + method);
     }
 
-    private static List<Object> parts(String text) {
-        return List.of(object("text", text));
-    }
+    private static List<Object> parts(String text) { return List.of(object("text", text)); }
 }

@@ -7,8 +7,7 @@ import java.nio.file.*;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.*;
-import java.util.concurrent.locks.LockSupport;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.locks.*;
 
 /**
  * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
@@ -20,13 +19,11 @@ import java.util.concurrent.locks.ReentrantLock;
  * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this process has on it.
  */
 final class Histories implements AutoCloseable {
-    private static final long HANGING = TimeUnit.SECONDS.toNanos(2); // a write that takes longer
+    private static final long HANGING = TimeUnit.SECONDS.toNanos(2); // for a lock and a write; a broken network takes longer
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
     /** What is done in a turn. */
-    interface Work<T> {
-        T with(HistoryFile history) throws IOException, InterruptedException;
-    }
+    interface Work<T> { T with(HistoryFile history) throws IOException, InterruptedException; }
 
     /** A user's requests in this process: as many as are counted, one of which has the permit. Gone when the last one leaves. */
     private static final class Queue {
@@ -95,44 +92,35 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    /** Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. */
+    /**
+     * Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. Where that took long, a network
+     * may have broken, and a lock been lost meanwhile: then it is looked at again, whether nobody has written over it.
+     */
     void store(HistoryFile file, Message... messages) throws IOException {
+        boolean hung = whileWriting(file, () -> file.store(messages));
+        while (hung) hung = whileWriting(file, file::checkStored);
+    }
+
+    private interface Writing { void run() throws IOException; }
+
+    /** Does it under a lock that is asked for anew, since the turn's may have been lost; tells whether this took long. */
+    private boolean whileWriting(HistoryFile file, Writing work) throws IOException {
         long begun = System.nanoTime();
-        whileWriting(file, () -> file.store(messages));
-        boolean hung = System.nanoTime() - begun > HANGING;
-        try { // with a lock that is asked for anew: the first one may have been lost while the write hung in a network that broke
-            whileWriting(file, file::checkStored);
-        } catch (IOException e) {
-            if (hung) throw e; // somebody may have written over it
-            Log.say("history: what was stored could not be looked at again: " + e); // it is forced, and so acknowledged
-        }
-    }
-
-    private interface Writing {
-        void run() throws IOException;
-    }
-
-    private void whileWriting(HistoryFile file, Writing work) throws IOException {
         FileLock lock = lock(place(file.id()) + WRITING);
         try {
             work.run();
         } finally {
             release(lock);
         }
+        return System.nanoTime() - begun > HANGING;
     }
 
     /** What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its place. */
-    FileChannel openStored(String user) {
-        try {
-            return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ);
-        } catch (IOException e) {
-            throw unavailable(user, e);
-        }
+    FileChannel openStored(String user) throws IOException {
+        return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ);
     }
 
-    private static long place(UUID id) {
-        return id.getMostSignificantBits() >>> 3;
-    }
+    private static long place(UUID id) { return id.getMostSignificantBits() >>> 3; }
 
     private FileLock lock(long place) throws IOException {
         long deadline = System.nanoTime() + timeout.toNanos();
@@ -199,8 +187,7 @@ final class Histories implements AutoCloseable {
         return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
-    @Override
-    public void close() throws IOException {
+    @Override public void close() throws IOException {
         lockFile.close();
     }
 }

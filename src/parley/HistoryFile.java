@@ -1,13 +1,11 @@
 package parley;
 
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
+import java.io.*;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
-import java.time.Instant;
-import java.time.ZoneOffset;
+import java.time.*;
 import java.time.format.DateTimeFormatter;
 import java.util.*;
 import java.util.stream.Stream;
@@ -47,13 +45,9 @@ final class HistoryFile {
     }
 
     /** Whether there was a file when the conversation was read. */
-    boolean exists() {
-        return size >= 0;
-    }
+    boolean exists() { return size >= 0; }
 
-    UUID id() {
-        return id;
-    }
+    UUID id() { return id; }
 
     /**
      * The last messages, oldest first, of those that will be left when the last turns are replaced.
@@ -69,21 +63,24 @@ final class HistoryFile {
             var memory = new Memory.Growing();
             for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
                 memory.to(length);
-                List<Message> last = read(new HistoryReader(channel, size - length, memory), count, replaced);
+                List<Message> last = read(new HistoryReader(channel, size - length, memory), -1, count, replaced);
                 if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
                 memory.release(); // first: who holds memory and waits for more could wait for others who do the same
             }
             memory.to(Math.min(size, MAX_WINDOW));
-            return read(new HistoryReader(channel, 0, memory), count, replaced);
+            return read(new HistoryReader(channel, 0, memory), BEGINNING.length, count, replaced);
         }
     }
 
-    /** Takes the messages that are read, and finds what is to be replaced; {@code cut} is -1 where not all of that was read. */
-    private List<Message> read(HistoryReader reader, int count, int replaced) throws IOException {
-        long beginning = reader.fromStart() ? BEGINNING.length : -1;
+    /**
+     * Takes the messages that are read, and finds what is to be replaced.
+     *
+     * @param before the bytes before the first of them, or -1: then {@code cut} is -1 too where not all that is to be replaced was read
+     */
+    private List<Message> read(HistoryReader reader, long before, int count, int replaced) throws IOException {
         var last = new ArrayDeque<HistoryReader.Item>();
         var turns = new ArrayDeque<Long>(); // for each of the last ones, the bytes before it
-        cut = beginning;
+        cut = before;
         long length = 0;
         HistoryReader.Item item = reader.next();
         while (item != null) {
@@ -98,7 +95,7 @@ final class HistoryFile {
         damaged = reader.damaged();
         inLines = size - cut == END.length && Arrays.equals(end, end.length - END.length, end.length, END, 0, END.length)
                 && (last.isEmpty() || last.getLast().aLine());
-        if (replaced > 0) cut = turns.size() < replaced ? beginning : turns.getFirst();
+        if (replaced > 0) cut = turns.size() < replaced ? before : turns.getFirst();
         List<Message> kept = last.stream().filter(each -> each.end() <= cut).map(HistoryReader.Item::message).toList();
         return kept.subList(Math.max(0, kept.size() - count), kept.size());
     }
@@ -110,7 +107,7 @@ final class HistoryFile {
      */
     void store(Message... messages) throws IOException {
         try (FileChannel channel = openIfThere(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            if (hasChanged(channel)) throw changedMeanwhile();
+            checkUnchanged(channel);
             if (channel != null && inLines && cut == size - END.length) append(channel, messages);
             else rewrite(channel, messages);
         }
@@ -118,14 +115,13 @@ final class HistoryFile {
 
     /** @throws Problem storage_unavailable where another server has written over what was stored */
     void checkStored() throws IOException {
-        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) {
-            if (hasChanged(channel)) throw changedMeanwhile();
-        }
+        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) { checkUnchanged(channel); }
     }
 
-    private boolean hasChanged(FileChannel channel) throws IOException {
-        if (channel == null) return size >= 0;
-        return channel.size() != size || !Arrays.equals(readEnd(channel, end.length), end);
+    private void checkUnchanged(FileChannel channel) throws IOException {
+        long now = channel == null ? -1 : channel.size();
+        if (now == size && (now < 0 || Arrays.equals(readEnd(channel, end.length), end))) return;
+        throw new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
     }
 
     /** Remembers what the file is now that these lines stand at the position. */
@@ -134,27 +130,20 @@ final class HistoryFile {
         end = Arrays.copyOfRange(lines, Math.max(0, lines.length - REMEMBERED), lines.length);
     }
 
-    private static Problem changedMeanwhile() {
-        return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
-    }
-
     /**
      * Overwrites the closing bracket with the messages and a new one. Where the disk is full, the old end is put back. After any other
      * failure nothing is touched: on a file system in a network, another server may have gone on with this file meanwhile.
      */
     private void append(FileChannel channel, Message... messages) throws IOException {
+        byte[] lines = lines(cut == BEGINNING.length, messages);
         try {
-            byte[] lines = lines(cut == BEGINNING.length, messages);
             write(channel, lines, cut);
             channel.force(false);
-            remember(cut, lines);
         } catch (IOException e) {
-            if (isDiskFull(e)) {
-                channel.truncate(size);
-                write(channel, END, cut);
-            }
+            if (isDiskFull(e)) write(channel.truncate(size), END, cut);
             throw e;
         }
+        remember(cut, lines);
     }
 
     static boolean isDiskFull(IOException e) {
@@ -167,7 +156,8 @@ final class HistoryFile {
         if (damaged) keepCopy();
         Path temporary = file.resolveSibling(".tmp-" + id);
         try {
-            try (FileChannel channel = create(temporary)) {
+            try (FileChannel channel = FileChannel.open(temporary, Set.of(StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
                 long kept = copyKept(old, channel);
                 byte[] lines = lines(kept == BEGINNING.length, messages);
                 write(channel, lines, kept);
@@ -204,9 +194,7 @@ final class HistoryFile {
     private void keepCopy() throws IOException {
         Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
         Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
-        try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) {
-            channel.force(true);
-        }
+        try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) { channel.force(true); }
         force(file.getParent());
         Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName() + " keeps it as it was");
     }
@@ -264,16 +252,9 @@ final class HistoryFile {
         }
     }
 
-    private static FileChannel create(Path file) throws IOException {
-        return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE,
-                LinkOption.NOFOLLOW_LINKS);
-    }
-
     /** Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and needs none. */
     static void force(Path folder) throws IOException {
         if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
-            entries.force(true);
-        }
+        try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) { entries.force(true); }
     }
 }

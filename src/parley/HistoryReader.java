@@ -1,7 +1,6 @@
 package parley;
 
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
+import java.io.*;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.CharacterCodingException;
@@ -11,7 +10,7 @@ import java.nio.charset.CharacterCodingException;
  * memory, so the file may be of any length.
  */
 final class HistoryReader {
-    /** Bytes that are read or written at once: the JDK keeps a buffer as large, for each thread. */
+    /** Bytes that are read or written at once: the JDK keeps buffers as large, for each thread and each connection. */
     static final int PORTION = 16 << 10;
 
     private static final int MAX_MESSAGE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes
@@ -23,16 +22,14 @@ final class HistoryReader {
      * @param length the bytes of its text
      * @param aLine  whether it is written on one line
      */
-    record Item(Message message, long end, int length, boolean aLine) {
-    }
+    record Item(Message message, long end, int length, boolean aLine) {}
 
     private final FileChannel channel;
     private final ByteBuffer portion = ByteBuffer.allocate(PORTION).limit(0);
     private final ByteArrayOutputStream text = new ByteArrayOutputStream(); // of the message that is being read
     private final Memory.Growing memory; // for a message
-    private final boolean fromStart;
     private long position; // in the file, behind the portion
-    private boolean damaged;
+    private boolean ended; // as a history ends
     private Item ahead;
 
     /**
@@ -42,9 +39,9 @@ final class HistoryReader {
     HistoryReader(FileChannel channel, long from, Memory.Growing memory) throws IOException {
         this.channel = channel;
         this.memory = memory;
-        fromStart = from == 0;
         position = from;
-        if (channel != null) ahead = fromStart ? first() : firstOfALine();
+        ended = channel == null;
+        if (!ended) ahead = from == 0 ? first() : firstOfALine();
     }
 
     /** How many whole messages a file holds; none where there is no file. */
@@ -59,26 +56,21 @@ final class HistoryReader {
     Item next() throws IOException {
         Item item = ahead;
         if (item == null) return null;
-        ahead = another(skipSpace());
-        return item.message.byUser() && ahead == null && damaged ? null : item;
-    }
-
-    boolean fromStart() {
-        return fromStart;
+        int c = skipSpace();
+        ahead = c == ',' ? item(skipSpace()) : end(c);
+        return item.message.byUser() && ahead == null && !ended ? null : item;
     }
 
     /** Once the end is reached: whether there is something behind the last message that does not belong to the array. */
-    boolean damaged() {
-        return damaged;
-    }
+    boolean damaged() { return !ended; }
 
     private Item first() throws IOException {
         int c = skipSpace();
         if (c == 0xEF && read() == 0xBB && read() == 0xBF) c = skipSpace(); // a byte order mark
-        if (c < 0) return null; // an empty file is an empty history
-        if (c != '[') return damage();
+        ended = c < 0; // an empty file is an empty history
+        if (c != '[') return null;
         int inside = skipSpace();
-        return inside == ']' ? end() : item(inside);
+        return inside == '{' ? item(inside) : end(inside);
     }
 
     private Item firstOfALine() throws IOException {
@@ -91,24 +83,14 @@ final class HistoryReader {
         return item(c);
     }
 
-    private Item another(int c) throws IOException {
-        if (c == ']') return end();
-        return c == ',' ? item(skipSpace()) : damage();
-    }
-
-    private Item end() throws IOException {
-        damaged = skipSpace() >= 0;
+    private Item end(int c) throws IOException {
+        ended = c == ']' && skipSpace() < 0;
         return null;
     }
 
-    private Item damage() {
-        damaged = true;
-        return null;
-    }
-
-    /** The object that begins with this character: all up to its own closing bracket. */
+    /** The message that begins with this character: all up to its own closing bracket. Null where it is none, or not whole. */
     private Item item(int first) throws IOException {
-        if (first != '{') return damage();
+        if (first != '{') return null;
         text.reset();
         text.write(first);
         int depth = 1;
@@ -126,7 +108,7 @@ final class HistoryReader {
             }
             keep(from, portion.position());
         }
-        return depth == 0 ? parsed() : damage();
+        return depth == 0 ? parsed() : null;
     }
 
     private void keep(int from, int to) throws IOException {
@@ -141,7 +123,7 @@ final class HistoryReader {
             var message = new Message(Json.members(Json.parse(json)));
             return new Item(message, position - portion.remaining(), text.size(), json.indexOf('\n') < 0);
         } catch (CharacterCodingException | Json.Malformed | IllegalArgumentException e) {
-            return damage();
+            return null;
         }
     }
 
@@ -152,9 +134,7 @@ final class HistoryReader {
     }
 
     /** The next byte; -1 at the end. */
-    private int read() throws IOException {
-        return fill() ? portion.get() & 0xFF : -1;
-    }
+    private int read() throws IOException { return fill() ? portion.get() & 0xFF : -1; }
 
     /** Whether there is more of the file, which lies in the portion then. */
     private boolean fill() throws IOException {

@@ -2,8 +2,7 @@ package parley;
 
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.*;
 import java.util.*;
 import java.util.regex.Pattern;
 
@@ -48,14 +47,10 @@ final class Json {
      *
      * @throws Malformed where the text is not one JSON value, or is nested deeper than {@link #MAX_DEPTH}
      */
-    static Object parse(String text) throws Malformed {
-        return new Json(text, false).document();
-    }
+    static Object parse(String text) throws Malformed { return new Json(text, false).document(); }
 
     /** The value that a person's request holds. Lone surrogates are malformed, and so is more than {@link #MAX_REQUEST_VALUES}. */
-    static Object parseRequest(String text) throws Malformed {
-        return new Json(text, true).document();
-    }
+    static Object parseRequest(String text) throws Malformed { return new Json(text, true).document(); }
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
@@ -113,9 +108,7 @@ final class Json {
      *
      * @throws IllegalArgumentException for a value of any other kind than those that {@link #parse} gives
      */
-    static String write(Object value) {
-        return write(value, new StringBuilder(256)).toString();
-    }
+    static String write(Object value) { return write(value, new StringBuilder(256)).toString(); }
 
     private static StringBuilder write(Object value, StringBuilder out) {
         return switch (value) {
@@ -299,9 +292,7 @@ final class Json {
     }
 
     /** The next character, or NUL at the end, which no rule of the grammar starts with. */
-    private char peek() {
-        return at < text.length() ? text.charAt(at) : 0;
-    }
+    private char peek() { return at < text.length() ? text.charAt(at) : 0; }
 
     private Malformed expected(String what) {
         return new Malformed("expected " + what + (at < text.length() ? "" : " but the text ended"), at);

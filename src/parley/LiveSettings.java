@@ -2,10 +2,8 @@ package parley;
 
 import java.io.IOException;
 import java.nio.file.*;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
-import java.time.Duration;
-import java.time.Instant;
+import java.nio.file.attribute.*;
+import java.time.*;
 import java.util.*;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
@@ -13,11 +11,9 @@ import java.util.function.UnaryOperator;
 
 /** The settings of a file that is edited by hand while it is in use. */
 final class LiveSettings {
-    private record Stamp(FileTime modified, long size, Object identity) {
-    }
+    private record Stamp(FileTime modified, long size, Object identity) {}
 
-    private record Read(Stamp stamp, String text, Settings settings) {
-    }
+    private record Read(Stamp stamp, String text, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final Duration SETTLED = Duration.ofMillis(100);
@@ -47,14 +43,10 @@ final class LiveSettings {
     }
 
     /** Where the settings are read from. */
-    Path file() {
-        return file;
-    }
+    Path file() { return file; }
 
     /** Why the last edit was refused, and what it says is not in force; null where it is. */
-    String refusal() {
-        return refusal;
-    }
+    String refusal() { return refusal; }
 
     /** The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last good ones. */
     Settings current() {

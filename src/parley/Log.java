@@ -8,8 +8,7 @@ import java.util.regex.Pattern;
 final class Log {
     private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
 
-    private Log() {
-    }
+    private Log() {}
 
     /** Prints one line, whatever the text holds: {@link #plain} sees to it. */
     static void say(String text) {
@@ -17,7 +16,5 @@ final class Log {
     }
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
-    static String plain(String text) {
-        return UNSAFE.matcher(text).replaceAll(" ");
-    }
+    static String plain(String text) { return UNSAFE.matcher(text).replaceAll(" "); }
 }

@@ -1,7 +1,6 @@
 package parley;
 
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.*;
 
 /**
  * The heap that all requests share: two thirds of it may be filled with what they read. A thread, which serves one request at a
@@ -26,8 +25,7 @@ final class Memory {
         private long waiting = TIMEOUT; // that it may still wait
     }
 
-    private Memory() {
-    }
+    private Memory() {}
 
     /**
      * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured, in a heap

@@ -2,8 +2,7 @@ package parley;
 
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.Collections;
-import java.util.Map;
+import java.util.*;
 
 /**
  * One thing said, as a line of a history file holds it: {@code role} is {@code user} or {@code assistant}, {@code content} is text.
@@ -29,20 +28,14 @@ record Message(Map<String, Object> members) {
         return new Message(Json.object("role", "assistant", "content", content, "time", now(), "provider", provider, "model", model));
     }
 
-    boolean byUser() {
-        return "user".equals(members.get("role"));
-    }
+    boolean byUser() { return "user".equals(members.get("role")); }
 
-    String content() {
-        return (String) members.get("content");
-    }
+    String content() { return (String) members.get("content"); }
 
     /** This message with an earlier one of the same role before it, as one. */
     Message joinedTo(Message earlier) {
         return new Message(Json.object("role", members.get("role"), "content", earlier.content() + "\n\n" + content()));
     }
 
-    private static String now() {
-        return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
-    }
+    private static String now() { return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(); }
 }

@@ -3,8 +3,7 @@ package parley;
 import static parley.Json.object;
 
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.URI;
+import java.net.*;
 import java.net.http.HttpRequest;
 import java.util.*;
 import java.util.function.Consumer;
@@ -20,8 +19,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     private static final List<String> THOUGHTS = List.of("reasoning_content", "reasoning", "thinking"); // services' names for them
     private static final int MAX_IMAGE = 20 << 20; // bytes
 
-    @Override
-    public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
+    @Override public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         var said = new ArrayList<Object>();
         if (settings.instructions() != null) said.add(object("role", "system", "content", settings.instructions()));
         for (Message message : Provider.alternating(messages)) {
@@ -72,8 +70,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         return "stop";
     }
 
-    @Override
-    public List<Image> generateImages(String prompt) throws InterruptedException {
+    @Override public List<Image> generateImages(String prompt) throws InterruptedException {
         Object answer = upstream.ask(upstream.post(path("/images/generations"),
                 object("model", upstream.account().model(), "prompt", prompt, "response_format", "b64_json")));
         var images = new ArrayList<Image>();
@@ -118,15 +115,12 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         return shared || unique || bytes[0] == 0 || own || address.isSiteLocalAddress() || address.isMulticastAddress();
     }
 
-    @Override
-    public void check() throws InterruptedException {
+    @Override public void check() throws InterruptedException {
         List<?> models = Json.items(upstream.ask(upstream.request(path("/models")).GET()), "data");
         if (models.stream().noneMatch(model -> upstream.account().model().equals(Json.string(model, "id")))) {
             throw upstream.unknownModel("it is not on its list");
         }
     }
 
-    private URI path(String path) {
-        return URI.create(upstream.account().base() + path);
-    }
+    private URI path(String path) { return URI.create(upstream.account().base() + path); }
 }

@@ -7,8 +7,7 @@ import java.net.*;
 import java.net.http.HttpClient;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.*;
@@ -81,8 +80,7 @@ public final class Parley implements AutoCloseable {
     }
 
     /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. */
-    @Override
-    public void close() throws IOException {
+    @Override public void close() throws IOException {
         try {
             api.stop(SHUTDOWN_TIMEOUT);
             server.stop(0);
@@ -122,14 +120,12 @@ public final class Parley implements AutoCloseable {
     private static HttpClient client(LiveSettings settings) {
         return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(10)).executor(Runnable::run)
                 .proxy(new ProxySelector() {
-                    @Override
-                    public List<Proxy> select(URI uri) {
+                    @Override public List<Proxy> select(URI uri) {
                         InetSocketAddress proxy = settings.current().proxyFor(uri);
                         return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
                     }
 
-                    @Override
-                    public void connectFailed(URI uri, SocketAddress address, IOException e) {
+                    @Override public void connectFailed(URI uri, SocketAddress address, IOException e) {
                         // the request fails too, and says so
                     }
                 }).build();

@@ -1,7 +1,6 @@
 package parley;
 
-import java.util.Locale;
-import java.util.Map;
+import java.util.*;
 
 /**
  * A refusal, as RFC 9457 has it: thrown anywhere, written to the client in one place.
@@ -38,9 +37,7 @@ final class Problem extends RuntimeException {
     /** Whether the same request may succeed a moment later, so that a provider is worth another try. */
     final boolean isTransient;
 
-    Problem(Code code, String detail) {
-        this(code, detail, null, false);
-    }
+    Problem(Code code, String detail) { this(code, detail, null, false); }
 
     Problem(Code code, String detail, Long retryAfter, boolean isTransient) {
         super(detail, null, false, false); // a refusal is an answer, not a fault: nobody reads its stack
@@ -50,9 +47,7 @@ final class Problem extends RuntimeException {
     }
 
     /** A refusal of the request as it was sent: 400. */
-    static Problem invalid(String detail) {
-        return new Problem(Code.INVALID_REQUEST, detail);
-    }
+    static Problem invalid(String detail) { return new Problem(Code.INVALID_REQUEST, detail); }
 
     /** A refusal of a moment: 503. */
     static Problem overloaded(String how) {
@@ -64,9 +59,7 @@ final class Problem extends RuntimeException {
         return begun ? new Problem(code, getMessage(), retryAfter, false) : this;
     }
 
-    int status() {
-        return code.status;
-    }
+    int status() { return code.status; }
 
     /** The code as clients read it. */
     String name() {

@@ -29,8 +29,7 @@ interface Provider {
      * @param finishReason {@code stop}, or {@code length} where it was cut by MAX_OUTPUT_TOKENS
      * @param usage        the tokens as OpenAI names them, or null where the provider did not tell
      */
-    record Reply(String text, String finishReason, Map<String, Object> usage) {
-    }
+    record Reply(String text, String finishReason, Map<String, Object> usage) {}
 
     /** An image's own bytes, and what they are. */
     record Image(String mimeType, byte[] bytes) {
@@ -75,9 +74,7 @@ interface Provider {
         private Map<String, Object> usage;
         private long lastPiece = System.nanoTime();
 
-        ReplyBuilder(Consumer<String> onText) {
-            this.onText = onText;
-        }
+        ReplyBuilder(Consumer<String> onText) { this.onText = onText; }
 
         /** Takes a piece of the reply. */
         void text(String piece) {
@@ -98,14 +95,10 @@ interface Provider {
         }
 
         /** Takes what the model only thought: it is no part of the reply. */
-        void thought() {
-            thought = true;
-        }
+        void thought() { thought = true; }
 
         /** Takes the model's own words for why there is no reply. */
-        void refusal(String words) {
-            refusal.append(words);
-        }
+        void refusal(String words) { refusal.append(words); }
 
         /** Takes what is neither an event nor JSON. */
         void unreadable(String line) {
@@ -113,14 +106,10 @@ interface Provider {
             if (unreadable.length() < ENOUGH) unreadable.append(line).append(' ');
         }
 
-        String unreadable() {
-            return unreadable.toString();
-        }
+        String unreadable() { return unreadable.toString(); }
 
         /** @param reason {@code stop} or {@code length} */
-        void finish(String reason) {
-            finishReason = reason;
-        }
+        void finish(String reason) { finishReason = reason; }
 
         /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
         void end() {
@@ -133,31 +122,19 @@ interface Provider {
             usage = Json.object("prompt_tokens", number(prompt), "completion_tokens", number(completion), "total_tokens", number(total));
         }
 
-        private static Number number(Object value) {
-            return value instanceof Number number ? number : null;
-        }
+        private static Number number(Object value) { return value instanceof Number number ? number : null; }
 
-        boolean streams() {
-            return onText != null;
-        }
+        boolean streams() { return onText != null; }
 
         /** Whether words have come, so that the question must not be asked again. */
-        boolean hasBegun() {
-            return !text.isEmpty();
-        }
+        boolean hasBegun() { return !text.isEmpty(); }
 
-        int length() {
-            return text.length();
-        }
+        int length() { return text.length(); }
 
-        boolean isFinished() {
-            return finishReason != null;
-        }
+        boolean isFinished() { return finishReason != null; }
 
         /** For how many nanoseconds no piece has come. */
-        long silence() {
-            return System.nanoTime() - lastPiece;
-        }
+        long silence() { return System.nanoTime() - lastPiece; }
 
         void keepAlive() {
             lastPiece = System.nanoTime();

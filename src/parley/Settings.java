@@ -2,13 +2,11 @@ package parley;
 
 import java.math.BigInteger;
 import java.net.*;
-import java.nio.file.InvalidPathException;
-import java.nio.file.Path;
+import java.nio.file.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
+import java.util.stream.*;
 
 /**
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its end.
@@ -26,19 +24,16 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
 
     /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
     record Key(String value) {
-        @Override
-        public String toString() {
+        @Override public String toString() {
             return "***";
         }
     }
 
     /** What the model is asked to keep to; null for what is not to be sent. */
-    record Generation(Number temperature, Number topP, Number topK, Number maxOutputTokens) {
-    }
+    record Generation(Number temperature, Number topP, Number topK, Number maxOutputTokens) {}
 
     /** Which web pages may call: their origins ({@code *} for all), and the methods and headers that they may use. */
-    record Cors(List<String> origins, String methods, String headers) {
-    }
+    record Cors(List<String> origins, String methods, String headers) {}
 
     /**
      * The account that chats or images are made with.
@@ -58,13 +53,9 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
         }
 
         /** The name of this provider's variable: NAME_BASE_URL for {@code BASE_URL}. */
-        String variable(String what) {
-            return prefix(provider) + "_" + what;
-        }
+        String variable(String what) { return prefix(provider) + "_" + what; }
 
-        String modelVariable() {
-            return variable(use + "_MODEL");
-        }
+        String modelVariable() { return variable(use + "_MODEL"); }
     }
 
     /** Every variable, with what holds where {@code .env} is silent. {@code .env.example} says the same, and a test compares them. */
@@ -163,9 +154,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
                 || allowedHosts.contains("*") || allowedHosts.contains(name.toLowerCase(Locale.ROOT));
     }
 
-    static boolean isLoopback(String host) {
-        return LOOPBACK.matcher(host).matches();
-    }
+    static boolean isLoopback(String host) { return LOOPBACK.matcher(host).matches(); }
 
     /**
      * The proxy to ask this address through, or null: curl's rules of HTTPS_PROXY and NO_PROXY

@@ -5,11 +5,9 @@ import java.net.URI;
 import java.net.http.*;
 import java.nio.charset.StandardCharsets;
 import java.time.*;
-import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
+import java.time.format.*;
 import java.util.*;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.*;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
@@ -36,18 +34,12 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
     /** One try, which ends by the deadline of {@link System#nanoTime}. */
-    private interface Attempt<T> {
-        T run(HttpRequest request, long deadline) throws IOException, InterruptedException;
-    }
+    private interface Attempt<T> { T run(HttpRequest request, long deadline) throws IOException, InterruptedException; }
 
     /** Takes what one event of a stream, or one whole answer, says of a reply. */
-    interface ReplyReader {
-        void read(Object event, Provider.ReplyBuilder reply);
-    }
+    interface ReplyReader { void read(Object event, Provider.ReplyBuilder reply); }
 
-    String name() {
-        return account.provider();
-    }
+    String name() { return account.provider(); }
 
     HttpRequest.Builder request(URI uri) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri);
@@ -68,10 +60,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             var reply = new Provider.ReplyBuilder(onText);
             try (EventStream body = send(once, deadline)) {
                 readReply(body, deadline, reply, reader);
-            } catch (IOException e) {
-                if (!reply.isFinished()) throw problem(e).unlessBegun(reply.hasBegun()); // else all was said before it broke
-            } catch (Problem e) {
-                throw e.unlessBegun(reply.hasBegun());
+            } catch (IOException | Problem e) {
+                boolean allWasSaid = reply.isFinished() && e instanceof IOException;
+                if (!allWasSaid) throw problem(e).unlessBegun(reply.hasBegun());
             }
             return reply.reply(name());
         });
@@ -166,10 +157,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             try {
                 Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
                 return attempt.run(request.timeout(left).build(), deadline);
-            } catch (IOException e) {
+            } catch (IOException | Problem e) {
                 pauseBeforeRetry(problem(e), tried, deadline);
-            } catch (Problem e) {
-                pauseBeforeRetry(e, tried, deadline);
             }
         }
     }
@@ -278,7 +267,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         }
     }
 
-    private Problem problem(IOException e) {
+    private Problem problem(Exception e) {
+        if (e instanceof Problem problem) return problem;
         if (e instanceof EventStream.TooLong) return failed("sent more than " + MAX_ANSWER + " bytes");
         if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
@@ -293,9 +283,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         return new Problem(Problem.Code.BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words");
     }
 
-    Problem failed(String what) {
-        return new Problem(Problem.Code.PROVIDER_ERROR, name() + " " + what);
-    }
+    Problem failed(String what) { return new Problem(Problem.Code.PROVIDER_ERROR, name() + " " + what); }
 
     Problem unknownModel(String said) {
         String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
@@ -315,7 +303,5 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         return line.length() <= MAX_WORDS ? line : line.substring(0, MAX_WORDS) + "…";
     }
 
-    private static long in(Duration duration) {
-        return System.nanoTime() + duration.toNanos();
-    }
+    private static long in(Duration duration) { return System.nanoTime() + duration.toNanos(); }
 }

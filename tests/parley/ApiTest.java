@@ -3,11 +3,15 @@ package parley;
 import static org.junit.jupiter.api.Assertions.*;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -302,6 +306,22 @@ class ApiTest {
             assertEquals(2, running.said("alice").size());
             assertTrue(running.console().contains("a lock could not be released"));
             assertEquals(200, running.chat("alice", "two").status());
+        }
+    }
+
+    @Test
+    void breaksAHistoryOffThatBecomesShorterWhileItIsSent() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.chat("alice", "one");
+            String turn = "{\"role\":\"user\",\"content\":\"" + "x".repeat(1 << 20) + "\"},\n{\"role\":\"assistant\",\"content\":\"a\"}";
+            Files.writeString(running.file("alice"), "[\n" + String.join(",\n", Collections.nCopies(20, turn)) + "\n]\n");
+            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + running.parley.port() + "/history?user_id=alice")).build();
+            try (InputStream body = running.client.send(request, HttpResponse.BodyHandlers.ofInputStream()).body()) {
+                assertEquals('{', body.read());
+                Files.writeString(running.file("alice"), "[");
+                assertThrows(IOException.class, body::readAllBytes);
+            }
+            Running.await(() -> running.console().contains("200, then 503 storage_unavailable"));
         }
     }
 }
