@@ -192,15 +192,11 @@ final class Api implements HttpHandler {
         int turns = http.count("turns", 0);
         histories.inTurn(user, history -> {
             if (turns == 0) history.delete();
-            else removeLast(history, turns);
+            else history.last(0, turns);
+            if (turns > 0 && history.exists()) histories.store(history);
             return null;
         });
         http.nothing();
-    }
-
-    private void removeLast(HistoryFile history, int turns) throws IOException {
-        history.last(0, turns);
-        if (history.exists()) histories.store(history);
     }
 
     private void image(Exchange http) throws InterruptedException {
@@ -243,19 +239,15 @@ final class Api implements HttpHandler {
                 return new Page(html, "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src '"
                         + hash(text, "script") + "'; style-src '" + hash(text, "style")
                         + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
+            } catch (IOException | NoSuchAlgorithmException e) {
+                throw new IllegalStateException("the page comes with Parley, and SHA-256 with every Java", e);
             }
         }
 
-        private static String hash(String html, String tag) {
+        private static String hash(String html, String tag) throws NoSuchAlgorithmException {
             String inside = html.substring(html.indexOf("<" + tag + ">") + tag.length() + 2, html.indexOf("</" + tag + ">"));
-            try {
-                byte[] hash = MessageDigest.getInstance("SHA-256").digest(inside.getBytes(StandardCharsets.UTF_8));
-                return "sha256-" + Base64.getEncoder().encodeToString(hash);
-            } catch (NoSuchAlgorithmException e) {
-                throw new IllegalStateException("every Java platform has SHA-256", e);
-            }
+            byte[] hash = MessageDigest.getInstance("SHA-256").digest(inside.getBytes(StandardCharsets.UTF_8));
+            return "sha256-" + Base64.getEncoder().encodeToString(hash);
         }
 
         void show(Exchange http) {

@@ -181,15 +181,9 @@ final class Demo implements AutoCloseable {
         brush.fillRect(0, 0, SIZE, SIZE);
         brush.setPaint(new Color(0xFFE9B0));
         brush.fillOval(60 + random.nextInt(300), 60 + random.nextInt(120), 90, 90);
-        for (int range = 0; range < 5; range++) {
-            double phase = 2 * Math.PI * random.nextDouble();
-            var ridge = new Polygon(new int[] {SIZE, 0}, new int[] {SIZE, SIZE}, 2);
-            for (int x = 0; x <= SIZE; x++) {
-                double wave = Math.sin(x * (range + 2) / 90.0 + phase) + Math.sin(x * (range + 3) / 37.0 + 2 * phase) / 3;
-                ridge.addPoint(x, (int) (SIZE * (0.45 + 0.1 * range) - 22 * wave));
-            }
-            brush.setPaint(new Color(hills.getRed(), hills.getGreen(), hills.getBlue(), 110 + 30 * range));
-            brush.fill(ridge);
+        for (int hill = 0; hill < 7; hill++) {
+            brush.setPaint(new Color(hills.getRed(), hills.getGreen(), hills.getBlue(), 110 + 20 * hill));
+            brush.fillOval(random.nextInt(SIZE) - SIZE, 200 + 40 * hill, SIZE + random.nextInt(2 * SIZE), SIZE);
         }
         var png = new ByteArrayOutputStream();
         ImageIO.write(image, "png", png);

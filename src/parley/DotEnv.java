@@ -41,10 +41,10 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         try {
             String text = Json.decode(file);
             if (text.indexOf('\0') < 0) return text;
+            throw new CharacterCodingException();
         } catch (CharacterCodingException e) {
-            // said below, for both
+            throw new InvalidSetting("its encoding is not UTF-8 but, it seems, UTF-16 or Latin-1: save it as UTF-8");
         }
-        throw new InvalidSetting("its encoding is not UTF-8 but, it seems, UTF-16 or Latin-1: save it as UTF-8");
     }
 
     /**
@@ -178,7 +178,5 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     /** The names and no values: they may be keys. */
-    @Override public String toString() {
-        return "DotEnv" + values.keySet();
-    }
+    @Override public String toString() { return "DotEnv" + values.keySet(); }
 }

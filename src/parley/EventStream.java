@@ -169,18 +169,14 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (data != null) endEvent();
     }
 
-    @Override public CompletionStage<EventStream> getBody() {
-        return CompletableFuture.completedStage(this);
-    }
+    @Override public CompletionStage<EventStream> getBody() { return CompletableFuture.completedStage(this); }
 
     @Override public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
         subscription.request(AHEAD);
     }
 
-    @Override public void onNext(List<ByteBuffer> bytes) {
-        arrived.addAll(bytes);
-    }
+    @Override public void onNext(List<ByteBuffer> bytes) { arrived.addAll(bytes); }
 
     @Override public void onError(Throwable broken) {
         this.broken = broken;

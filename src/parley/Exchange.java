@@ -173,9 +173,7 @@ final class Exchange implements AutoCloseable {
 
     void nothing() { answer(204, null, new byte[0]); }
 
-    void json(Object value) {
-        answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8));
-    }
+    void json(Object value) { answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8)); }
 
     /** The whole answer. */
     void answer(int status, String type, byte[] body) {
@@ -250,9 +248,7 @@ final class Exchange implements AutoCloseable {
     }
 
     /** What the console is to say where the client has gone. */
-    void clientLeft() {
-        outcome += ", the client left";
-    }
+    void clientLeft() { outcome += ", the client left"; }
 
     /** Ends the exchange, and says a line of it on the console. */
     @Override public void close() {
@@ -270,9 +266,8 @@ final class Exchange implements AutoCloseable {
     /** Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread for ever. */
     static final class WriteTimeouts implements AutoCloseable {
         private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
-        private static final Long INTERRUPTED = Long.MIN_VALUE;
 
-        private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when, or INTERRUPTED
+        private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
         private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
 
         WriteTimeouts() {
@@ -281,9 +276,9 @@ final class Exchange implements AutoCloseable {
 
         private void interruptIfLate(Thread thread) {
             running.computeIfPresent(thread, (same, begun) -> {
-                if (begun.equals(INTERRUPTED) || System.nanoTime() - begun < TIMEOUT) return begun;
-                thread.interrupt();
-                return INTERRUPTED;
+                boolean late = System.nanoTime() - begun > TIMEOUT;
+                if (late) thread.interrupt();
+                return late ? null : begun;
             });
         }
 
@@ -295,12 +290,10 @@ final class Exchange implements AutoCloseable {
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             } finally {
-                if (running.remove(Thread.currentThread()).equals(INTERRUPTED)) Thread.interrupted();
+                if (running.remove(Thread.currentThread()) == null) Thread.interrupted();
             }
         }
 
-        @Override public void close() {
-            clock.shutdownNow();
-        }
+        @Override public void close() { clock.shutdownNow(); }
     }
 }

@@ -87,9 +87,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         throw upstream.noImage(words.toString());
     }
 
-    @Override public void check() throws InterruptedException {
-        upstream.ask(upstream.request(model("")).GET());
-    }
+    @Override public void check() throws InterruptedException { upstream.ask(upstream.request(model("")).GET()); }
 
     private URI model(String method) {
         String base = upstream.account().base().toString();

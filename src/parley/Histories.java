@@ -187,7 +187,5 @@ final class Histories implements AutoCloseable {
         return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
-    @Override public void close() throws IOException {
-        lockFile.close();
-    }
+    @Override public void close() throws IOException { lockFile.close(); }
 }

@@ -124,10 +124,14 @@ final class HistoryFile {
         throw new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
     }
 
-    /** Remembers what the file is now that these lines stand at the position. */
-    private void remember(long position, byte[] lines) {
-        size = position + lines.length;
-        end = Arrays.copyOfRange(lines, Math.max(0, lines.length - REMEMBERED), lines.length);
+    /** Ends the file with the messages from the position on, and remembers what it is now. */
+    private void writeEnd(FileChannel channel, long position, Message... messages) throws IOException {
+        var lines = new ByteArrayOutputStream();
+        for (Message message : messages) lines.writeBytes(line(position == BEGINNING.length && lines.size() == 0, message));
+        lines.writeBytes(END);
+        byte[] written = lines.toByteArray();
+        size = write(channel, written, position);
+        end = Arrays.copyOfRange(written, Math.max(0, written.length - REMEMBERED), written.length);
     }
 
     /**
@@ -135,15 +139,14 @@ final class HistoryFile {
      * failure nothing is touched: on a file system in a network, another server may have gone on with this file meanwhile.
      */
     private void append(FileChannel channel, Message... messages) throws IOException {
-        byte[] lines = lines(cut == BEGINNING.length, messages);
+        long before = size;
         try {
-            write(channel, lines, cut);
+            writeEnd(channel, cut, messages);
             channel.force(false);
         } catch (IOException e) {
-            if (isDiskFull(e)) write(channel.truncate(size), END, cut);
+            if (isDiskFull(e)) write(channel.truncate(before), END, cut);
             throw e;
         }
-        remember(cut, lines);
     }
 
     static boolean isDiskFull(IOException e) {
@@ -158,11 +161,8 @@ final class HistoryFile {
         try {
             try (FileChannel channel = FileChannel.open(temporary, Set.of(StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
                     StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
-                long kept = copyKept(old, channel);
-                byte[] lines = lines(kept == BEGINNING.length, messages);
-                write(channel, lines, kept);
+                writeEnd(channel, copyKept(old, channel), messages);
                 channel.force(true);
-                remember(kept, lines);
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
@@ -210,13 +210,6 @@ final class HistoryFile {
             for (Path copy : copies) Files.deleteIfExists(copy);
         }
         if (Files.deleteIfExists(file)) force(file.getParent());
-    }
-
-    private static byte[] lines(boolean first, Message... messages) {
-        var lines = new ByteArrayOutputStream();
-        for (Message message : messages) lines.writeBytes(line(first && lines.size() == 0, message));
-        lines.writeBytes(END);
-        return lines.toByteArray();
     }
 
     private static byte[] line(boolean first, Message message) {

@@ -26,7 +26,7 @@ final class Json {
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
     private static final String ESCAPES = "\"\\/bfnrt";
 
-    private static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
+    static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
     /** The text is not JSON. The message says what was expected, and where. */
     static final class Malformed extends Exception {
@@ -168,11 +168,12 @@ final class Json {
     private Object document() throws Malformed {
         skip('\ufeff'); // a byte order mark
         Object value = value();
+        skipSpace();
         if (at < text.length()) throw expected("the end");
         return value;
     }
 
-    /** A value with the white space around it. */
+    /** A value, behind white space. */
     private Object value() throws Malformed {
         skipSpace();
         if (++values > MAX_REQUEST_VALUES && request) throw new Malformed("more values than are taken", at);
@@ -187,17 +188,15 @@ final class Json {
             default -> number();
         };
         depth--;
-        skipSpace();
         return value;
     }
 
     private Map<String, Object> object() throws Malformed {
         var object = new LinkedHashMap<String, Object>();
         at++;
-        skipSpace();
-        if (skip('}')) return object;
-        do member(object); while (skip(','));
-        if (!skip('}')) throw expected("',' or '}'");
+        if (skipTo('}')) return object;
+        do member(object); while (skipTo(','));
+        if (!skipTo('}')) throw expected("',' or '}'");
         return object;
     }
 
@@ -205,18 +204,16 @@ final class Json {
         skipSpace();
         if (peek() != '"') throw expected("a name in quotes");
         String name = string();
-        skipSpace();
-        if (!skip(':')) throw expected("':'");
+        if (!skipTo(':')) throw expected("':'");
         object.put(name, value());
     }
 
     private List<Object> array() throws Malformed {
         var array = new ArrayList<Object>();
         at++;
-        skipSpace();
-        if (skip(']')) return array;
-        do array.add(value()); while (skip(','));
-        if (!skip(']')) throw expected("',' or ']'");
+        if (skipTo(']')) return array;
+        do array.add(value()); while (skipTo(','));
+        if (!skipTo(']')) throw expected("',' or ']'");
         return array;
     }
 
@@ -283,6 +280,11 @@ final class Json {
 
     private void skipSpace() {
         while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++;
+    }
+
+    private boolean skipTo(char behindSpace) {
+        skipSpace();
+        return skip(behindSpace);
     }
 
     private boolean skip(char c) {

@@ -13,7 +13,7 @@ import java.util.function.UnaryOperator;
 final class LiveSettings {
     private record Stamp(FileTime modified, long size, Object identity) {}
 
-    private record Read(Stamp stamp, String text, Settings settings) {}
+    private record Read(Stamp stamp, String text, DotEnv env, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final Duration SETTLED = Duration.ofMillis(100);
@@ -37,9 +37,9 @@ final class LiveSettings {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
         String text = stamp() == null ? "" : DotEnv.text(Files.readAllBytes(this.file));
-        started = parse(text);
-        last = new Read(null, text, started);
-        nameUnused(text);
+        last = read(null, text);
+        started = last.settings;
+        nameUnused();
     }
 
     /** Where the settings are read from. */
@@ -70,15 +70,14 @@ final class LiveSettings {
             byte[] bytes = Files.readAllBytes(file);
             if (stamp.equals(last.stamp) || !stamp.equals(stamp())) return; // another request has read it, or it is being written
             String text = DotEnv.text(bytes);
-            boolean same = text.equals(last.text);
-            if (!same && text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
-            Settings now = same ? last.settings : parse(text);
-            if (!same) announce(now);
-            nameUnused(text);
-            last = new Read(stamp, text, now);
+            if (text.isBlank() && !last.text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
+            Read now = read(stamp, text);
+            if (!text.equals(last.text)) announce(now.settings);
+            last = now;
+            nameUnused();
             refusal = null;
         } catch (DotEnv.InvalidSetting e) {
-            last = new Read(stamp, last.text, last.settings); // not read again until it changes
+            last = new Read(stamp, last.text, last.env, last.settings); // not read again until it changes
             refuse("makes no sense: " + e.getMessage());
         } finally {
             refreshing.unlock();
@@ -95,19 +94,18 @@ final class LiveSettings {
     }
 
     /** Names each variable that nothing reads, such as a misspelt one, once. */
-    private void nameUnused(String text) throws DotEnv.InvalidSetting {
-        Map<String, Integer> lines = DotEnv.parse(text, UnaryOperator.identity()).lines();
-        lines.forEach((name, line) -> {
-            boolean misspelt = !isRead(name, lines.keySet()) && named.add(name);
+    private void nameUnused() {
+        last.env.lines().forEach((name, line) -> {
+            boolean misspelt = !isRead(name) && named.add(name);
             if (misspelt) Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
         });
     }
 
     /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */
-    private static boolean isRead(String name, Set<String> all) {
-        boolean ofProvider = all.stream().filter(each -> each.endsWith("_BASE_URL")).map(each -> each.replace("_BASE_URL", ""))
+    private boolean isRead(String name) {
+        return Settings.DEFAULTS.containsKey(name) || List.of("https_proxy", "no_proxy").contains(name)
+                || last.env.values().keySet().stream().filter(each -> each.endsWith("_BASE_URL")).map(each -> each.replace("_BASE_URL", ""))
                 .anyMatch(prefix -> name.startsWith(prefix) && Settings.DEFAULTS.containsKey("NEBIUS" + name.substring(prefix.length())));
-        return ofProvider || Settings.DEFAULTS.containsKey(name) || name.equals("https_proxy") || name.equals("no_proxy");
     }
 
     private void refuse(String what) {
@@ -115,16 +113,17 @@ final class LiveSettings {
         refusal = what;
     }
 
-    private Settings parse(String text) throws DotEnv.InvalidSetting {
-        return Settings.of(DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS), file.getParent());
+    private Read read(Stamp stamp, String text) throws DotEnv.InvalidSetting {
+        DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
+        return new Read(stamp, text, env, Settings.of(env, file.getParent()));
     }
 
     /** Every setting that is in force, by the name of its variable, with keys masked. */
-    Map<String, String> shown() throws DotEnv.InvalidSetting {
-        var shown = new TreeMap<>(DotEnv.parse(last.text, overlay).withDefaults(Settings.DEFAULTS).values());
-        Set<String> all = Set.copyOf(shown.keySet());
-        shown.keySet().removeIf(name -> !isRead(name, all));
-        shown.replaceAll((name, value) -> name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
+    Map<String, String> shown() {
+        var shown = new TreeMap<String, String>();
+        last.env.values().forEach((name, value) -> {
+            if (isRead(name)) shown.put(name, name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
+        });
         return shown;
     }
 

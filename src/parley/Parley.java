@@ -250,15 +250,14 @@ public final class Parley implements AutoCloseable {
     }
 
     private static boolean check(HttpClient client, Settings settings, Settings.Account account) {
-        String answer = account.missing() == null ? "good" : "not set up: " + account.missing() + " is missing in .env";
-        boolean good = account.missing() == null;
+        String problem = account.missing() == null ? null : "not set up: " + account.missing() + " is missing in .env";
         try {
-            if (good) Api.provider(client, settings, account).check();
+            if (problem == null) Api.provider(client, settings, account).check();
         } catch (Problem | InterruptedException e) {
-            answer = e.getMessage();
-            good = false;
+            problem = e.getMessage();
         }
+        String answer = problem == null ? "good" : problem;
         System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
-        return good;
+        return problem == null;
     }
 }

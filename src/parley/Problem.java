@@ -55,9 +55,7 @@ final class Problem extends RuntimeException {
     }
 
     /** This problem, which is final where a reply has begun: nothing may be asked again then. */
-    Problem unlessBegun(boolean begun) {
-        return begun ? new Problem(code, getMessage(), retryAfter, false) : this;
-    }
+    Problem unlessBegun(boolean begun) { return begun ? new Problem(code, getMessage(), retryAfter, false) : this; }
 
     int status() { return code.status; }
 

@@ -3,7 +3,6 @@ package parley;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.function.Consumer;
-import java.util.regex.Pattern;
 
 /** A service that chats and makes images. Each dialect writes its requests in the shape of its documentation. */
 interface Provider {
@@ -60,8 +59,6 @@ interface Provider {
      * so does what cannot be read.
      */
     final class ReplyBuilder {
-        private static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
-
         private static final int ENOUGH = 1000; // characters of what is unreadable
 
         private final Consumer<String> onText;
@@ -88,7 +85,7 @@ interface Provider {
 
         private void send(String piece) {
             if (piece.isEmpty()) return;
-            String valid = LONE_SURROGATE.matcher(piece).replaceAll("\ufffd");
+            String valid = Json.LONE_SURROGATE.matcher(piece).replaceAll("\ufffd");
             text.append(valid);
             lastPiece = System.nanoTime();
             if (onText != null) onText.accept(valid);

@@ -24,9 +24,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
 
     /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
     record Key(String value) {
-        @Override public String toString() {
-            return "***";
-        }
+        @Override public String toString() { return "***"; }
     }
 
     /** What the model is asked to keep to; null for what is not to be sent. */
@@ -113,9 +111,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
                 env.object(prefix + "_" + use + "_EXTRA"));
     }
 
-    private static String prefix(String provider) {
-        return provider.toUpperCase(Locale.ROOT).replace('-', '_');
-    }
+    private static String prefix(String provider) { return provider.toUpperCase(Locale.ROOT).replace('-', '_'); }
 
     private static Path historyDir(DotEnv env, Path folder) throws DotEnv.InvalidSetting {
         try {
