@@ -3,13 +3,11 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * The front door: {@code java Main.java} builds {@code build/parley.jar} where a source is newer, and starts Parley from it. JDK 21
  * launches one source file only (JEP 330), and this is it. It keeps to Java 11, so that an older JDK can be told what is wrong.
- * It is compiled at each start, by a javac that is not warm: each class that it names takes time, so it names few.
+ * It is compiled at each start, by a javac that is not warm: each class and each generic type that it names takes time, so it names few.
  */
 public class Main {
     public static void main(String[] args) throws Exception {
@@ -36,35 +34,36 @@ public class Main {
         File folder = new File(home, "build");
         folder.mkdir();
         if (!folder.canWrite()) folder = Files.createTempDirectory("parley").toFile(); // it serves for this start
-        String work = Files.createTempDirectory(folder.toPath(), "new").toString();
+        File work = Files.createTempDirectory(folder.toPath(), "new").toFile();
+        File made = new File(work, "parley.jar");
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
-        List<String> javac = tool("javac", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8");
-        javac.addAll(List.of("-d", work));
-        List<String> jar = tool("jar", "--create", "--file", work + "/parley.jar", "--main-class", "parley.Parley", "-C", work, "parley");
+        String javac = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d " + quoted(work);
+        String jar = "--create --main-class parley.Parley --file " + quoted(made) + " -C " + quoted(work) + " parley";
         for (File source : sources) {
-            if (source.getName().endsWith(".java")) javac.add(source.getPath());
-            else jar.addAll(List.of("-C", home + "/src", "parley/" + source.getName()));
+            if (source.getName().endsWith(".java")) javac += " " + quoted(source);
+            else jar += " -C " + quoted(new File(home, "src")) + " parley/" + source.getName();
         }
-        run(javac);
-        run(jar);
-        File made = new File(folder, "parley.jar");
-        Files.move(new File(work, "parley.jar").toPath(), made.toPath(), StandardCopyOption.REPLACE_EXISTING);
+        File arguments = new File(work, "arguments");
+        run("javac", arguments, javac);
+        run("jar", arguments, jar);
+        jar = Files.move(made.toPath(), new File(folder, "parley.jar").toPath(), StandardCopyOption.REPLACE_EXISTING).toString();
         for (File file : new File(work, "parley").listFiles()) file.delete();
         new File(work, "parley").delete();
-        new File(work).delete();
-        return made;
+        arguments.delete();
+        work.delete();
+        return new File(jar);
     }
 
-    /** A tool of this JDK, in a process of its own: that lets it start with the quick compiler, which takes a third off its time. */
-    private static List<String> tool(String name, String... arguments) {
-        String program = System.getProperty("java.home") + "/bin/" + name;
-        List<String> command = new ArrayList<>(List.of(program, "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
-        command.addAll(List.of(arguments));
-        return command;
+    /** As the tools' argument files have it. */
+    private static String quoted(File file) {
+        return '"' + file.getPath().replace("\\", "\\\\") + '"';
     }
 
-    /** Runs the tool, which says itself what is wrong. */
-    private static void run(List<String> command) throws Exception {
-        if (new ProcessBuilder(command).inheritIO().start().waitFor() != 0) System.exit(1);
+    /** Runs a tool of this JDK in a process of its own, with the quick compiler and no pause for garbage. It says itself what is wrong. */
+    private static void run(String tool, File arguments, String text) throws Exception {
+        Files.writeString(arguments.toPath(), text);
+        ProcessBuilder process = new ProcessBuilder(System.getProperty("java.home") + "/bin/" + tool,
+                "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xms128m", "-J-Xmn100m", "@" + arguments);
+        if (process.inheritIO().start().waitFor() != 0) System.exit(1);
     }
 }

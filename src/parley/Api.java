@@ -42,7 +42,7 @@ final class Api implements HttpHandler {
     private volatile boolean stopping;
 
     /**
-     * @param client in the making while the server starts
+     * @param client may still be in the making
      * @param demo   whether a stand-in answers, which /health tells
      */
     Api(LiveSettings settings, Histories histories, CompletableFuture<HttpClient> client, boolean demo) {

@@ -78,8 +78,9 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** The file's variables, with those of the process's environment in their place where these are not empty. */
     static Map<String, String> withEnvironment(Map<String, String> file) {
         var both = new HashMap<>(file);
+        // Docker's --env-file leaves quotes in.
         System.getenv().forEach((name, value) -> {
-            boolean quoted = value.matches("(?s)'.*'|\".*\"|`.*`"); // Docker's --env-file leaves them in
+            boolean quoted = value.length() > 1 && "'\"`".contains(value.substring(0, 1)) && value.endsWith(value.substring(0, 1));
             String bare = quoted ? value.substring(1, value.length() - 1) : value;
             if (!bare.isEmpty()) both.put(name, bare);
         });

@@ -11,9 +11,7 @@ import java.util.function.UnaryOperator;
 
 /** The settings of a file that is edited by hand while it is in use. */
 final class LiveSettings {
-    private record Stamp(FileTime modified, long size, Object identity) {}
-
-    private record Read(Stamp stamp, String text, DotEnv env, Settings settings) {}
+    private record Read(BasicFileAttributes stamp, String text, DotEnv env, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final Duration SETTLED = Duration.ofMillis(100);
@@ -51,8 +49,8 @@ final class LiveSettings {
     /** The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last good ones. */
     Settings current() {
         try {
-            Stamp stamp = stamp();
-            if (stamp != null && !stamp.equals(last.stamp) && isSettled(stamp)) refresh(stamp);
+            BasicFileAttributes stamp = stamp();
+            if (stamp != null && !isSame(stamp, last.stamp) && isSettled(stamp)) refresh(stamp);
         } catch (IOException e) {
             refuse("cannot be read (" + e + ")");
         }
@@ -60,15 +58,15 @@ final class LiveSettings {
     }
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
-    private static boolean isSettled(Stamp stamp) {
-        return Duration.between(stamp.modified.toInstant(), Instant.now()).abs().compareTo(SETTLED) >= 0;
+    private static boolean isSettled(BasicFileAttributes stamp) {
+        return Duration.between(stamp.lastModifiedTime().toInstant(), Instant.now()).abs().compareTo(SETTLED) >= 0;
     }
 
-    private void refresh(Stamp stamp) throws IOException {
+    private void refresh(BasicFileAttributes stamp) throws IOException {
         refreshing.lock();
         try {
             byte[] bytes = Files.readAllBytes(file);
-            if (stamp.equals(last.stamp) || !stamp.equals(stamp())) return; // another request has read it, or it is being written
+            if (isSame(stamp, last.stamp) || !isSame(stamp, stamp())) return; // another request has read it, or it is being written
             String text = DotEnv.text(bytes);
             if (text.isBlank() && !last.text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
             Read now = read(stamp, text);
@@ -113,7 +111,7 @@ final class LiveSettings {
         refusal = what;
     }
 
-    private Read read(Stamp stamp, String text) throws DotEnv.InvalidSetting {
+    private Read read(BasicFileAttributes stamp, String text) throws DotEnv.InvalidSetting {
         DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
         return new Read(stamp, text, env, Settings.of(env, file.getParent()));
     }
@@ -128,12 +126,16 @@ final class LiveSettings {
     }
 
     /** What tells one state of the file from another; null where there is no file. */
-    private Stamp stamp() throws IOException {
+    private BasicFileAttributes stamp() throws IOException {
         try {
-            BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
-            return new Stamp(now.lastModifiedTime(), now.size(), now.fileKey());
+            return Files.readAttributes(file, BasicFileAttributes.class);
         } catch (NoSuchFileException e) {
             return null;
         }
+    }
+
+    private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {
+        return one != null && other != null && one.lastModifiedTime().equals(other.lastModifiedTime()) && one.size() == other.size()
+                && Objects.equals(one.fileKey(), other.fileKey());
     }
 }

@@ -35,7 +35,7 @@ public final class Parley implements AutoCloseable {
     private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
 
     private final Histories histories;
-    private final CompletableFuture<HttpClient> client; // made while the server starts: reading the certificates takes a third of that time
+    private final CompletableFuture<HttpClient> client = new CompletableFuture<>(); // reading the certificates takes its time
     private final ExecutorService threads = threads();
     private final Api api;
     private final HttpServer server;
@@ -48,12 +48,12 @@ public final class Parley implements AutoCloseable {
             String advice = "): set HISTORY_DIR, in .env or in the environment";
             throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
         }
-        client = CompletableFuture.supplyAsync(() -> client(settings));
         api = new Api(settings, histories, client, demo);
         server = listen(now);
         server.createContext("/", api);
         server.setExecutor(threads);
         server.start();
+        client.completeAsync(() -> client(settings)); // when requests are answered already
     }
 
     /**
