@@ -111,15 +111,11 @@ final class Json {
     static String write(Object value) { return write(value, new StringBuilder(256)).toString(); }
 
     private static StringBuilder write(Object value, StringBuilder out) {
-        return switch (value) {
-            case null -> out.append("null");
-            case String string -> writeString(string, out);
-            case Map<?, ?> map -> writeItems("{}", map.entrySet(), out);
-            case List<?> list -> writeItems("[]", list, out);
-            case Number number -> out.append(number);
-            case Boolean bool -> out.append(bool);
-            default -> throw new IllegalArgumentException("not JSON: " + value.getClass());
-        };
+        if (value instanceof String string) return writeString(string, out);
+        if (value instanceof Map<?, ?> map) return writeItems("{}", map.entrySet(), out);
+        if (value instanceof List<?> list) return writeItems("[]", list, out);
+        if (value == null || value instanceof Number || value instanceof Boolean) return out.append(value);
+        throw new IllegalArgumentException("not JSON: " + value.getClass());
     }
 
     private static StringBuilder writeItems(String brackets, Iterable<?> items, StringBuilder out) {
