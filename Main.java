@@ -7,19 +7,19 @@ import java.nio.file.StandardCopyOption;
 /**
  * The front door: {@code java Main.java} builds {@code build/parley.jar} where a source is newer, and starts Parley from it. JDK 21
  * launches one source file only (JEP 330), and this is it. It keeps to Java 11, so that an older JDK can be told what is wrong.
- * It is compiled at each start, by a javac that is not warm: each class and each generic type that it names takes time, so it names few.
+ * It is compiled at each start, by a javac that is not warm: each class, generic type and {@code "a" + b} takes time, so it has few.
  */
 public class Main {
     public static void main(String[] args) throws Exception {
         if (Runtime.version().feature() < 21) {
-            System.err.println("Parley needs a JDK of 21 or later, and this is " + Runtime.version() + ": try ./run.sh, or set JAVA_HOME.");
+            System.err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is ".concat(System.getProperty("java.version")));
             System.exit(1);
         }
         File home = new File(System.getProperty("jdk.launcher.sourcefile", "Main.java")).getCanonicalFile().getParentFile();
         File jar = new File(home, "build/parley.jar");
         File[] sources = new File(home, "src/parley").listFiles();
         long newest = new File(home, "src/parley").lastModified(); // of the folder, too: a file may have gone
-        for (File source : sources) newest = Math.max(newest, source.lastModified());
+        for (File source : sources) if (source.lastModified() > newest) newest = source.lastModified();
         if (newest > jar.lastModified()) jar = build(home, sources);
         if (System.getProperty("parley.build") != null) return; // run.sh starts the jar itself
         System.setProperty("parley.home", home.getPath());
@@ -37,11 +37,11 @@ public class Main {
         File work = Files.createTempDirectory(folder.toPath(), "new").toFile();
         File made = new File(work, "parley.jar");
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
-        String javac = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d " + quoted(work);
-        String jar = "--create --main-class parley.Parley --file " + quoted(made) + " -C " + quoted(work) + " parley";
+        String javac = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d".concat(quoted(work));
+        String jar = "--create --main-class parley.Parley --file".concat(quoted(made)).concat(" -C").concat(quoted(work)).concat(" parley");
         for (File source : sources) {
-            if (source.getName().endsWith(".java")) javac += " " + quoted(source);
-            else jar += " -C " + quoted(new File(home, "src")) + " parley/" + source.getName();
+            if (source.getName().endsWith(".java")) javac = javac.concat(quoted(source));
+            else jar = jar.concat(" -C").concat(quoted(new File(home, "src"))).concat(" parley/").concat(source.getName());
         }
         File arguments = new File(work, "arguments");
         run("javac", arguments, javac);
@@ -56,14 +56,14 @@ public class Main {
 
     /** As the tools' argument files have it. */
     private static String quoted(File file) {
-        return '"' + file.getPath().replace("\\", "\\\\") + '"';
+        return " \"".concat(file.getPath().replace("\\", "\\\\")).concat("\"");
     }
 
     /** Runs a tool of this JDK in a process of its own, with the quick compiler and no pause for garbage. It says itself what is wrong. */
     private static void run(String tool, File arguments, String text) throws Exception {
         Files.writeString(arguments.toPath(), text);
-        ProcessBuilder process = new ProcessBuilder(System.getProperty("java.home") + "/bin/" + tool,
-                "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xms128m", "-J-Xmn100m", "@" + arguments);
+        ProcessBuilder process = new ProcessBuilder(System.getProperty("java.home").concat("/bin/").concat(tool),
+                "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xms128m", "-J-Xmn100m", "@".concat(arguments.getPath()));
         if (process.inheritIO().start().waitFor() != 0) System.exit(1);
     }
 }
