@@ -12,7 +12,8 @@ import java.nio.file.StandardCopyOption;
 public class Main {
     public static void main(String[] args) throws Exception {
         if (Runtime.version().feature() < 21) {
-            System.err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is ".concat(System.getProperty("java.version")));
+            System.err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is "
+                    .concat(System.getProperty("java.version")));
             System.exit(1);
         }
         File home = new File(System.getProperty("jdk.launcher.sourcefile", "Main.java")).getCanonicalFile().getParentFile();
