@@ -226,11 +226,10 @@ final class HistoryFile {
         return position + bytes.length;
     }
 
-    private static byte[] readEnd(FileChannel channel, int length) throws IOException {
-        long from = Math.max(0, channel.size() - length);
-        ByteBuffer bytes = ByteBuffer.allocate(length);
+    private byte[] readEnd(FileChannel channel, int length) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(size, length));
         int read = 0;
-        while (read >= 0 && bytes.hasRemaining()) read = channel.read(bytes, from + bytes.position());
+        while (read >= 0 && bytes.hasRemaining()) read = channel.read(bytes, size - bytes.remaining());
         return Arrays.copyOf(bytes.array(), bytes.position());
     }
 
