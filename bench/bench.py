@@ -70,18 +70,19 @@ def ratios(ours, theirs):
     return [a / b if b else float("nan") for a, b in zip(ours, theirs)]  # a peer that answered nothing
 
 
+def table_rows(label, at, figure):
+    """Parley's figure and CPU a turn against each peer's."""
+    return [f"| {label} | {name} | {spread(ratios(at('parley', figure), at(name, figure)))} | {spread(ratios(at('parley', 'cpu'), at(name, 'cpu')))} | {at(name, 'failed')[0]:.0f} |"
+            for name in PORTS if name != "parley"]
+
+
 def rates(jdk, provider, connections, label):
     servers = [Server(name, jdk, provider) for name in PORTS]
     for server in servers:
         server.load(connections, WARM)
-    at = interleaved(servers, connections)
-    rows = []
-    for name in PORTS:
-        rows.append(f"| {label} | {name} | {spread(ratios(at('parley', 'rate'), at(name, 'rate')))} | {spread(ratios(at('parley', 'cpu'), at(name, 'cpu')))} | {at(name, 'failed')[0]:.0f} |")
-    at_one = interleaved(servers, 1) if provider == FAST else None
-    if at_one:
-        for name in PORTS:
-            rows.append(f"| 1 connection, the median time of a turn | {name} | {spread(ratios(at_one('parley', 'ms'), at_one(name, 'ms')))} | {spread(ratios(at_one('parley', 'cpu'), at_one(name, 'cpu')))} | {at_one(name, 'failed')[0]:.0f} |")
+    rows = table_rows(label, interleaved(servers, connections), "rate")
+    if provider == FAST:
+        rows += table_rows("1 connection, the median time of a turn", interleaved(servers, 1), "ms")
     extra = streams(servers, jdk) if provider == FAST else memory(servers)
     for server in servers:
         server.stop()

@@ -253,7 +253,7 @@ final class Exchange implements AutoCloseable {
     /** Ends the exchange, and says a line of it on the console. */
     @Override public void close() {
         timeouts.run(exchange::close);
-        Thread.interrupted();
+        Thread.interrupted(); // the thread serves another request next
         long millis = (System.nanoTime() - begun) / 1_000_000;
         String path = path().substring(0, Math.min(path().length(), 100));
         String who = user.substring(0, Math.min(user.length(), 40));

@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 final class HistoryFile {
     private static final byte[] BEGINNING = {'['};
     private static final byte[] END = {'\n', ']', '\n'};
+    private static final int FIRST_WINDOW = 4 << 10; // bytes that are read first: most conversations need no more
     private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
     private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
@@ -61,7 +62,7 @@ final class HistoryFile {
             size = channel.size();
             end = readEnd(channel, REMEMBERED);
             var memory = new Memory.Growing();
-            for (int length = HistoryReader.PORTION; length <= MAX_WINDOW && length < size; length *= 4) {
+            for (int length = FIRST_WINDOW; length <= MAX_WINDOW && length < size; length *= 4) {
                 memory.to(length);
                 List<Message> last = read(new HistoryReader(channel, size - length, memory), -1, count, replaced);
                 if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;

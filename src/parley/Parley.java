@@ -172,7 +172,8 @@ public final class Parley implements AutoCloseable {
     /** The settings of the file that was asked for, or of the {@code .env} of the working folder or else of Parley's own. */
     private static LiveSettings settings(Path asked, UnaryOperator<Map<String, String>> overlay, boolean demo) throws IOException {
         Path home = Path.of(System.getProperty("parley.home", ""));
-        Path env = asked != null ? asked : Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
+        Path own = Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
+        Path env = asked == null ? own : asked;
         if (asked != null && Files.notExists(env)) throw new IOException("there is no file " + asked);
         if (Files.notExists(env)) writeFirst(env, home.resolve(".env.example"), demo);
         try {

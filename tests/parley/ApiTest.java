@@ -185,9 +185,7 @@ class ApiTest {
             }
         })) {
             try (var socket = new Socket("127.0.0.1", running.parley.port())) {
-                String body = "{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}";
-                socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                        + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+                post(socket, "{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}");
                 assertEquals('H', socket.getInputStream().read());
             }
             left.open();
@@ -195,6 +193,11 @@ class ApiTest {
             Running.await(() -> running.console().contains("POST /chat 200, the client left"));
             assertEquals(List.of(), running.said("alice"));
         }
+    }
+
+    private static void post(Socket socket, String body) throws IOException {
+        socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
     }
 
     @Test
@@ -205,9 +208,7 @@ class ApiTest {
             Scripted.gemini("kept").play(exchange);
         })) {
             try (var socket = new Socket("127.0.0.1", running.parley.port())) {
-                String body = "{\"user_id\":\"alice\",\"message\":\"hi\"}";
-                socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                        + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+                post(socket, "{\"user_id\":\"alice\",\"message\":\"hi\"}");
                 Running.await(() -> !running.provider.exchanges.isEmpty());
             }
             left.open();
