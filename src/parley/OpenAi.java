@@ -17,7 +17,6 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     private static final Pattern ERROR = Pattern.compile("(?i).*(error|fail|abort|cancel|time.?out|overload|unavailable|insufficient"
             + "|interrupt|malformed).*");
     private static final List<String> THOUGHTS = List.of("reasoning_content", "reasoning", "thinking"); // services' names for them
-    private static final int MAX_IMAGE = 20 << 20; // bytes
 
     @Override public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         var said = new ArrayList<Object>();
@@ -95,7 +94,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(uri.getHost())) {
                 if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
             }
-            return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(uri), MAX_IMAGE)));
+            return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(uri))));
         } catch (IllegalArgumentException | IOException e) {
             throw upstream.failed("gave an image's address that leads nowhere");
         }

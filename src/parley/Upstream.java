@@ -8,8 +8,9 @@ import java.time.*;
 import java.time.format.*;
 import java.util.*;
 import java.util.concurrent.*;
-import java.util.function.Consumer;
+import java.util.function.*;
 import java.util.regex.Pattern;
+import parley.Provider.*;
 
 /**
  * Asks a provider over HTTP: deadlines, retries, statuses, errors. Every failure becomes a Problem here, and no key is in one.
@@ -34,10 +35,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
     /** One try, which ends by the deadline of {@link System#nanoTime}. */
-    private interface Attempt<T> { T run(HttpRequest request, long deadline) throws IOException, InterruptedException; }
-
-    /** Takes what one event of a stream, or one whole answer, says of a reply. */
-    interface ReplyReader { void read(Object event, Provider.ReplyBuilder reply); }
+    private interface Attempt<T> { T run(long deadline) throws IOException, InterruptedException; }
 
     String name() { return account.provider(); }
 
@@ -54,21 +52,24 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         return request(uri).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(json));
     }
 
-    /** Asks for a reply, and reads it from the events of a stream or from one whole answer, whichever comes. */
-    Provider.Reply chat(HttpRequest.Builder request, Consumer<String> onText, ReplyReader reader) throws InterruptedException {
-        return attempts(request, (once, deadline) -> {
-            var reply = new Provider.ReplyBuilder(onText);
-            try (EventStream body = send(once, deadline)) {
+    /**
+     * Asks for a reply, and reads it from the events of a stream or from one whole answer, whichever comes.
+     *
+     * @param reader takes what one event, or the whole answer, says of the reply
+     */
+    Reply chat(HttpRequest.Builder request, Consumer<String> onText, BiConsumer<Object, ReplyBuilder> reader) throws InterruptedException {
+        return attempts(deadline -> {
+            var reply = new ReplyBuilder(onText);
+            try (EventStream body = send(request, deadline)) {
                 readReply(body, deadline, reply, reader);
             } catch (IOException | Problem e) {
-                boolean allWasSaid = reply.isFinished() && e instanceof IOException;
-                if (!allWasSaid) throw problem(e).unlessBegun(reply.hasBegun());
+                if (e instanceof Problem || !reply.isFinished()) throw problem(e).unlessBegun(reply.hasBegun()); // else all was said before
             }
             return reply.reply(name());
         });
     }
 
-    private void readReply(EventStream body, long end, Provider.ReplyBuilder reply, ReplyReader reader)
+    private void readReply(EventStream body, long end, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader)
             throws IOException, InterruptedException {
         var memory = new Memory.Growing();
         long deadline = reply.streams() ? in(timeout) : end;
@@ -95,7 +96,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
                 + " (see " + account.variable("BASE_URL") + " in .env)");
     }
 
-    private void take(EventStream.Event event, Provider.ReplyBuilder reply, ReplyReader reader) {
+    private void take(EventStream.Event event, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
         String data = event.data().strip();
         if (event.kind().equals("comment") || data.isEmpty()) return; // a heartbeat
         Object json = jsonOrText(data);
@@ -110,35 +111,34 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         else if (event.kind().equals("json") && json instanceof Map) reply.unreadable(data);
     }
 
-    private void takeJson(Object json, Provider.ReplyBuilder reply, ReplyReader reader) {
+    private void takeJson(Object json, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
         if (isError(json)) throw refusal(0, json, null);
-        if (json instanceof Map) reader.read(json, reply);
+        if (json instanceof Map) reader.accept(json, reply);
         else reply.unreadable(Json.write(json));
     }
 
     /** The whole answer, as JSON. */
     Object ask(HttpRequest.Builder request) throws InterruptedException {
-        String text = new String(download(request, MAX_ANSWER), StandardCharsets.UTF_8);
+        String text = new String(download(request), StandardCharsets.UTF_8);
         Object json = onlyItem(jsonOrText(text));
         if (isError(json)) throw refusal(0, json, null);
         if (json instanceof Map) return json;
         throw failed("sent what is not its own format: " + brief(text));
     }
 
-    /** The whole answer, of so many bytes at most. */
-    byte[] download(HttpRequest.Builder request, int maxLength) throws InterruptedException {
-        return attempts(request, (once, deadline) -> {
-            try (EventStream body = send(once, deadline)) {
-                byte[] whole = body.all(maxLength + 1, deadline);
+    /** The whole answer. */
+    byte[] download(HttpRequest.Builder request) throws InterruptedException {
+        return attempts(deadline -> {
+            try (EventStream body = send(request, deadline)) {
+                byte[] whole = body.all(Integer.MAX_VALUE, deadline);
                 if (whole == null) throw timedOut();
-                if (whole.length > maxLength) throw new EventStream.TooLong();
                 return whole;
             }
         });
     }
 
     /** @param image null for what is none */
-    Provider.Image checked(Provider.Image image) {
+    Image checked(Image image) {
         if (image == null) throw failed("sent what is no image of a known type, or is not base64");
         return image;
     }
@@ -149,14 +149,11 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
-    private <T> T attempts(HttpRequest.Builder request, Attempt<T> attempt) throws InterruptedException {
-        long deadline = in(timeout);
-        int tried = 0;
-        while (true) {
-            tried++;
+    private <T> T attempts(Attempt<T> attempt) throws InterruptedException {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        for (int tried = 1; ; tried++) {
             try {
-                Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
-                return attempt.run(request.timeout(left).build(), deadline);
+                return attempt.run(deadline);
             } catch (IOException | Problem e) {
                 pauseBeforeRetry(problem(e), tried, deadline);
             }
@@ -173,14 +170,26 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         TimeUnit.NANOSECONDS.sleep(pause);
     }
 
-    /** Sends the request. The body has yet to arrive, and its status is a good one. */
-    private EventStream send(HttpRequest request, long deadline) throws IOException, InterruptedException {
-        HttpResponse<EventStream> response = client.send(request, head -> new EventStream(head.headers(), MAX_ANSWER));
+    /** Sends the request. The body has yet to arrive, or to be read, and its status is a good one. */
+    private EventStream send(HttpRequest.Builder request, long deadline) throws IOException, InterruptedException {
+        var response = await(client.sendAsync(request.build(), head -> new EventStream(head.headers(), MAX_ANSWER)), deadline);
         if (response.statusCode() / 100 == 2) return response.body();
         try (EventStream body = response.body()) {
             byte[] error = body.all(MAX_ERROR, deadline);
             String text = error == null ? "" : new String(error, StandardCharsets.UTF_8);
             throw refusal(response.statusCode(), jsonOrText(text), response.headers());
+        }
+    }
+
+    private <T> T await(CompletableFuture<T> sending, long deadline) throws IOException, InterruptedException {
+        try {
+            return sending.get(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            throw timedOut();
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof IOException cause ? cause : new IOException(e.getCause());
+        } finally {
+            sending.cancel(true); // hangs up, where it is not done
         }
     }
 
@@ -246,9 +255,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     private Problem redirected(int status, HttpHeaders headers) {
-        String target = headers == null ? "nowhere" : headers.firstValue("Location").orElse("nowhere");
-        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-        return failed("answered " + status + ": it redirects to " + brief(target) + advice);
+        String target = headers == null ? "nowhere" : brief(headers.firstValue("Location").orElse("nowhere"));
+        return failed("answered " + status + ": it redirects to " + target + ". Put it into " + account.variable("BASE_URL") + " in .env");
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
@@ -270,11 +278,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private Problem problem(Exception e) {
         if (e instanceof Problem problem) return problem;
         if (e instanceof EventStream.TooLong) return failed("sent more than " + MAX_ANSWER + " bytes");
-        if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
-        boolean near = Settings.isLoopback(account.base().getHost());
-        String ask = near ? "). Is it running?" : "). Is this machine online, or behind a proxy (HTTPS_PROXY)?";
-        String detail = name() + " cannot be reached, or broke the connection off (" + reason + ask + " If so, see "
+        String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind HTTPS_PROXY?";
+        String detail = name() + " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see "
                 + account.variable("BASE_URL") + " in .env";
         return new Problem(Problem.Code.PROVIDER_ERROR, detail, null, true);
     }
