@@ -37,7 +37,6 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private final int maxLength;
     private final Memory.Growing memory = new Memory.Growing();
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
-    private final CompletableFuture<EventStream> ready = new CompletableFuture<>(); // to be read
     private volatile Flow.Subscription subscription;
     private volatile Throwable broken;
     private volatile boolean completed;
@@ -52,15 +51,10 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private boolean ended;
     private long length;
 
-    /**
-     * One whose length is announced is ready when all of it has come, or {@link #AHEAD} portions: so whoever waits wakes up once.
-     *
-     * @param maxLength bytes of the body at most
-     */
+    /** @param maxLength bytes of the body at most */
     EventStream(HttpHeaders headers, int maxLength) {
         this.headers = headers;
         this.maxLength = maxLength;
-        if (headers.firstValue("Content-Length").isEmpty()) ready.complete(this);
     }
 
     /** What the response says that it is. */
@@ -175,28 +169,23 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (data != null) endEvent();
     }
 
-    @Override public CompletionStage<EventStream> getBody() { return ready; }
+    @Override public CompletionStage<EventStream> getBody() { return CompletableFuture.completedStage(this); }
 
     @Override public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
         subscription.request(AHEAD);
     }
 
-    @Override public void onNext(List<ByteBuffer> bytes) {
-        arrived.addAll(bytes);
-        if (arrived.size() >= AHEAD) ready.complete(this);
-    }
+    @Override public void onNext(List<ByteBuffer> bytes) { arrived.addAll(bytes); }
 
     @Override public void onError(Throwable broken) {
         this.broken = broken;
         arrived.add(END);
-        ready.complete(this);
     }
 
     @Override public void onComplete() {
         completed = true;
         arrived.add(END);
-        ready.complete(this);
     }
 
     @Override public void close() {

@@ -170,26 +170,15 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         TimeUnit.NANOSECONDS.sleep(pause);
     }
 
-    /** Sends the request. The body has yet to arrive, or to be read, and its status is a good one. */
+    /** Sends the request. The body has yet to arrive, and its status is a good one. */
     private EventStream send(HttpRequest.Builder request, long deadline) throws IOException, InterruptedException {
-        var response = await(client.sendAsync(request.build(), head -> new EventStream(head.headers(), MAX_ANSWER)), deadline);
+        Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
+        var response = client.send(request.timeout(left).build(), head -> new EventStream(head.headers(), MAX_ANSWER));
         if (response.statusCode() / 100 == 2) return response.body();
         try (EventStream body = response.body()) {
             byte[] error = body.all(MAX_ERROR, deadline);
             String text = error == null ? "" : new String(error, StandardCharsets.UTF_8);
             throw refusal(response.statusCode(), jsonOrText(text), response.headers());
-        }
-    }
-
-    private <T> T await(CompletableFuture<T> sending, long deadline) throws IOException, InterruptedException {
-        try {
-            return sending.get(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
-        } catch (TimeoutException e) {
-            throw timedOut();
-        } catch (ExecutionException e) {
-            throw e.getCause() instanceof IOException cause ? cause : new IOException(e.getCause());
-        } finally {
-            sending.cancel(true); // hangs up, where it is not done
         }
     }
 
@@ -277,6 +266,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     private Problem problem(Exception e) {
         if (e instanceof Problem problem) return problem;
+        if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
         if (e instanceof EventStream.TooLong) return failed("sent more than " + MAX_ANSWER + " bytes");
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
         String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind HTTPS_PROXY?";
