@@ -65,6 +65,9 @@ public class Main {
         Files.writeString(arguments.toPath(), text);
         ProcessBuilder process = new ProcessBuilder(System.getProperty("java.home").concat("/bin/").concat(tool),
                 "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xms128m", "-J-Xmn100m", "@".concat(arguments.getPath()));
-        if (process.inheritIO().start().waitFor() != 0) System.exit(1);
+        if (process.inheritIO().start().waitFor() == 0) return;
+        arguments.delete();
+        arguments.getParentFile().delete(); // empty: javac writes nothing where a source is wrong
+        System.exit(1);
     }
 }
