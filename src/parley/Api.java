@@ -100,11 +100,8 @@ final class Api implements HttpHandler {
     }
 
     private void route(Exchange http) throws InterruptedException {
-        if (http.is("OPTIONS")) {
-            http.preflight();
-            return;
-        }
-        switch (http.path()) {
+        if (http.is("OPTIONS")) http.preflight();
+        else switch (http.path()) {
             case "/" -> page.join().show(http.allowing("GET"));
             case "/health" -> health(http.allowing("GET"));
             case "/chat" -> chat(http.allowing("POST"));

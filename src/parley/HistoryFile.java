@@ -181,7 +181,6 @@ final class HistoryFile {
             return position;
         }
         position = write(to, BEGINNING, 0);
-        if (cut <= BEGINNING.length) return position;
         var reader = new HistoryReader(old, 0, new Memory.Growing());
         HistoryReader.Item item = reader.next();
         while (item != null && item.end() <= cut) {
