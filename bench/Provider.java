@@ -7,18 +7,19 @@ import java.nio.channels.Selector;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
-import java.util.Queue;
+import java.util.Comparator;
+import java.util.PriorityQueue;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same
- * reply of 20 words: whole, or as a stream of 20 events where the path asks for that.
+ * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same reply of 20 words: whole or,
+ * where the path asks for that, as a stream of 20 events. As with a real model, a stream goes on for a while: for a second behind its first event.
  * {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each request wait.
  */
 public class Provider {
     private static final int EVENTS = 20;
+    private static final long PAUSE = 1_000_000_000; // ns behind a stream's first event
     private static final Pattern LENGTH = Pattern.compile("(?i)\r\ncontent-length: *(\\d+)");
 
     /** A connection, and what has arrived on it. */
@@ -32,15 +33,16 @@ public class Provider {
         }
     }
 
-    /** An answer that is due. */
-    private record Due(Client client, long nanos) {
+    /** An answer, or a part of it, that is due. */
+    private record Due(SocketChannel channel, byte[] bytes, long nanos) {
     }
 
     public static void main(String[] args) throws IOException {
         long delay = Long.parseLong(args[1]) * 1_000_000;
-        byte[] stream = stream();
+        byte[] begun = stream(1, 1);
+        byte[] rest = stream(2, EVENTS);
         byte[] whole = whole();
-        Queue<Due> queue = new ArrayDeque<>(); // each waits as long as the others: so the first that came is the first that is due
+        var queue = new PriorityQueue<Due>(Comparator.comparingLong(Due::nanos));
         try (var selector = Selector.open(); var server = ServerSocketChannel.open()) {
             server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 4096).configureBlocking(false);
             server.register(selector, SelectionKey.OP_ACCEPT);
@@ -49,10 +51,15 @@ public class Provider {
                 else selector.select(Math.max(1, (queue.peek().nanos - System.nanoTime()) / 1_000_000));
                 for (SelectionKey key : selector.selectedKeys()) {
                     if (key.isAcceptable()) accept(server, selector);
-                    else if (asked((Client) key.attachment())) queue.add(new Due((Client) key.attachment(), System.nanoTime() + delay));
+                    else if (asked((Client) key.attachment())) {
+                        var client = (Client) key.attachment();
+                        long due = System.nanoTime() + delay;
+                        queue.add(new Due(client.channel, client.streams ? begun : whole, due));
+                        if (client.streams) queue.add(new Due(client.channel, rest, due + PAUSE));
+                    }
                 }
                 selector.selectedKeys().clear();
-                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.peek().client.channel, queue.poll().client.streams ? stream : whole);
+                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.peek().channel, queue.poll().bytes);
             }
         }
     }
@@ -88,14 +95,14 @@ public class Provider {
         }
     }
 
-    private static byte[] stream() {
-        var answer = new StringBuilder("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for (int i = 1; i <= EVENTS; i++) {
+    private static byte[] stream(int from, int to) {
+        var answer = new StringBuilder(from > 1 ? "" : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = from; i <= to; i++) {
             String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
                     + ",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": " + (4 + i) + "},\"modelVersion\": \"stand-in\"}\r\n\r\n";
             answer.append(Integer.toHexString(event.length())).append("\r\n").append(event).append("\r\n");
         }
-        return answer.append("0\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
+        return answer.append(to < EVENTS ? "" : "0\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
     }
 
     private static byte[] whole() {
