@@ -174,9 +174,11 @@ def svg(lines, title):
         rate = top * k / 4
         out.append(f'<line x1="{left}" x2="{width - 110}" y1="{y(rate):.0f}" y2="{y(rate):.0f}" stroke="#ddd"/><text x="{left - 6}" y="{y(rate) + 4:.0f}" text-anchor="end">{rate:.0f}</text>')
     out += [f'<text x="{x(s):.0f}" y="{height - bottom + 18}" text-anchor="middle">{s} s</text>' for s in range(0, CURVE + 1, 10)]
-    for name, points in lines.items():
+    below = 0  # the label above must not be written over
+    for name, points in sorted(lines.items(), key=lambda line: -line[1][-1][1]):
         path = " ".join(f"{x(s):.1f},{y(r):.1f}" for s, r in points)
-        out.append(f'<polyline fill="none" stroke="{colours[name]}" stroke-width="2" points="{path}"/><text x="{x(points[-1][0]) + 6:.0f}" y="{y(points[-1][1]) + 4:.0f}" fill="{colours[name]}">{name}</text>')
+        below = max(below + 14, y(points[-1][1]) + 4)
+        out.append(f'<polyline fill="none" stroke="{colours[name]}" stroke-width="2" points="{path}"/><text x="{x(points[-1][0]) + 6:.0f}" y="{below:.0f}" fill="{colours[name]}">{name}</text>')
     return "\n".join(out + ["</svg>", ""])
 
 
