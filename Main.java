@@ -47,12 +47,13 @@ public class Main {
         File arguments = new File(work, "arguments");
         run("javac", arguments, javac);
         run("jar", arguments, jar);
-        jar = Files.move(made.toPath(), new File(folder, "parley.jar").toPath(), StandardCopyOption.REPLACE_EXISTING).toString();
+        File built = new File(folder, "parley.jar");
+        Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         for (File file : new File(work, "parley").listFiles()) file.delete();
         new File(work, "parley").delete();
         arguments.delete();
         work.delete();
-        return new File(jar);
+        return built;
     }
 
     /** As the tools' argument files have it. */

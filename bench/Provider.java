@@ -51,8 +51,7 @@ public class Provider {
                 else selector.select(Math.max(1, (queue.peek().nanos - System.nanoTime()) / 1_000_000));
                 for (SelectionKey key : selector.selectedKeys()) {
                     if (key.isAcceptable()) accept(server, selector);
-                    else if (asked((Client) key.attachment())) {
-                        var client = (Client) key.attachment();
+                    else if (key.attachment() instanceof Client client && asked(client)) {
                         long due = System.nanoTime() + delay;
                         queue.add(new Due(client.channel, client.streams ? begun : whole, due));
                         if (client.streams) queue.add(new Due(client.channel, rest, due + PAUSE));

@@ -189,8 +189,10 @@ final class Api implements HttpHandler {
         int turns = http.count("turns", 0);
         histories.inTurn(user, history -> {
             if (turns == 0) history.delete();
-            else history.last(0, turns);
-            if (turns > 0 && history.exists()) histories.store(history);
+            else {
+                history.last(0, turns);
+                if (history.exists()) histories.store(history);
+            }
             return null;
         });
         http.nothing();

@@ -238,13 +238,19 @@ final class Exchange implements AutoCloseable {
 
     /** The refusal: as the answer or, once a stream has begun, as its last event. */
     void problem(Problem problem) {
-        if (!outcome.isEmpty()) outcome += ", then " + problem.status() + " " + problem.name();
-        if (streaming) event("event: error\ndata: " + Json.write(problem.document()));
-        else if (!outcome.isEmpty()) Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
-        if (!outcome.isEmpty()) return;
+        if (!outcome.isEmpty()) {
+            breakOff(problem);
+            return;
+        }
         if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
         outcome = " " + problem.name();
         answer(problem.status(), "application/problem+json", Json.write(problem.document()).getBytes(StandardCharsets.UTF_8));
+    }
+
+    private void breakOff(Problem problem) {
+        outcome += ", then " + problem.status() + " " + problem.name();
+        if (streaming) event("event: error\ndata: " + Json.write(problem.document()));
+        else Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
     }
 
     /** What the console is to say where the client has gone. */

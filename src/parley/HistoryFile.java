@@ -140,12 +140,11 @@ final class HistoryFile {
      * failure nothing is touched: on a file system in a network, another server may have gone on with this file meanwhile.
      */
     private void append(FileChannel channel, Message... messages) throws IOException {
-        long before = size;
         try {
             writeEnd(channel, cut, messages);
             channel.force(false);
         } catch (IOException e) {
-            if (isDiskFull(e)) write(channel.truncate(before), END, cut);
+            if (isDiskFull(e)) write(channel.truncate(cut + END.length), END, cut);
             throw e;
         }
     }

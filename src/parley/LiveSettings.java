@@ -135,7 +135,7 @@ final class LiveSettings {
     }
 
     private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {
-        return one != null && other != null && one.lastModifiedTime().equals(other.lastModifiedTime()) && one.size() == other.size()
+        return other != null && one.lastModifiedTime().equals(other.lastModifiedTime()) && one.size() == other.size()
                 && Objects.equals(one.fileKey(), other.fileKey());
     }
 }

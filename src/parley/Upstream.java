@@ -150,7 +150,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     /** Tries until it works, fails for good, or there is no time left. */
     private <T> T attempts(Attempt<T> attempt) throws InterruptedException {
-        long deadline = System.nanoTime() + timeout.toNanos();
+        long deadline = in(timeout);
         for (int tried = 1; ; tried++) {
             try {
                 return attempt.run(deadline);
@@ -245,7 +245,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     private Problem redirected(int status, HttpHeaders headers) {
         String target = headers == null ? "nowhere" : brief(headers.firstValue("Location").orElse("nowhere"));
-        return failed("answered " + status + ": it redirects to " + target + ". Put it into " + account.variable("BASE_URL") + " in .env");
+        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+        return failed("answered " + status + ": it redirects to " + target + advice);
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */

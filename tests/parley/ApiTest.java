@@ -90,10 +90,7 @@ class ApiTest {
     void takesTurnsOfOneUserInTheOrderOfTheirArrival() throws Exception {
         var first = new Scripted.Gate();
         try (var running = new Running(Scripted.gemini("ok"))) {
-            running.provider.then(exchange -> {
-                first.pass();
-                Scripted.gemini("ok").play(exchange);
-            });
+            running.provider.then(first.before(Scripted.gemini("ok")));
             var answers = new ArrayList<CompletableFuture<Running.Answer>>();
             answers.add(running.chatting("alice", "0"));
             Running.await(() -> !running.provider.exchanges.isEmpty());
@@ -126,10 +123,7 @@ class ApiTest {
     @Test
     void deletesOnlyAfterTheRunningTurn() throws Exception {
         var gate = new Scripted.Gate();
-        try (var running = new Running(exchange -> {
-            gate.pass();
-            Scripted.gemini("ok").play(exchange);
-        })) {
+        try (var running = new Running(gate.before(Scripted.gemini("ok")))) {
             var turn = running.chatting("alice", "hi");
             Running.await(() -> !running.provider.exchanges.isEmpty());
             var deletion = running.client.sendAsync(running.request("/history?user_id=alice").DELETE().build(), HttpResponse.BodyHandlers.discarding());
@@ -203,10 +197,7 @@ class ApiTest {
     @Test
     void storesAWholeTurnWhoseClientHasGone() throws Exception {
         var left = new Scripted.Gate();
-        try (var running = new Running(exchange -> {
-            left.pass();
-            Scripted.gemini("kept").play(exchange);
-        })) {
+        try (var running = new Running(left.before(Scripted.gemini("kept")))) {
             try (var socket = new Socket("127.0.0.1", running.parley.port())) {
                 post(socket, "{\"user_id\":\"alice\",\"message\":\"hi\"}");
                 Running.await(() -> !running.provider.exchanges.isEmpty());
@@ -242,10 +233,7 @@ class ApiTest {
         var gate = new Scripted.Gate();
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.chat("alice", "stored");
-            running.provider.then(exchange -> {
-                gate.pass();
-                Scripted.gemini("late").play(exchange);
-            });
+            running.provider.then(gate.before(Scripted.gemini("late")));
             var turn = running.chatting("alice", "running");
             Running.await(() -> running.provider.exchanges.size() == 2);
             assertEquals(List.of("user: stored", "assistant: ok"), running.said("alice"));
@@ -274,10 +262,7 @@ class ApiTest {
         var gate = new Scripted.Gate();
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.chat("alice", "one");
-            running.provider.then(exchange -> {
-                gate.pass();
-                Scripted.gemini("too late").play(exchange);
-            });
+            running.provider.then(gate.before(Scripted.gemini("too late")));
             var turn = running.chatting("alice", "two");
             Running.await(() -> running.provider.exchanges.size() == 2);
             String before = Files.readString(running.file("alice"));
@@ -295,10 +280,7 @@ class ApiTest {
     void acknowledgesAStoredTurnWhoseLockIsGone() throws Exception {
         var gate = new Scripted.Gate();
         try (var running = new Running(Scripted.gemini("ok"))) {
-            running.provider.then(exchange -> {
-                gate.pass();
-                Scripted.gemini("ok").play(exchange);
-            });
+            running.provider.then(gate.before(Scripted.gemini("ok")));
             var turn = running.chatting("alice", "one");
             Running.await(() -> running.provider.exchanges.size() == 1);
             Files.delete(running.folder.resolve("histories/.lock"));

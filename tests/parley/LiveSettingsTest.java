@@ -45,6 +45,9 @@ class LiveSettingsTest {
         if (soon) assertEquals("before before", first + " " + second, "it was written this moment");
         Running.await(() -> settings.current().chat().model().equals("half"));
         assertEquals(3, settings.current().generation().topK());
+        Files.writeString(file, "GEMINI_CHAT_MODEL=after\n");
+        Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusMillis(200)));
+        assertEquals("after", settings.current().chat().model(), "in force 200 ms after the edit");
     }
 
     /** 100 edits, of five kinds, while requests come without a pause: none fails, and none sees half an edit. */

@@ -130,10 +130,7 @@ class MainTest {
             try (var program = start(home, Map.of()); var client = HttpClient.newHttpClient()) {
                 int port = program.port();
                 assertEquals(200, chat(client, port, "one").statusCode());
-                provider.then(exchange -> {
-                    gate.pass();
-                    Scripted.openAi("late").play(exchange);
-                });
+                provider.then(gate.before(Scripted.openAi("late")));
                 var running = client.sendAsync(chatting(port, "two"), HttpResponse.BodyHandlers.ofString());
                 Running.await(() -> provider.exchanges.size() == 2);
                 program.process.toHandle().destroy(); // Process.destroy would close its output too

@@ -90,6 +90,14 @@ final class Scripted implements AutoCloseable {
         void pass() throws InterruptedException {
             if (!open.await(20, TimeUnit.SECONDS)) throw new AssertionError("the gate was never opened");
         }
+
+        /** What is played once the gate is open. */
+        Script before(Script script) {
+            return exchange -> {
+                pass();
+                script.play(exchange);
+            };
+        }
     }
 
     private final ServerSocket listening;
