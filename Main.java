@@ -3,6 +3,7 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.util.spi.ToolProvider;
 
 /**
  * The front door: {@code java Main.java} builds {@code build/parley.jar} where a source is newer, and starts Parley from it. JDK 21
@@ -45,30 +46,30 @@ public class Main {
             else jar = jar.concat(" -C").concat(quoted(new File(home, "src"))).concat(" parley/").concat(source.getName());
         }
         File arguments = new File(work, "arguments");
-        run("javac", arguments, javac);
-        run("jar", arguments, jar);
+        Files.writeString(arguments.toPath(), javac);
+        boolean done = compile("@".concat(arguments.getPath()));
+        Files.writeString(arguments.toPath(), jar);
+        done = done && ToolProvider.findFirst("jar").get().run(System.out, System.err, "@".concat(arguments.getPath())) == 0;
         File built = new File(folder, "parley.jar");
-        Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
-        for (File file : new File(work, "parley").listFiles()) file.delete();
-        new File(work, "parley").delete();
-        arguments.delete();
-        work.delete();
+        if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
+        delete(work);
+        if (!done) System.exit(1); // the tools have said what is wrong
         return built;
+    }
+
+    /** Runs javac in a process of its own, with the quick compiler and no pause for garbage: in this one it takes longer by half. */
+    private static boolean compile(String arguments) throws Exception {
+        return new ProcessBuilder(System.getProperty("java.home").concat("/bin/javac"), "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC",
+                "-J-Xms128m", "-J-Xmn100m", arguments).inheritIO().start().waitFor() == 0;
+    }
+
+    private static void delete(File file) {
+        if (file.isDirectory()) for (File inside : file.listFiles()) delete(inside);
+        file.delete();
     }
 
     /** As the tools' argument files have it. */
     private static String quoted(File file) {
         return " \"".concat(file.getPath().replace("\\", "\\\\")).concat("\"");
-    }
-
-    /** Runs a tool of this JDK in a process of its own, with the quick compiler and no pause for garbage. It says itself what is wrong. */
-    private static void run(String tool, File arguments, String text) throws Exception {
-        Files.writeString(arguments.toPath(), text);
-        ProcessBuilder process = new ProcessBuilder(System.getProperty("java.home").concat("/bin/").concat(tool),
-                "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xms128m", "-J-Xmn100m", "@".concat(arguments.getPath()));
-        if (process.inheritIO().start().waitFor() == 0) return;
-        arguments.delete();
-        arguments.getParentFile().delete(); // empty: javac writes nothing where a source is wrong
-        System.exit(1);
     }
 }

@@ -46,8 +46,8 @@ flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio
 
 if [ "${1:-}" = image ]; then
   [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }
-  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it. jdk.unsupported: a second Ctrl-C. java.desktop: the demo's images.
-  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec,jdk.unsupported,java.desktop --output "$2" \
+  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it. java.desktop: the demo's images.
+  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec,java.desktop --output "$2" \
     --compress zip-6 --strip-java-debug-attributes --no-header-files --no-man-pages
   "$2/bin/java" -Xshare:dump >/dev/null 2>&1 || echo "The made Java does not run on this machine: try another JDK, or look whether it runs on its host." >&2
   cp "$jar" "$home/.env.example" "$home/LICENSE" "$2/"

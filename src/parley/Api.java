@@ -53,9 +53,7 @@ final class Api implements HttpHandler {
     }
 
     /** The JDK's server with these limits. */
-    static HttpServer listen(InetSocketAddress address) throws IOException {
-        return HttpServer.create(address, BACKLOG);
-    }
+    static HttpServer listen(InetSocketAddress address) throws IOException { return HttpServer.create(address, BACKLOG); }
 
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */
     @Override public void handle(HttpExchange exchange) {
@@ -92,8 +90,7 @@ final class Api implements HttpHandler {
     void stop(Duration timeout) throws InterruptedException {
         stopping = true;
         int running = MAX_REQUESTS - free.availablePermits();
-        String limit = ", at most " + timeout.toSeconds() + " s; Ctrl-C again ends at once";
-        if (running > 0) Log.say("stopping: waits for " + running + " requests" + limit);
+        if (running > 0) Log.say("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
         boolean ended = free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
         if (!ended) Log.say("stopped before every turn had ended: those are not stored");
         timeouts.close();
@@ -191,7 +188,7 @@ final class Api implements HttpHandler {
             if (turns == 0) history.delete();
             else {
                 history.last(0, turns);
-                if (history.exists()) histories.store(history);
+                histories.store(history);
             }
             return null;
         });

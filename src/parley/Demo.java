@@ -42,9 +42,9 @@ final class Demo implements AutoCloseable {
         server.start();
     }
 
-    /** The variables with every address turned to this stand-in, and with histories of their own. */
-    Map<String, String> redirect(Map<String, String> variables) {
-        var redirected = new HashMap<>(variables);
+    /** A file's variables and the environment's, with every address turned to this stand-in, and with histories of their own. */
+    Map<String, String> redirect(Map<String, String> file) {
+        var redirected = new HashMap<>(DotEnv.withEnvironment(file));
         redirected.values().removeIf(String::isBlank);
         String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/v1";
         for (String use : List.of("CHAT", "IMAGE")) {
@@ -56,9 +56,7 @@ final class Demo implements AutoCloseable {
             redirected.putIfAbsent(model, Settings.DEFAULTS.getOrDefault(model, "demo"));
         }
         redirected.put("HISTORY_DIR", redirected.getOrDefault("HISTORY_DIR", "histories") + "/demo");
-        // Who says "timeout" to a demo does not want to wait for two minutes.
-        String timeout = Settings.DEFAULTS.get("PROVIDER_TIMEOUT");
-        if (redirected.getOrDefault("PROVIDER_TIMEOUT", timeout).equals(timeout)) redirected.put("PROVIDER_TIMEOUT", "8");
+        redirected.put("PROVIDER_TIMEOUT", "8"); // who says "timeout" to a demo does not want to wait for two minutes
         return redirected;
     }
 
@@ -74,10 +72,8 @@ final class Demo implements AutoCloseable {
             else if (image) image(http, gemini ? asked.getLast() : Json.string(body, "prompt"), gemini);
             else if (gemini) chat(http, asked, path.contains(":stream"), true);
             else chat(http, said(Json.items(body, "messages"), "content"), Boolean.TRUE.equals(Json.at(body, "stream")), false);
-        } catch (Json.Malformed e) {
-            json(http, 400, error(400, e.getMessage()));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+        } catch (Json.Malformed | InterruptedException e) {
+            throw new IOException(e);
         }
     }
 

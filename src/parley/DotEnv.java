@@ -17,9 +17,7 @@ import java.util.stream.Stream;
  */
 record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** A setting makes no sense. The message tells its name, its line and what it must be, and never its value: it may be a key. */
-    static final class InvalidSetting extends IOException {
-        private static final long serialVersionUID = 1;
-
+    @SuppressWarnings("serial") static final class InvalidSetting extends IOException {
         InvalidSetting(String message) { super(message); }
     }
 
@@ -160,10 +158,9 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         String text = text(name);
         if (text == null) return null;
         Matcher address = PROXY.matcher(text);
-        if (!address.matches()) throw invalid(name, "must be an address such as http://host:3128, without a user name");
-        int port = address.group(2) == null ? CURLS_PROXY_PORT : Integer.parseInt(address.group(2));
-        if (port > 65535) throw invalid(name, "has a port over 65535");
-        return InetSocketAddress.createUnresolved(address.group(1), port);
+        int port = address.matches() && address.group(2) != null ? Integer.parseInt(address.group(2)) : CURLS_PROXY_PORT;
+        if (address.matches() && port < 65536) return InetSocketAddress.createUnresolved(address.group(1), port);
+        throw invalid(name, "must be an address such as http://host:3128, without a user name");
     }
 
     /** A text that can stand in a header of a request, checked here because the HTTP client's own complaint would print it; or null. */

@@ -4,6 +4,7 @@ import java.io.*;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.regex.*;
+import java.util.stream.*;
 
 /**
  * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first rule whose
@@ -17,8 +18,9 @@ final class Eliza {
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
     private static final Pattern ASKS_PAST = Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
-    private static final List<String> MINE = List.of("i", "me", "my", "mine", "myself", "am", "i'm", "was", "we", "our");
-    private static final List<String> YOURS = List.of("you", "you", "your", "yours", "yourself", "are", "you are", "were", "you", "your");
+    private static final Map<String, String> OTHER_SIDE = Stream.of("i=you", "me=you", "my=your", "mine=yours", "myself=yourself", "am=are",
+            "i'm=you are", "was=were", "we=you", "our=your", "you=I", "your=my", "yours=mine", "yourself=myself", "are=am", "were=was")
+            .map(pair -> pair.split("=")).collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
     private final List<Rule> rules = new ArrayList<>();
 
@@ -69,13 +71,6 @@ final class Eliza {
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */
     private static String turned(String words) {
-        return WORD.matcher(words).replaceAll(word -> Matcher.quoteReplacement(otherSide(word.group())));
-    }
-
-    private static String otherSide(String word) {
-        String lower = word.toLowerCase(Locale.ROOT);
-        if (MINE.contains(lower)) return YOURS.get(MINE.indexOf(lower));
-        if (lower.equals("you")) return "I";
-        return YOURS.contains(lower) ? MINE.get(YOURS.indexOf(lower)) : word;
+        return WORD.matcher(words).replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(Locale.ROOT), word.group()));
     }
 }

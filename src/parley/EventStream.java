@@ -26,15 +26,13 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     static final Event SILENCE = new Event("silence", "");
 
     /** The response is longer than may be. */
-    static final class TooLong extends IOException {
-        private static final long serialVersionUID = 1;
-    }
+    @SuppressWarnings("serial") static final class TooLong extends IOException {}
 
+    static final int MAX_LENGTH = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
     private static final ByteBuffer END = ByteBuffer.allocate(0);
     private static final int AHEAD = 4; // portions, each of 16 KiB at most
 
     private final HttpHeaders headers;
-    private final int maxLength;
     private final Memory.Growing memory = new Memory.Growing();
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
     private volatile Flow.Subscription subscription;
@@ -51,11 +49,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private boolean ended;
     private long length;
 
-    /** @param maxLength bytes of the body at most */
-    EventStream(HttpHeaders headers, int maxLength) {
-        this.headers = headers;
-        this.maxLength = maxLength;
-    }
+    EventStream(HttpHeaders headers) { this.headers = headers; }
 
     /** What the response says that it is. */
     String contentType() { return headers.firstValue("Content-Type").orElse("no type"); }
@@ -89,7 +83,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     /** The next portion; null where nothing came in so many nanoseconds, {@code END} at the end. */
     private ByteBuffer await(long nanos) throws IOException, InterruptedException {
         long announced = headers.firstValueAsLong("Content-Length").orElse(0);
-        if (Math.max(announced, length) > maxLength) throw new TooLong();
+        if (Math.max(announced, length) > MAX_LENGTH) throw new TooLong();
         memory.to(announced);
         ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
         if (portion == END && broken != null) throw new IOException(broken);

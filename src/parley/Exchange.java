@@ -101,9 +101,9 @@ final class Exchange implements AutoCloseable {
     private byte[] bytes() throws IOException {
         String length = exchange.getRequestHeaders().getFirst("Content-Length");
         if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
-        if (length != null && length.length() > 9) throw tooLarge();
-        int announced = length == null ? MAX_BODY : Integer.parseInt(length);
-        if (announced > MAX_BODY) throw tooLarge();
+        long told = length == null ? MAX_BODY : Long.parseLong(length);
+        if (told > MAX_BODY) throw tooLarge();
+        int announced = (int) told;
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
         body.writeBytes(in.readNBytes(Math.min(announced + 1, SMALL)));
@@ -127,10 +127,8 @@ final class Exchange implements AutoCloseable {
         if (said == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
         if (!(said instanceof String id)) throw Problem.invalid("user_id must be a string");
         if (asked != null && !asked.equals(id)) throw Problem.invalid("user_id is one in the query and another in the body");
-        if (id.isBlank() || id.codePointCount(0, id.length()) > MAX_ID) {
-            throw Problem.invalid("user_id must have 1 to " + MAX_ID + " characters and not be blank");
-        }
-        if (id.chars().anyMatch(Character::isISOControl)) throw Problem.invalid("user_id must not hold control characters");
+        boolean plain = !id.isBlank() && id.codePointCount(0, id.length()) <= MAX_ID && id.chars().noneMatch(Character::isISOControl);
+        if (!plain) throw Problem.invalid("user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
         if (Histories.fileName(id).length() > MAX_FILE_NAME) throw Problem.invalid("user_id is too long for a file name");
         user = id;
         return id;
@@ -171,17 +169,16 @@ final class Exchange implements AutoCloseable {
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
     }
 
-    void nothing() { answer(204, null, new byte[0]); }
+    void nothing() { begin(204, -1); }
 
     void json(Object value) { answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8)); }
 
     /** The whole answer. */
     void answer(int status, String type, byte[] body) {
-        if (type != null) header("Content-Type", type);
-        boolean none = body.length == 0 || is("HEAD");
-        if (none && body.length > 0) header("Content-Length", Integer.toString(body.length));
-        begin(status, none ? -1 : body.length);
-        if (none) return;
+        header("Content-Type", type);
+        if (is("HEAD")) header("Content-Length", Integer.toString(body.length));
+        begin(status, is("HEAD") ? -1 : body.length);
+        if (is("HEAD")) return;
         write(body);
         flush(); // before the JDK drains what is still being sent
     }
@@ -282,9 +279,9 @@ final class Exchange implements AutoCloseable {
 
         private void interruptIfLate(Thread thread) {
             running.computeIfPresent(thread, (same, begun) -> {
-                boolean late = System.nanoTime() - begun > TIMEOUT;
-                if (late) thread.interrupt();
-                return late ? null : begun;
+                if (System.nanoTime() - begun < TIMEOUT) return begun;
+                thread.interrupt();
+                return null;
             });
         }
 

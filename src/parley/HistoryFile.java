@@ -45,9 +45,6 @@ final class HistoryFile {
         this.id = id;
     }
 
-    /** Whether there was a file when the conversation was read. */
-    boolean exists() { return size >= 0; }
-
     UUID id() { return id; }
 
     /**
@@ -109,6 +106,7 @@ final class HistoryFile {
     void store(Message... messages) throws IOException {
         try (FileChannel channel = openIfThere(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             checkUnchanged(channel);
+            if (channel == null && messages.length == 0) return; // nothing is there to be taken back
             if (channel != null && inLines && cut == size - END.length) append(channel, messages);
             else rewrite(channel, messages);
         }
@@ -227,9 +225,8 @@ final class HistoryFile {
 
     private byte[] readEnd(FileChannel channel, int length) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(size, length));
-        int read = 0;
-        while (read >= 0 && bytes.hasRemaining()) read = channel.read(bytes, size - bytes.remaining());
-        return Arrays.copyOf(bytes.array(), bytes.position());
+        channel.read(bytes, size - bytes.remaining()); // where it is shorter by now, zeros stay
+        return bytes.array();
     }
 
     /** The file, which is not followed where it is a symbolic link; null where there is none. */

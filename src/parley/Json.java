@@ -29,9 +29,7 @@ final class Json {
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
     /** The text is not JSON. The message says what was expected, and where. */
-    static final class Malformed extends Exception {
-        private static final long serialVersionUID = 1;
-
+    @SuppressWarnings("serial") static final class Malformed extends Exception {
         /** Characters before the place, from 0. */
         final int offset;
 
@@ -87,8 +85,7 @@ final class Json {
     }
 
     /** The members of an object as {@link #parse} reads it; none where the value is no object. */
-    @SuppressWarnings("unchecked") // parse makes maps of no other kind
-    static Map<String, Object> members(Object value) {
+    @SuppressWarnings("unchecked") static Map<String, Object> members(Object value) { // parse makes maps of no other kind
         return value instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
     }
 

@@ -84,10 +84,8 @@ final class LiveSettings {
 
     /** Says that an edit is in force, but for what is read at the start only. */
     private void announce(Settings now) {
-        List<String> later = new ArrayList<>();
-        if (!now.host().equals(started.host()) || now.port() != started.port()) later.add("HOST and PORT");
-        if (!now.historyDir().equals(started.historyDir())) later.add("HISTORY_DIR");
-        String but = later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
+        boolean all = now.host().equals(started.host()) && now.port() == started.port() && now.historyDir().equals(started.historyDir());
+        String but = all ? "" : ", but for HOST and PORT, and HISTORY_DIR: they take effect at the next start";
         Log.say(file.getFileName() + " was edited and is in force" + but);
     }
 
@@ -113,7 +111,7 @@ final class LiveSettings {
 
     private Read read(BasicFileAttributes stamp, String text) throws DotEnv.InvalidSetting {
         DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
-        return new Read(stamp, text, env, Settings.of(env, file.getParent()));
+        return new Read(stamp, text, env, Settings.of(env));
     }
 
     /** Every setting that is in force, by the name of its variable, with keys masked. */
@@ -127,11 +125,7 @@ final class LiveSettings {
 
     /** What tells one state of the file from another; null where there is no file. */
     private BasicFileAttributes stamp() throws IOException {
-        try {
-            return Files.readAttributes(file, BasicFileAttributes.class);
-        } catch (NoSuchFileException e) {
-            return null;
-        }
+        return Files.exists(file) ? Files.readAttributes(file, BasicFileAttributes.class) : null;
     }
 
     private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {

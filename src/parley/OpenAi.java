@@ -84,26 +84,21 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
 
     /** The image at an address that a provider gave: https of the public internet, or the provider's own host and port. */
     private Image fetch(String url) throws InterruptedException {
-        URI base = upstream.account().base();
         try {
-            URI uri = URI.create(url);
-            if (uri.getHost() == null || uri.getScheme() == null) throw upstream.failed("gave an image's address that leads nowhere");
-            boolean web = uri.getScheme().matches("(?i)https?");
-            boolean own = web && uri.getHost().equalsIgnoreCase(base.getHost()) && port(uri) == port(base);
-            if (!own && !uri.getScheme().equalsIgnoreCase("https")) throw upstream.failed("gave an image's address that is not https");
-            for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(uri.getHost())) {
+            URL image = URI.create(url).toURL();
+            URL service = upstream.account().base().toURL();
+            boolean own = image.getHost().equalsIgnoreCase(service.getHost()) && port(image) == port(service);
+            if (!own && !image.getProtocol().equals("https")) throw upstream.failed("gave an image's address that is not https");
+            for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(image.getHost())) {
                 if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
             }
-            return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(uri))));
-        } catch (IllegalArgumentException | IOException e) {
+            return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(image.toURI()))));
+        } catch (IllegalArgumentException | URISyntaxException | IOException e) {
             throw upstream.failed("gave an image's address that leads nowhere");
         }
     }
 
-    private static int port(URI uri) {
-        if (uri.getPort() >= 0) return uri.getPort();
-        return "https".equalsIgnoreCase(uri.getScheme()) ? 443 : 80;
-    }
+    private static int port(URL url) { return url.getPort() < 0 ? url.getDefaultPort() : url.getPort(); }
 
     /** Whether an address is not of the public internet (RFC 6890): this machine's, a private network's, a link's or a group's. */
     private static boolean isPrivate(InetAddress address) {

@@ -2,12 +2,10 @@ package parley;
 
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.lang.reflect.InvocationHandler;
 import java.net.*;
 import java.net.http.HttpClient;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
-import java.nio.file.attribute.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.*;
@@ -40,11 +38,12 @@ public final class Parley implements AutoCloseable {
     private final Api api;
     private final HttpServer server;
 
-    private Parley(LiveSettings settings, boolean demo) throws IOException {
+    /** @param demo whether the providers of the settings are the stand-in */
+    Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
         try {
-            histories = new Histories(now.historyDir(), TURN_TIMEOUT);
-        } catch (IOException e) {
+            histories = new Histories(settings.file().resolveSibling(now.historyDir()).normalize(), TURN_TIMEOUT);
+        } catch (IOException | InvalidPathException e) {
             String advice = "): set HISTORY_DIR, in .env or in the environment";
             throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
         }
@@ -69,15 +68,8 @@ public final class Parley implements AutoCloseable {
         return new Parley(new LiveSettings(env, DotEnv::withEnvironment), false);
     }
 
-    /** Starts a server whose providers are the stand-in, whatever the file says. */
-    static Parley start(Path env, Demo demo) throws IOException {
-        return new Parley(new LiveSettings(env, file -> demo.redirect(DotEnv.withEnvironment(file))), true);
-    }
-
     /** {@return the port that is listened on: a free one where PORT is 0} */
-    public int port() {
-        return server.getAddress().getPort();
-    }
+    public int port() { return server.getAddress().getPort(); }
 
     /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. */
     @Override public void close() throws IOException {
@@ -137,35 +129,30 @@ public final class Parley implements AutoCloseable {
      * @param args as {@code --help} shows them
      */
     public static void main(String[] args) {
-        String option = "";
-        Path env = null;
-        for (int i = 0; i < args.length; i++) {
-            boolean known = List.of("--demo", "--check", "--help", "--version").contains(args[i]);
-            if (args[i].equals("--env") && env == null && i + 1 < args.length) env = Path.of(args[++i]);
-            else if (known && option.isEmpty()) option = args[i];
-            else {
-                System.err.println("unknown: " + Log.plain(args[i]) + System.lineSeparator() + USAGE);
-                System.exit(2);
-            }
-        }
+        var options = new ArrayList<>(List.of(args));
+        int at = options.indexOf("--env");
+        boolean named = at >= 0 && at + 1 < args.length;
+        Path env = named ? Path.of(options.remove(at + 1)) : null;
+        if (named) options.remove(at);
         try {
-            run(option, env);
+            run(String.join(" ", options), env);
         } catch (IOException e) {
             System.err.println("Parley cannot start: " + Log.plain(e.getMessage()));
             System.exit(1);
         }
     }
 
-    private static void run(String option, Path env) throws IOException {
-        switch (option) {
+    private static void run(String options, Path env) throws IOException {
+        switch (options) {
+            case "" -> serve(settings(env, DotEnv::withEnvironment, false), false);
+            case "--demo" -> serve(settings(env, new Demo(25)::redirect, true), true);
+            case "--check" -> System.exit(check(settings(env, DotEnv::withEnvironment, false)) ? 0 : 1);
             case "--help" -> System.out.println(USAGE);
             case "--version" -> System.out.println("Parley " + VERSION);
-            case "--check" -> System.exit(check(settings(env, DotEnv::withEnvironment, false)) ? 0 : 1);
-            case "--demo" -> {
-                var demo = new Demo(25);
-                serve(settings(env, file -> demo.redirect(DotEnv.withEnvironment(file)), true), true);
+            default -> {
+                System.err.println("unknown: " + Log.plain(options) + System.lineSeparator() + USAGE);
+                System.exit(2);
             }
-            default -> serve(settings(env, DotEnv::withEnvironment, false), false);
         }
     }
 
@@ -178,21 +165,18 @@ public final class Parley implements AutoCloseable {
         if (Files.notExists(env)) writeFirst(env, home.resolve(".env.example"), demo);
         try {
             return new LiveSettings(env, overlay);
-        } catch (DotEnv.InvalidSetting e) {
-            throw new IOException(env + " makes no sense: " + e.getMessage(), e);
         } catch (IOException e) {
-            throw new IOException(env + " cannot be read (" + e + ")", e);
+            String why = e instanceof DotEnv.InvalidSetting ? " makes no sense: " + e.getMessage() : " cannot be read: " + e;
+            throw new IOException(env + why, e);
         }
     }
 
     /** Copies the example, for the owner's eyes only: keys will stand in it. */
     private static void writeFirst(Path env, Path example, boolean demo) {
-        boolean posix = FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
-        var ownerOnly = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
         try {
             List<String> lines = Files.readAllLines(example, StandardCharsets.UTF_8);
-            Files.createFile(env, posix ? new FileAttribute<?>[] {ownerOnly} : new FileAttribute<?>[0]);
-            Files.write(env, lines, StandardCharsets.UTF_8);
+            Path made = Files.createTempFile(env.toAbsolutePath().getParent(), ".env", null); // which gives it to its owner only
+            Files.move(Files.write(made, lines, StandardCharsets.UTF_8), env);
             int line = 1 + lines.indexOf("GEMINI_API_KEY=");
             String advice = demo ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
             Log.say("made " + env + " from " + example.getFileName() + advice);
@@ -215,29 +199,12 @@ public final class Parley implements AutoCloseable {
     }
 
     private void shutDown() {
-        endAtNextInterrupt();
         try {
             close();
         } catch (IOException e) {
             Log.say("closing: " + e);
         }
         Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
-    }
-
-    /** Lets a second Ctrl-C end the program at once. No other class than this one of JEP 260 hears of it; where it is missing, it waits. */
-    private static void endAtNextInterrupt() {
-        try {
-            Class<?> signal = Class.forName("sun.misc.Signal");
-            Class<?> handler = Class.forName("sun.misc.SignalHandler");
-            InvocationHandler halting = (proxy, method, arguments) -> {
-                Runtime.getRuntime().halt(130);
-                return null;
-            };
-            Object halt = java.lang.reflect.Proxy.newProxyInstance(handler.getClassLoader(), new Class<?>[] {handler}, halting);
-            signal.getMethod("handle", signal, handler).invoke(null, signal.getConstructor(String.class).newInstance("INT"), halt);
-        } catch (ReflectiveOperationException e) {
-            Log.say("Ctrl-C is heard once only: " + e);
-        }
     }
 
     /** Prints the settings, and whether each provider takes its key and knows its model. Images need not be set up. */
@@ -251,14 +218,13 @@ public final class Parley implements AutoCloseable {
     }
 
     private static boolean check(HttpClient client, Settings settings, Settings.Account account) {
-        String problem = account.missing() == null ? null : "not set up: " + account.missing() + " is missing in .env";
+        String answer = account.missing() == null ? "good" : "not set up: " + account.missing() + " is missing in .env";
         try {
-            if (problem == null) Api.provider(client, settings, account).check();
+            if (account.missing() == null) Api.provider(client, settings, account).check();
         } catch (Problem | InterruptedException e) {
-            problem = e.getMessage();
+            answer = e.getMessage();
         }
-        String answer = problem == null ? "good" : problem;
         System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
-        return problem == null;
+        return answer.equals("good");
     }
 }

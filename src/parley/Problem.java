@@ -6,9 +6,7 @@ import java.util.*;
  * A refusal, as RFC 9457 has it: thrown anywhere, written to the client in one place.
  * The message is the {@code detail}: it is for people, says what to do next, and holds no key and no path of this disk.
  */
-final class Problem extends RuntimeException {
-    private static final long serialVersionUID = 1;
-
+@SuppressWarnings("serial") final class Problem extends RuntimeException {
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
         INVALID_REQUEST(400, "Bad Request"), NOT_FOUND(404, "Not Found"), METHOD_NOT_ALLOWED(405, "Method Not Allowed"),

@@ -2,6 +2,7 @@ package parley;
 
 import java.nio.charset.StandardCharsets;
 import java.util.*;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /** A service that chats and makes images. Each dialect writes its requests in the shape of its documentation. */
@@ -59,6 +60,7 @@ interface Provider {
      * so does what cannot be read.
      */
     final class ReplyBuilder {
+        static final long PING = TimeUnit.SECONDS.toNanos(15); // between signs of life
         private static final int ENOUGH = 1000; // characters of what is unreadable
 
         private final Consumer<String> onText;
@@ -130,10 +132,9 @@ interface Provider {
 
         boolean isFinished() { return finishReason != null; }
 
-        /** For how many nanoseconds no piece has come. */
-        long silence() { return System.nanoTime() - lastPiece; }
-
+        /** Gives a sign of life where no piece has come for long. */
         void keepAlive() {
+            if (!streams() || System.nanoTime() - lastPiece < PING) return;
             lastPiece = System.nanoTime();
             onText.accept("");
         }
@@ -168,11 +169,6 @@ interface Provider {
 
     /** The item of a list of candidates that is asked for: the one of index 0, or the first where none has an index. */
     static Object first(List<?> candidates) {
-        Object first = null;
-        for (Object each : candidates) {
-            Object index = Json.at(each, "index");
-            if (first == null && (index == null || Long.valueOf(0).equals(index))) first = each;
-        }
-        return first;
+        return candidates.stream().filter(each -> String.valueOf(Json.at(each, "index")).matches("0|null")).findFirst().orElse(null);
     }
 }

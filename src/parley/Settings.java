@@ -2,7 +2,6 @@ package parley;
 
 import java.math.BigInteger;
 import java.net.*;
-import java.nio.file.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.regex.Pattern;
@@ -13,14 +12,14 @@ import java.util.stream.*;
  *
  * @param allowedHosts more names that requests may call this server by, in lower case; {@code *} for any
  * @param instructions the system instructions, or null
- * @param historyDir   the folder of the history files
+ * @param historyDir   the folder of the history files; a relative one starts from the settings' own file
  * @param window       how many of the last messages are sent to the provider, the new one among them
  * @param timeout      how long a provider may be silent, and how long a whole reply may take
  * @param proxy        the proxy for https addresses, or null
  * @param noProxy      the hosts that are asked directly even so
  */
 record Settings(String host, int port, List<String> allowedHosts, Account chat, Account image, String instructions, Generation generation,
-        Path historyDir, int window, Duration timeout, InetSocketAddress proxy, List<String> noProxy, Cors cors) {
+        String historyDir, int window, Duration timeout, InetSocketAddress proxy, List<String> noProxy, Cors cors) {
 
     /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
     record Key(String value) {
@@ -79,10 +78,9 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
     /**
      * The settings that the variables make.
      *
-     * @param folder what a relative HISTORY_DIR starts from
      * @throws DotEnv.InvalidSetting naming the first variable that makes no sense
      */
-    static Settings of(DotEnv env, Path folder) throws DotEnv.InvalidSetting {
+    static Settings of(DotEnv env) throws DotEnv.InvalidSetting {
         String host = env.text("HOST");
         boolean resolved = !new InetSocketAddress(host, 0).isUnresolved();
         if (!resolved) throw env.invalid("HOST", "is no address of this machine: unset it, or set 127.0.0.1");
@@ -92,7 +90,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
         long timeout = (long) (1000 * env.number("PROVIDER_TIMEOUT", "0.1", "86400").doubleValue());
         return new Settings(host, env.wholeNumber("PORT", 0, 65535), lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")),
                 account(env, "CHAT"), account(env, "IMAGE"), instructions.isBlank() ? null : instructions, generation,
-                historyDir(env, folder), env.wholeNumber("HISTORY_WINDOW", 1, 1_000_000), Duration.ofMillis(timeout),
+                env.text("HISTORY_DIR"), env.wholeNumber("HISTORY_WINDOW", 1, 1_000_000), Duration.ofMillis(timeout),
                 proxy(env), noProxy(env), cors(env));
     }
 
@@ -112,14 +110,6 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
     }
 
     private static String prefix(String provider) { return provider.toUpperCase(Locale.ROOT).replace('-', '_'); }
-
-    private static Path historyDir(DotEnv env, Path folder) throws DotEnv.InvalidSetting {
-        try {
-            return folder.resolve(env.text("HISTORY_DIR")).normalize();
-        } catch (InvalidPathException e) {
-            throw env.invalid("HISTORY_DIR", "is no path on this system");
-        }
-    }
 
     private static InetSocketAddress proxy(DotEnv env) throws DotEnv.InvalidSetting {
         return env.proxy(env.text("https_proxy") == null ? "HTTPS_PROXY" : "https_proxy"); // as curl: the lower case wins

@@ -9,7 +9,8 @@ import java.time.format.*;
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.function.*;
-import java.util.regex.Pattern;
+import java.util.regex.*;
+import java.util.stream.*;
 import parley.Provider.*;
 
 /**
@@ -21,18 +22,21 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final int TRIES = 3;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
-    private static final Duration PING = Duration.ofSeconds(15);
     private static final Duration AFTER_REASON = Duration.ofMillis(1500); // for the rest of a stream that has told its finish reason
-    private static final Duration AFTER_DONE = Duration.ofMillis(100); // for its end, which lets the connection be used again
-    private static final String DONE = "[DONE]";
     private static final int MAX_WORDS = 300; // characters of a provider's own words in a problem's detail
     private static final int MAX_ERROR = 64 << 10; // bytes
-    private static final int MAX_ANSWER = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
+    private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
     private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
     private static final Pattern BLOCKED = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
-    private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
+    private static final Pattern STATUS = Pattern.compile("\\b[45]\\d\\d\\b");
+    private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern UNKNOWN_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
             + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
+
+    /** Where services put what their errors say for people, the best place first, and for programs. */
+    private static final Object[][] ERROR_WORDS = {{"error", "message"}, {"detail"}, {"detail", 0, "msg"}, {"message"}, {"error"}, {}};
+    private static final Object[][] ERROR_CODES = {{"error", "code"}, {"error", "type"}, {"error", "status"},
+            {"code"}, {"type"}, {"status"}, {"status_code"}};
 
     /** One try, which ends by the deadline of {@link System#nanoTime}. */
     private interface Attempt<T> { T run(long deadline) throws IOException, InterruptedException; }
@@ -77,15 +81,14 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         while (event != null) {
             if (System.nanoTime() >= deadline && reply.isFinished()) return;
             if (System.nanoTime() >= deadline) throw timedOut();
-            if (reply.streams() && reply.silence() >= PING.toNanos()) reply.keepAlive();
-            event = body.next(Math.min(deadline - System.nanoTime(), PING.toNanos() / 2));
+            reply.keepAlive();
+            event = body.next(Math.min(deadline - System.nanoTime(), ReplyBuilder.PING / 2));
             if (event == null || event == EventStream.SILENCE) continue;
             boolean finished = reply.isFinished();
             take(event, reply, reader);
             memory.to(reply.length());
-            boolean done = event.data().strip().equals(DONE);
-            if (reply.isFinished() && (done || !finished)) deadline = in(done ? AFTER_DONE : AFTER_REASON);
             if (!reply.isFinished()) deadline = reply.streams() ? in(timeout) : end;
+            else if (!finished) deadline = in(AFTER_REASON);
         }
         if (!reply.isFinished()) throw cutOff(body, reply.unreadable());
     }
@@ -100,8 +103,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         String data = event.data().strip();
         if (event.kind().equals("comment") || data.isEmpty()) return; // a heartbeat
         Object json = jsonOrText(data);
-        if (event.kind().equals("error")) throw refusal(0, json, null);
-        if (data.equals(DONE)) reply.end();
+        if (event.kind().equals("error")) throw refusal(0, json, NO_HEADERS);
+        if (data.equals("[DONE]")) reply.end();
         else if (json instanceof List<?> list) list.forEach(each -> takeJson(each, reply, reader));
         else if (json instanceof Map) takeJson(json, reply, reader);
         else if (data.startsWith("{") || data.startsWith("[")) throw failed("sent what is not JSON, or cut it off: " + brief(data));
@@ -112,7 +115,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     private void takeJson(Object json, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
-        if (isError(json)) throw refusal(0, json, null);
+        if (isError(json)) throw refusal(0, json, NO_HEADERS);
         if (json instanceof Map) reader.accept(json, reply);
         else reply.unreadable(Json.write(json));
     }
@@ -121,7 +124,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     Object ask(HttpRequest.Builder request) throws InterruptedException {
         String text = new String(download(request), StandardCharsets.UTF_8);
         Object json = onlyItem(jsonOrText(text));
-        if (isError(json)) throw refusal(0, json, null);
+        if (isError(json)) throw refusal(0, json, NO_HEADERS);
         if (json instanceof Map) return json;
         throw failed("sent what is not its own format: " + brief(text));
     }
@@ -173,7 +176,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     /** Sends the request. The body has yet to arrive, and its status is a good one. */
     private EventStream send(HttpRequest.Builder request, long deadline) throws IOException, InterruptedException {
         Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
-        var response = client.send(request.timeout(left).build(), head -> new EventStream(head.headers(), MAX_ANSWER));
+        var response = client.send(request.timeout(left).build(), head -> new EventStream(head.headers()));
         if (response.statusCode() / 100 == 2) return response.body();
         try (EventStream body = response.body()) {
             byte[] error = body.all(MAX_ERROR, deadline);
@@ -205,57 +208,44 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     /** The problem that an error's status and body make. A status of 0 is told by the body, or nowhere. */
     private Problem refusal(int status, Object body, HttpHeaders headers) {
         Object json = onlyItem(body);
-        String code = firstString(json, ERROR_CODES);
-        int told = status == 0 ? status(json, code) : status;
-        String words = firstString(json, ERROR_WORDS).isEmpty() ? Json.write(json) : firstString(json, ERROR_WORDS);
+        String codes = Stream.of(ERROR_CODES).map(path -> String.valueOf(Json.at(json, path))).collect(Collectors.joining(" "));
+        int told = status == 0 ? status(codes) : status;
+        String words = Stream.of(ERROR_WORDS).map(path -> Json.string(json, path)).filter(found -> found != null && !found.isEmpty())
+                .findFirst().orElseGet(() -> Json.write(json));
         String said = name() + " answered" + (told == 0 ? "" : " " + told) + ": " + brief(words);
         List<?> details = Json.items(json, "error", "details");
         boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
-        if (told == 401 || told == 403 || badKey || code.equals("invalid_api_key")) {
+        if (told == 401 || told == 403 || badKey || codes.contains("invalid_api_key")) {
             return new Problem(Problem.Code.PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
         }
         if (told / 100 == 3) return redirected(told, headers);
-        if (BLOCKED.matcher(code).matches()) return blocked(code);
-        boolean unknown = code.equals("model_not_found") || told / 100 == 4 && told != 429 && UNKNOWN_MODEL.matcher(words).matches();
+        Matcher blocked = BLOCKED.matcher(codes);
+        if (blocked.find()) return blocked(blocked.group());
+        boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && UNKNOWN_MODEL.matcher(words).matches();
         if (told == 404 || unknown) return unknownModel(said);
-        boolean lasting = code.equals("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
+        boolean lasting = codes.contains("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
                 .anyMatch(each -> String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
         Problem.Code kind = told == 429 ? Problem.Code.RATE_LIMITED : Problem.Code.PROVIDER_ERROR;
         return new Problem(kind, said, retryAfter(headers, details), TRANSIENT.contains(told) && !lasting);
     }
 
-    private static final Object[][] ERROR_WORDS = {{"error", "message"}, {"detail"}, {"detail", 0, "msg"}, {"message"}, {"error"}, {}};
-    private static final Object[][] ERROR_CODES = {{"error", "code"}, {"error", "type"}, {"error", "status"}, {"code"}, {"type"}};
-
-    private static String firstString(Object json, Object[][] paths) {
-        for (Object[] path : paths) {
-            String found = Json.string(json, path);
-            if (found != null) return found;
-        }
-        return "";
-    }
-
-    private static int status(Object json, String code) {
-        for (Object[] path : new Object[][] {{"error", "code"}, {"error", "status"}, {"code"}, {"status"}, {"status_code"}}) {
-            String number = String.valueOf(Json.at(json, path));
-            if (number.matches("[345]\\d\\d")) return Integer.parseInt(number);
-        }
-        return RATE_LIMIT.matcher(code).matches() ? 429 : 0;
+    /** The status among an error's codes; 0 where there is none. */
+    private static int status(String codes) {
+        Matcher number = STATUS.matcher(codes);
+        if (number.find()) return Integer.parseInt(number.group());
+        return RATE_LIMIT.matcher(codes).find() ? 429 : 0;
     }
 
     private Problem redirected(int status, HttpHeaders headers) {
-        String target = headers == null ? "nowhere" : brief(headers.firstValue("Location").orElse("nowhere"));
-        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-        return failed("answered " + status + ": it redirects to " + target + advice);
+        String target = brief(headers.firstValue("Location").orElse("nowhere"));
+        return failed("answered " + status + ": it redirects to " + target + ". Put the new address into " + account.variable("BASE_URL")
+                + " in .env");
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
     private static Long retryAfter(HttpHeaders headers, List<?> details) {
-        String told = headers == null ? "" : headers.firstValue("Retry-After").orElse("");
-        for (Object detail : details) {
-            String delay = Json.string(detail, "retryDelay");
-            if (delay != null) told = delay.replace("s", "");
-        }
+        String told = details.stream().map(each -> Json.string(each, "retryDelay")).filter(Objects::nonNull).findFirst()
+                .orElse(headers.firstValue("Retry-After").orElse("")).replaceFirst("s$", "");
         if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
             Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();
@@ -268,12 +258,11 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private Problem problem(Exception e) {
         if (e instanceof Problem problem) return problem;
         if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
-        if (e instanceof EventStream.TooLong) return failed("sent more than " + MAX_ANSWER + " bytes");
+        if (e instanceof EventStream.TooLong) return failed("sent more than " + EventStream.MAX_LENGTH + " bytes");
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
         String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind HTTPS_PROXY?";
-        String detail = name() + " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see "
-                + account.variable("BASE_URL") + " in .env";
-        return new Problem(Problem.Code.PROVIDER_ERROR, detail, null, true);
+        String detail = " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see ";
+        return new Problem(Problem.Code.PROVIDER_ERROR, name() + detail + account.variable("BASE_URL") + " in .env", null, true);
     }
 
     Problem blocked(String reason) {

@@ -70,7 +70,7 @@ class BrowserTest {
 
     private static void startParley(int port) throws Exception {
         Path env = Files.writeString(folder.resolve(".env"), "PORT=" + port + "\n");
-        parley = Parley.start(env, demo);
+        parley = new Parley(new LiveSettings(env, demo::redirect), true);
     }
 
     @AfterAll

@@ -62,7 +62,7 @@ class DemoTest {
     @CsvSource({"gemini, gemini", "nebius, nebius", "local, local"})
     void worksInEachDialectThroughTheRealCode(String chat, String image, @TempDir Path folder) throws Exception {
         Path env = Files.writeString(folder.resolve(".env"), "PORT=0\nCHAT_PROVIDER=" + chat + "\nIMAGE_PROVIDER=" + image + "\n");
-        try (var demo = new Demo(5); var parley = Parley.start(env, demo); var client = HttpClient.newHttpClient()) {
+        try (var demo = new Demo(5); var parley = new Parley(new LiveSettings(env, demo::redirect), true); var client = HttpClient.newHttpClient()) {
             var wire = new Object() {
                 Running.Answer post(String path, Map<String, Object> body) throws Exception {
                     var response = client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + parley.port() + path)).header("Content-Type", "application/json")

@@ -67,7 +67,7 @@ class EventStreamTest {
     };
 
     static List<EventStream.Event> events(byte[] bytes, int portion) throws Exception {
-        var stream = new EventStream(HttpHeaders.of(Map.of(), (name, value) -> true), 1 << 20);
+        var stream = new EventStream(HttpHeaders.of(Map.of(), (name, value) -> true));
         stream.onSubscribe(NOTHING);
         for (int from = 0; from < bytes.length; from += portion) stream.onNext(List.of(ByteBuffer.wrap(bytes, from, Math.min(portion, bytes.length - from))));
         stream.onComplete();

@@ -141,7 +141,7 @@ class LiveSettingsTest {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.settings("PORT=1");
             running.get("/health");
-            assertTrue(running.console().contains("but for HOST and PORT: they take effect at the next start"));
+            assertTrue(running.console().contains("but for HOST and PORT, and HISTORY_DIR: they take effect at the next start"));
             running.settings("PORT=0");
             running.get("/health");
             assertTrue(running.console().lines().anyMatch(line -> line.endsWith(".env was edited and is in force")), running.console());
