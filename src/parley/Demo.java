@@ -44,19 +44,17 @@ final class Demo implements AutoCloseable {
 
     /** A file's variables and the environment's, with every address turned to this stand-in, and with histories of their own. */
     Map<String, String> redirect(Map<String, String> file) {
-        var redirected = new HashMap<>(DotEnv.withEnvironment(file));
-        redirected.values().removeIf(String::isBlank);
+        var redirected = new HashMap<>(Settings.DEFAULTS);
+        DotEnv.withEnvironment(file).forEach((name, value) -> redirected.compute(name, (same, usual) -> value.isBlank() ? usual : value));
         String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/v1";
         for (String use : List.of("CHAT", "IMAGE")) {
-            String provider = redirected.getOrDefault(use + "_PROVIDER", Settings.DEFAULTS.get(use + "_PROVIDER"));
-            String prefix = provider.strip().toUpperCase(Locale.ROOT).replace('-', '_');
+            String prefix = Settings.prefix(redirected.get(use + "_PROVIDER"));
             redirected.put(prefix + "_BASE_URL", address);
             redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
-            String model = prefix + "_" + use + "_MODEL";
-            redirected.putIfAbsent(model, Settings.DEFAULTS.getOrDefault(model, "demo"));
+            redirected.putIfAbsent(prefix + "_" + use + "_MODEL", "demo");
         }
-        redirected.put("HISTORY_DIR", redirected.getOrDefault("HISTORY_DIR", "histories") + "/demo");
         redirected.put("PROVIDER_TIMEOUT", "8"); // who says "timeout" to a demo does not want to wait for two minutes
+        redirected.merge("HISTORY_DIR", "/demo", String::concat);
         return redirected;
     }
 
@@ -68,7 +66,8 @@ final class Demo implements AutoCloseable {
             boolean gemini = path.contains(":");
             boolean image = path.endsWith("/images/generations") || Json.at(body, "generationConfig", "responseModalities") != null;
             List<String> asked = said(Json.items(body, "contents"), "parts", 0, "text");
-            if (http.getRequestMethod().equals("GET")) models(http, path);
+            List<?> models = Settings.DEFAULTS.values().stream().map(model -> object("id", model)).toList();
+            if (http.getRequestMethod().equals("GET")) json(http, 200, object("name", path, "data", models));
             else if (image) image(http, gemini ? asked.getLast() : Json.string(body, "prompt"), gemini);
             else if (gemini) chat(http, asked, path.contains(":stream"), true);
             else chat(http, said(Json.items(body, "messages"), "content"), Boolean.TRUE.equals(Json.at(body, "stream")), false);
@@ -77,23 +76,17 @@ final class Demo implements AutoCloseable {
         }
     }
 
-    private static void models(HttpExchange http, String path) throws IOException {
-        List<Map<String, Object>> known = Settings.DEFAULTS.values().stream().map(model -> object("id", model)).toList();
-        json(http, 200, object("name", path, "data", known));
-    }
-
     private static List<String> said(List<?> messages, Object... path) {
         return messages.stream().filter(each -> "user".equals(Json.string(each, "role"))).map(each -> Json.string(each, path)).toList();
     }
 
     private void chat(HttpExchange http, List<String> said, boolean stream, boolean gemini) throws IOException, InterruptedException {
         String now = said.getLast().toLowerCase(Locale.ROOT);
-        if (failed(http, now)) return;
-        boolean blocked = now.contains("blocked");
+        if (failed(http, now, gemini)) return;
         boolean cut = now.contains("cut off");
-        String[] words = blocked ? new String[0] : eliza.answer(said).split("(?<=\\s)(?=\\S)");
+        String[] words = eliza.answer(said).split("(?<=\\s)(?=\\S)");
         int prompt = said.stream().mapToInt(each -> each.length() / 4 + 1).sum();
-        Map<String, Object> end = answer(gemini, stream ? "" : String.join("", words), stream, blocked ? "SAFETY" : "STOP");
+        Map<String, Object> end = answer(gemini, stream ? "" : String.join("", words), stream, "STOP");
         int reply = words.length;
         if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", reply,
                 "totalTokenCount", prompt + reply));
@@ -122,16 +115,18 @@ final class Demo implements AutoCloseable {
             Map<String, Object> content = object("role", "model", "parts", List.of(object("text", text)));
             return object("candidates", List.of(object("content", content, "finishReason", reason)));
         }
-        String finish = reason == null ? null : reason.replace("SAFETY", "content_filter").replace("STOP", "stop");
+        String finish = reason == null ? null : "stop";
         Map<String, Object> message = object("role", "assistant", "content", text);
         return object("choices", List.of(object("index", 0, stream ? "delta" : "message", message, "finish_reason", finish)));
     }
 
     /** Fails as a service does where the words ask for it. */
-    private static boolean failed(HttpExchange http, String words) throws IOException, InterruptedException {
+    private static boolean failed(HttpExchange http, String words, boolean gemini) throws IOException, InterruptedException {
         if (words.contains("error 429")) http.getResponseHeaders().set("Retry-After", "10");
         if (words.contains("error 429")) json(http, 429, error(429, "The demo has had enough for now: you said \"error 429\""));
         else if (words.contains("error 500")) json(http, 500, error(500, "The demo has failed: you said \"error 500\""));
+        else if (words.contains("blocked") && gemini) json(http, 200, object("promptFeedback", object("blockReason", "SAFETY")));
+        else if (words.contains("blocked")) json(http, 400, object("error", object("code", "content_filter")));
         else if (words.contains("timeout")) Thread.sleep(60_000);
         else return false;
         return true;
@@ -142,13 +137,7 @@ final class Demo implements AutoCloseable {
     }
 
     private static void image(HttpExchange http, String prompt, boolean gemini) throws IOException, InterruptedException {
-        String words = prompt.toLowerCase(Locale.ROOT);
-        if (failed(http, words)) return;
-        if (words.contains("blocked")) {
-            if (gemini) json(http, 200, object("promptFeedback", object("blockReason", "IMAGE_SAFETY")));
-            else json(http, 400, object("error", object("code", "moderation_blocked")));
-            return;
-        }
+        if (failed(http, prompt.toLowerCase(Locale.ROOT), gemini)) return;
         Thread.sleep(PAINTING);
         String data = Base64.getEncoder().encodeToString(paint(prompt));
         Object part = object("inlineData", object("mimeType", "image/png", "data", data));

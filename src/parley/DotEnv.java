@@ -88,6 +88,9 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** These, with the defaults for those that are empty or absent. A list of CORS that is set and empty is no wish for the default. */
     DotEnv withDefaults(Map<String, String> defaults) {
         var all = new HashMap<>(values);
+        for (String name : List.of("https_proxy", "no_proxy")) { // as for curl, the lower case wins
+            if (text(name) != null) all.put(name.toUpperCase(Locale.ROOT), text(name));
+        }
         defaults.forEach((name, value) -> {
             if (!all.containsKey(name) || all.get(name).isBlank() && !name.startsWith("CORS_")) all.put(name, value);
         });
@@ -102,8 +105,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
 
     /** The items of a list with commas; none where it is unset. */
     List<String> list(String name, String itemPattern, String what) throws InvalidSetting {
-        Stream<String> items = Arrays.stream(values.getOrDefault(name, "").split(","));
-        List<String> list = items.map(String::strip).filter(item -> !item.isEmpty()).toList();
+        List<String> list = Stream.of(values.getOrDefault(name, "").split(",")).map(String::strip).filter(item -> !item.isEmpty()).toList();
         if (list.stream().allMatch(item -> item.matches(itemPattern))) return list;
         throw invalid(name, "must be a list of " + what + " with commas between them");
     }

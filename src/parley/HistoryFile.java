@@ -5,10 +5,9 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
-import java.time.*;
-import java.time.format.DateTimeFormatter;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.*;
-import java.util.stream.Stream;
 
 /**
  * One user's file, during one turn of that user. It is a JSON array, a message a line:
@@ -27,7 +26,6 @@ final class HistoryFile {
     private static final int FIRST_WINDOW = 4 << 10; // bytes that are read first: most conversations need no more
     private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
     private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
-    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
     private final UUID id;
@@ -148,8 +146,7 @@ final class HistoryFile {
     }
 
     static boolean isDiskFull(IOException e) {
-        String reason = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
-        return Stream.of("no space left", "not enough space", "quota exceeded").anyMatch(reason::contains);
+        return String.valueOf(e.getMessage()).matches("(?is).*(no space left|not enough space|quota exceeded).*");
     }
 
     /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
@@ -189,7 +186,7 @@ final class HistoryFile {
 
     /** Keeps a damaged file beside this one, as it is. */
     private void keepCopy() throws IOException {
-        Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
+        Path copy = file.resolveSibling(copyPrefix() + Instant.now().truncatedTo(ChronoUnit.MILLIS).toString().replaceAll("[-:]", ""));
         Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
         try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) { channel.force(true); }
         force(file.getParent());

@@ -91,7 +91,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
         return new Settings(host, env.wholeNumber("PORT", 0, 65535), lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")),
                 account(env, "CHAT"), account(env, "IMAGE"), instructions.isBlank() ? null : instructions, generation,
                 env.text("HISTORY_DIR"), env.wholeNumber("HISTORY_WINDOW", 1, 1_000_000), Duration.ofMillis(timeout),
-                proxy(env), noProxy(env), cors(env));
+                env.proxy("HTTPS_PROXY"), lowerCase(List.of(env.values().get("NO_PROXY").split("[,\\s]+"))), cors(env));
     }
 
     private static Account account(DotEnv env, String use) throws DotEnv.InvalidSetting {
@@ -109,16 +109,8 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
                 env.object(prefix + "_" + use + "_EXTRA"));
     }
 
-    private static String prefix(String provider) { return provider.toUpperCase(Locale.ROOT).replace('-', '_'); }
-
-    private static InetSocketAddress proxy(DotEnv env) throws DotEnv.InvalidSetting {
-        return env.proxy(env.text("https_proxy") == null ? "HTTPS_PROXY" : "https_proxy"); // as curl: the lower case wins
-    }
-
-    private static List<String> noProxy(DotEnv env) {
-        String text = env.text(env.text("no_proxy") == null ? "NO_PROXY" : "no_proxy");
-        return text == null ? List.of() : List.of(text.toLowerCase(Locale.ROOT).split("[,\\s]+"));
-    }
+    /** What the names of a provider's variables begin with. */
+    static String prefix(String provider) { return provider.strip().toUpperCase(Locale.ROOT).replace('-', '_'); }
 
     private static Cors cors(DotEnv env) throws DotEnv.InvalidSetting {
         List<String> origins = env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org");
