@@ -38,18 +38,18 @@ public class Main {
         if (!folder.canWrite()) folder = Files.createTempDirectory("parley").toFile(); // it serves for this start
         File work = Files.createTempDirectory(folder.toPath(), "new").toFile();
         File made = new File(work, "parley.jar");
+        File classes = new File(work, "parley");
+        classes.mkdir();
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
-        String javac = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d".concat(quoted(work));
-        String jar = "--create --main-class parley.Parley --file".concat(quoted(made)).concat(" -C").concat(quoted(work)).concat(" parley");
+        String arguments = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d".concat(quoted(work));
         for (File source : sources) {
-            if (source.getName().endsWith(".java")) javac = javac.concat(quoted(source));
-            else jar = jar.concat(" -C").concat(quoted(new File(home, "src"))).concat(" parley/").concat(source.getName());
+            if (source.getName().endsWith(".java")) arguments = arguments.concat(quoted(source));
+            else Files.copy(source.toPath(), new File(classes, source.getName()).toPath());
         }
-        File arguments = new File(work, "arguments");
-        Files.writeString(arguments.toPath(), javac);
-        boolean done = compile("@".concat(arguments.getPath()));
-        Files.writeString(arguments.toPath(), jar);
-        done = done && ToolProvider.findFirst("jar").get().run(System.out, System.err, "@".concat(arguments.getPath())) == 0;
+        File list = new File(work, "arguments");
+        Files.writeString(list.toPath(), arguments);
+        boolean done = compile("@".concat(list.getPath())) && ToolProvider.findFirst("jar").get().run(System.out, System.err, "--create",
+                "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         delete(work);

@@ -112,7 +112,7 @@ final class Api implements HttpHandler {
     }
 
     private void health(Exchange http) {
-        Settings now = http.settings();
+        Settings now = http.settings;
         http.json(object("status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
     }
 
@@ -126,11 +126,11 @@ final class Api implements HttpHandler {
         String message = text(body, "message");
         boolean stream = flag(body, "stream");
         int replaced = flag(body, "replace") ? 1 : 0;
-        Settings.Account account = http.settings().chat();
-        Provider provider = provider(http.settings(), account);
+        Settings.Account account = http.settings.chat();
+        Provider provider = provider(http.settings, account);
         Map<String, Object> answer = histories.inTurn(user, history -> {
             Message asked = Message.fromUser(message);
-            var conversation = new ArrayList<>(history.last(http.settings().window() - 1, replaced));
+            var conversation = new ArrayList<>(history.last(http.settings.window() - 1, replaced));
             conversation.add(asked);
             Provider.Reply reply = provider.chat(conversation, stream ? http::piece : null);
             if (stream) http.piece(""); // finds out whether the client is still there
@@ -199,13 +199,10 @@ final class Api implements HttpHandler {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Settings.Account account = http.settings().image();
-        List<Provider.Image> images = provider(http.settings(), account).generateImages(prompt);
-        if (http.wantsImage()) {
-            http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
-            return;
-        }
-        http.json(object("user_id", user, "provider", account.provider(), "model", account.model(), "images", images.stream()
+        Settings.Account account = http.settings.image();
+        List<Provider.Image> images = provider(http.settings, account).generateImages(prompt);
+        if (http.wantsImage()) http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
+        else http.json(object("user_id", user, "provider", account.provider(), "model", account.model(), "images", images.stream()
                 .map(image -> object("mime_type", image.mimeType(), "data", Base64.getEncoder().encodeToString(image.bytes()))).toList()));
     }
 
@@ -217,8 +214,7 @@ final class Api implements HttpHandler {
 
     private static boolean flag(Map<String, Object> body, String name) {
         Object flag = body.get(name);
-        if (flag == null) return false;
-        if (flag instanceof Boolean set) return set;
+        if (flag == null || flag instanceof Boolean) return Boolean.TRUE.equals(flag);
         throw Problem.invalid(name + " must be true or false");
     }
 

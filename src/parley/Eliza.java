@@ -62,11 +62,8 @@ final class Eliza {
 
     private static String recalled(List<String> before) {
         if (before.isEmpty()) return "This is the first thing that you say to me.";
-        var answer = new StringBuilder("I remember what you said. Lately, it was:\n");
-        for (String each : before.subList(Math.max(0, before.size() - 5), before.size())) {
-            answer.append("\n- \u201c").append(each.strip().replaceAll("\\s+", " ")).append('\u201d');
-        }
-        return answer.toString();
+        return "I remember what you said. Lately, it was:\n" + before.subList(Math.max(0, before.size() - 5), before.size()).stream()
+                .map(each -> "\n- \u201c" + each.strip().replaceAll("\\s+", " ") + '\u201d').collect(Collectors.joining());
     }
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */

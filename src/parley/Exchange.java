@@ -20,7 +20,7 @@ final class Exchange implements AutoCloseable {
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
 
     private final HttpExchange exchange;
-    private final Settings settings;
+    final Settings settings;
     private final WriteTimeouts timeouts;
     private final long begun = System.nanoTime();
     private String outcome = "";
@@ -33,8 +33,6 @@ final class Exchange implements AutoCloseable {
         this.timeouts = timeouts;
         allowOrigin();
     }
-
-    Settings settings() { return settings; }
 
     String path() { return String.valueOf(exchange.getRequestURI().getRawPath()); }
 
@@ -169,41 +167,35 @@ final class Exchange implements AutoCloseable {
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
     }
 
-    void nothing() { begin(204, -1); }
+    void nothing() { begin(204, null, -1); }
 
     void json(Object value) { answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8)); }
 
     /** The whole answer. */
     void answer(int status, String type, byte[] body) {
-        header("Content-Type", type);
-        if (is("HEAD")) header("Content-Length", Integer.toString(body.length));
-        begin(status, is("HEAD") ? -1 : body.length);
-        if (is("HEAD")) return;
+        begin(status, type, body.length);
         write(body);
         flush(); // before the JDK drains what is still being sent
     }
 
     /** The beginning of an answer whose length is not known; {@link #write(String)} goes on with it. */
-    void begin(String type) {
-        header("Content-Type", type);
-        begin(200, is("HEAD") ? -1 : 0);
-    }
+    void begin(String type) { begin(200, type, 0); }
 
-    /** @param length as the JDK has it: 0 for an unknown one, -1 for no body at all */
-    private void begin(int status, long length) {
+    /** @param length bytes of the body; as the JDK has it, 0 for an unknown number, and -1 for no body at all */
+    private void begin(int status, String type, int length) {
         outcome = status + outcome;
-        timeouts.run(() -> exchange.sendResponseHeaders(status, length));
+        if (type != null) header("Content-Type", type);
+        if (is("HEAD") && length > 0) header("Content-Length", Integer.toString(length));
+        timeouts.run(() -> exchange.sendResponseHeaders(status, is("HEAD") ? -1 : length));
     }
 
     /** More of an answer that has begun. */
-    void write(String text) {
-        if (!is("HEAD")) write(text.getBytes(StandardCharsets.UTF_8));
-    }
+    void write(String text) { write(text.getBytes(StandardCharsets.UTF_8)); }
 
     private void write(byte[] bytes) {
         OutputStream out = exchange.getResponseBody();
         int written = 0;
-        while (written < bytes.length) {
+        while (written < bytes.length && !is("HEAD")) {
             int from = written;
             int length = Math.min(HistoryReader.PORTION, bytes.length - from);
             timeouts.run(() -> out.write(bytes, from, length));
@@ -233,21 +225,15 @@ final class Exchange implements AutoCloseable {
         flush();
     }
 
-    /** The refusal: as the answer or, once a stream has begun, as its last event. */
+    /** The refusal: as the answer, as the last event of a stream that has begun, or by breaking off another answer. */
     void problem(Problem problem) {
-        if (!outcome.isEmpty()) {
-            breakOff(problem);
-            return;
-        }
-        if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
-        outcome = " " + problem.name();
-        answer(problem.status(), "application/problem+json", Json.write(problem.document()).getBytes(StandardCharsets.UTF_8));
-    }
-
-    private void breakOff(Problem problem) {
-        outcome += ", then " + problem.status() + " " + problem.name();
-        if (streaming) event("event: error\ndata: " + Json.write(problem.document()));
-        else Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
+        boolean begun = !outcome.isEmpty();
+        outcome += (begun ? ", then " + problem.status() : "") + " " + problem.name();
+        if (!begun && problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
+        String json = Json.write(problem.document());
+        if (streaming) event("event: error\ndata: " + json);
+        else if (begun) Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
+        else answer(problem.status(), "application/problem+json", json.getBytes(StandardCharsets.UTF_8));
     }
 
     /** What the console is to say where the client has gone. */

@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.*;
 import java.util.concurrent.locks.*;
+import java.util.regex.Pattern;
 
 /**
  * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
@@ -20,21 +21,14 @@ import java.util.concurrent.locks.*;
  */
 final class Histories implements AutoCloseable {
     private static final long HANGING = TimeUnit.SECONDS.toNanos(2); // for a lock and a write; a broken network takes longer
+    private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
     /** What is done in a turn. */
     interface Work<T> { T with(HistoryFile history) throws IOException, InterruptedException; }
 
-    /** A user's requests in this process: as many as are counted, one of which has the permit. Gone when the last one leaves. */
-    private static final class Queue {
-        private final Semaphore turn = new Semaphore(1, true);
-        private int length;
-
-        Queue joined() {
-            length++;
-            return this;
-        }
-    }
+    /** A user's requests in this process: so many, one of which has the permit. Gone when the last one leaves. */
+    private record Queue(Semaphore turn, int length) {}
 
     private final Path folder;
     private final Duration timeout;
@@ -55,13 +49,8 @@ final class Histories implements AutoCloseable {
 
     /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
     static String fileName(String user) {
-        var name = new StringBuilder("history_");
-        for (byte b : user.getBytes(StandardCharsets.UTF_8)) {
-            boolean plain = b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || "_-.@+".indexOf(b) >= 0;
-            if (plain) name.append((char) b);
-            else name.append(String.format("%%%02X", b));
-        }
-        return name.append(".json").toString();
+        String bytes = new String(user.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1); // a character for each
+        return "history_" + ESCAPED.matcher(bytes).replaceAll(each -> String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
     }
 
     /**
@@ -72,11 +61,12 @@ final class Histories implements AutoCloseable {
     <T> T inTurn(String user, Work<T> work) {
         String name = fileName(user);
         UUID id = UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8));
-        Queue queue = queues.compute(name, (any, present) -> (present == null ? new Queue() : present).joined());
+        var alone = new Queue(new Semaphore(1, true), 1);
+        Semaphore turn = queues.merge(name, alone, (queue, one) -> new Queue(queue.turn, queue.length + 1)).turn;
         boolean first = false;
         FileLock lock = null;
         try {
-            first = queue.turn.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
+            first = turn.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
             if (!first) throw busy();
             lock = lock(place(id));
             return work.with(new HistoryFile(folder.resolve(name), id));
@@ -87,8 +77,8 @@ final class Histories implements AutoCloseable {
             throw busy();
         } finally {
             if (lock != null) release(lock);
-            if (first) queue.turn.release();
-            queues.computeIfPresent(name, (any, present) -> --present.length == 0 ? null : present);
+            if (first) turn.release();
+            queues.computeIfPresent(name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.turn, queue.length - 1));
         }
     }
 
@@ -106,7 +96,7 @@ final class Histories implements AutoCloseable {
     /** Does it under a lock that is asked for anew, since the turn's may have been lost; tells whether this took long. */
     private boolean whileWriting(HistoryFile file, Writing work) throws IOException {
         long begun = System.nanoTime();
-        FileLock lock = lock(place(file.id()) + WRITING);
+        FileLock lock = lock(place(file.id) + WRITING);
         try {
             work.run();
         } finally {
@@ -181,10 +171,9 @@ final class Histories implements AutoCloseable {
     /** The problem that an IOException of the disk makes, which the console tells more of. */
     static Problem unavailable(String user, IOException e) {
         Log.say("history of " + user + ": " + e);
-        if (HistoryFile.isDiskFull(e)) {
-            return new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
-        }
-        return new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
+        return HistoryFile.isDiskFull(e)
+                ? new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again")
+                : new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
     @Override public void close() throws IOException { lockFile.close(); }

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.nio.file.StandardOpenOption.*;
+
 import java.io.*;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -28,7 +30,7 @@ final class HistoryFile {
     private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
 
     private final Path file;
-    private final UUID id;
+    final UUID id; // names what is this user's alone
 
     // What was found when the conversation was read:
     private long size = -1; // -1 where there was no file
@@ -37,13 +39,10 @@ final class HistoryFile {
     private boolean inLines; // whether its end looks like Parley's own
     private boolean damaged;
 
-    /** @param id what names files of this user alone beside it */
     HistoryFile(Path file, UUID id) {
         this.file = file;
         this.id = id;
     }
-
-    UUID id() { return id; }
 
     /**
      * The last messages, oldest first, of those that will be left when the last turns are replaced.
@@ -52,7 +51,7 @@ final class HistoryFile {
      * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
      */
     List<Message> last(int count, int replaced) throws IOException {
-        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) {
+        try (FileChannel channel = openIfThere(file, READ)) {
             if (channel == null) return List.of();
             size = channel.size();
             end = readEnd(channel, REMEMBERED);
@@ -102,7 +101,7 @@ final class HistoryFile {
      * @throws Problem storage_unavailable where the file is not what it was when the conversation was read
      */
     void store(Message... messages) throws IOException {
-        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = openIfThere(file, READ, WRITE)) {
             checkUnchanged(channel);
             if (channel == null && messages.length == 0) return; // nothing is there to be taken back
             if (channel != null && inLines && cut == size - END.length) append(channel, messages);
@@ -112,7 +111,7 @@ final class HistoryFile {
 
     /** @throws Problem storage_unavailable where another server has written over what was stored */
     void checkStored() throws IOException {
-        try (FileChannel channel = openIfThere(file, StandardOpenOption.READ)) { checkUnchanged(channel); }
+        try (FileChannel channel = openIfThere(file, READ)) { checkUnchanged(channel); }
     }
 
     private void checkUnchanged(FileChannel channel) throws IOException {
@@ -153,12 +152,9 @@ final class HistoryFile {
     private void rewrite(FileChannel old, Message... messages) throws IOException {
         if (damaged) keepCopy();
         Path temporary = file.resolveSibling(".tmp-" + id);
-        try {
-            try (FileChannel channel = FileChannel.open(temporary, Set.of(StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
-                    StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
-                writeEnd(channel, copyKept(old, channel), messages);
-                channel.force(true);
-            }
+        try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, LinkOption.NOFOLLOW_LINKS))) {
+            writeEnd(channel, copyKept(old, channel), messages);
+            channel.force(true);
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             Files.deleteIfExists(temporary);
@@ -188,7 +184,7 @@ final class HistoryFile {
     private void keepCopy() throws IOException {
         Path copy = file.resolveSibling(copyPrefix() + Instant.now().truncatedTo(ChronoUnit.MILLIS).toString().replaceAll("[-:]", ""));
         Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
-        try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) { channel.force(true); }
+        try (FileChannel channel = FileChannel.open(copy, WRITE)) { channel.force(true); }
         force(file.getParent());
         Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName() + " keeps it as it was");
     }
@@ -240,6 +236,6 @@ final class HistoryFile {
     /** Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and needs none. */
     static void force(Path folder) throws IOException {
         if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) { entries.force(true); }
+        try (FileChannel entries = FileChannel.open(folder, READ)) { entries.force(true); }
     }
 }

@@ -16,7 +16,7 @@ final class LiveSettings {
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final Duration SETTLED = Duration.ofMillis(100);
 
-    private final Path file;
+    final Path file; // that they are read from
     private final UnaryOperator<Map<String, String>> overlay;
     private final ReentrantLock refreshing = new ReentrantLock();
     private final Set<String> named = ConcurrentHashMap.newKeySet(); // of what nothing reads
@@ -39,9 +39,6 @@ final class LiveSettings {
         started = last.settings;
         nameUnused();
     }
-
-    /** Where the settings are read from. */
-    Path file() { return file; }
 
     /** Why the last edit was refused, and what it says is not in force; null where it is. */
     String refusal() { return refusal; }

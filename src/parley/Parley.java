@@ -42,7 +42,7 @@ public final class Parley implements AutoCloseable {
     Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
         try {
-            histories = new Histories(settings.file().resolveSibling(now.historyDir()).normalize(), TURN_TIMEOUT);
+            histories = new Histories(settings.file.resolveSibling(now.historyDir()).normalize(), TURN_TIMEOUT);
         } catch (IOException | InvalidPathException e) {
             String advice = "): set HISTORY_DIR, in .env or in the environment";
             throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
@@ -191,7 +191,7 @@ public final class Parley implements AutoCloseable {
         Settings now = settings.current();
         String host = now.host().contains(":") ? "[" + now.host() + "]" : now.host();
         String name = "Parley " + VERSION + (demo ? ", as a demo," : "");
-        Log.say(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file());
+        Log.say(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
         for (Settings.Account account : List.of(now.chat(), now.image())) {
             String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
             Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model() + ", " + ready);

@@ -1,5 +1,7 @@
 package parley;
 
+import static parley.Problem.Code.*;
+
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.*;
@@ -27,10 +29,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final int MAX_ERROR = 64 << 10; // bytes
     private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
     private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
-    private static final Pattern BLOCKED = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
+    private static final Pattern REFUSAL = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
     private static final Pattern STATUS = Pattern.compile("\\b[45]\\d\\d\\b");
     private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern UNKNOWN_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
+    private static final Pattern NO_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
             + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
     /** Where services put what their errors say for people, the best place first, and for programs. */
@@ -104,11 +106,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         if (event.kind().equals("comment") || data.isEmpty()) return; // a heartbeat
         Object json = jsonOrText(data);
         if (event.kind().equals("error")) throw refusal(0, json, NO_HEADERS);
+        boolean broken = json == data && (data.startsWith("{") || data.startsWith("["));
         if (data.equals("[DONE]")) reply.end();
-        else if (json instanceof List<?> list) list.forEach(each -> takeJson(each, reply, reader));
-        else if (json instanceof Map) takeJson(json, reply, reader);
-        else if (data.startsWith("{") || data.startsWith("[")) throw failed("sent what is not JSON, or cut it off: " + brief(data));
-        else reply.unreadable(data);
+        else if (broken) throw failed("sent what is not JSON, or cut it off: " + brief(data));
+        else for (Object each : json instanceof List<?> list ? list : Collections.singletonList(json)) takeJson(each, reply, reader);
         boolean whole = Json.at(json, "choices") != null || Json.at(json, "candidates") != null;
         if (event.kind().equals("json") && whole) reply.end();
         else if (event.kind().equals("json") && json instanceof Map) reply.unreadable(data);
@@ -117,7 +118,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private void takeJson(Object json, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
         if (isError(json)) throw refusal(0, json, NO_HEADERS);
         if (json instanceof Map) reader.accept(json, reply);
-        else reply.unreadable(Json.write(json));
+        else reply.unreadable(json instanceof String text ? text : Json.write(json));
     }
 
     /** The whole answer, as JSON. */
@@ -148,7 +149,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     Problem noImage(String words) {
         String why = words.isBlank() ? ": try other words" : ", but said: " + brief(words);
-        return new Problem(Problem.Code.EMPTY_REPLY, name() + " made no image" + why);
+        return new Problem(EMPTY_REPLY, name() + " made no image" + why);
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
@@ -215,18 +216,18 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         String said = name() + " answered" + (told == 0 ? "" : " " + told) + ": " + brief(words);
         List<?> details = Json.items(json, "error", "details");
         boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
-        if (told == 401 || told == 403 || badKey || codes.contains("invalid_api_key")) {
-            return new Problem(Problem.Code.PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
-        }
-        if (told / 100 == 3) return redirected(told, headers);
-        Matcher blocked = BLOCKED.matcher(codes);
+        badKey |= told == 401 || told == 403 || codes.contains("invalid_api_key");
+        if (badKey) return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
+        String target = "answered " + told + ": it redirects to " + brief(headers.firstValue("Location").orElse("nowhere"));
+        if (told / 100 == 3) return failed(target + ". Put the new address into " + account.variable("BASE_URL") + " in .env");
+        Matcher blocked = REFUSAL.matcher(codes);
         if (blocked.find()) return blocked(blocked.group());
-        boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && UNKNOWN_MODEL.matcher(words).matches();
+        boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
         if (told == 404 || unknown) return unknownModel(said);
-        boolean lasting = codes.contains("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
+        boolean forLong = codes.contains("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
                 .anyMatch(each -> String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
-        Problem.Code kind = told == 429 ? Problem.Code.RATE_LIMITED : Problem.Code.PROVIDER_ERROR;
-        return new Problem(kind, said, retryAfter(headers, details), TRANSIENT.contains(told) && !lasting);
+        boolean isTransient = TRANSIENT.contains(told) && !forLong;
+        return new Problem(told == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, retryAfter(headers, details), isTransient);
     }
 
     /** The status among an error's codes; 0 where there is none. */
@@ -234,12 +235,6 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         Matcher number = STATUS.matcher(codes);
         if (number.find()) return Integer.parseInt(number.group());
         return RATE_LIMIT.matcher(codes).find() ? 429 : 0;
-    }
-
-    private Problem redirected(int status, HttpHeaders headers) {
-        String target = brief(headers.firstValue("Location").orElse("nowhere"));
-        return failed("answered " + status + ": it redirects to " + target + ". Put the new address into " + account.variable("BASE_URL")
-                + " in .env");
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
@@ -262,23 +257,21 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
         String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind HTTPS_PROXY?";
         String detail = " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see ";
-        return new Problem(Problem.Code.PROVIDER_ERROR, name() + detail + account.variable("BASE_URL") + " in .env", null, true);
+        return new Problem(PROVIDER_ERROR, name() + detail + account.variable("BASE_URL") + " in .env", null, true);
     }
 
-    Problem blocked(String reason) {
-        return new Problem(Problem.Code.BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words");
-    }
+    Problem blocked(String reason) { return new Problem(BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words"); }
 
-    Problem failed(String what) { return new Problem(Problem.Code.PROVIDER_ERROR, name() + " " + what); }
+    Problem failed(String what) { return new Problem(PROVIDER_ERROR, name() + " " + what); }
 
     Problem unknownModel(String said) {
         String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
-        return new Problem(Problem.Code.UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is "
+        return new Problem(UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is "
                 + account.model() + "; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)");
     }
 
     private Problem timedOut() {
-        return new Problem(Problem.Code.PROVIDER_TIMEOUT, name() + " was silent for " + timeout.toMillis() / 1000.0
+        return new Problem(PROVIDER_TIMEOUT, name() + " was silent for " + timeout.toMillis() / 1000.0
                 + " s: send it again, or raise PROVIDER_TIMEOUT in .env");
     }
 

@@ -185,7 +185,7 @@ class HistoriesTest {
             Problem problem = assertThrows(Problem.class, () -> histories.inTurn("alice", history -> {
                 history.last(40, 0);
                 // Another server, which believes that it has the lock: as where a network's file system has dropped this one's.
-                var theirs = new HistoryFile(file(), history.id());
+                var theirs = new HistoryFile(file(), history.id);
                 theirs.last(40, 0);
                 theirs.store(Message.fromUser("theirs"), Message.fromAssistant("stored", "p", "m"));
                 histories.store(history, Message.fromUser("mine"), Message.fromAssistant("lost", "p", "m"));
