@@ -28,15 +28,9 @@ final class Json {
 
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
-    /** The text is not JSON. The message says what was expected, and where. */
+    /** The text is not JSON. The message says what was expected, and behind how many characters. */
     @SuppressWarnings("serial") static final class Malformed extends Exception {
-        /** Characters before the place, from 0. */
-        final int offset;
-
-        Malformed(String what, int offset) {
-            super(what + " at offset " + offset);
-            this.offset = offset;
-        }
+        Malformed(String what, int offset) { super(what + " at offset " + offset); }
     }
 
     /**

@@ -11,7 +11,7 @@ import java.util.function.UnaryOperator;
 
 /** The settings of a file that is edited by hand while it is in use. */
 final class LiveSettings {
-    private record Read(BasicFileAttributes stamp, String text, DotEnv env, Settings settings) {}
+    private record Read(BasicFileAttributes stamp, DotEnv env, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final Duration SETTLED = Duration.ofMillis(100);
@@ -64,15 +64,14 @@ final class LiveSettings {
         try {
             byte[] bytes = Files.readAllBytes(file);
             if (isSame(stamp, last.stamp) || !isSame(stamp, stamp())) return; // another request has read it, or it is being written
-            String text = DotEnv.text(bytes);
-            if (text.isBlank() && !last.text.isBlank()) throw new DotEnv.InvalidSetting("it is empty");
-            Read now = read(stamp, text);
-            if (!text.equals(last.text)) announce(now.settings);
+            Read now = read(stamp, DotEnv.text(bytes));
+            if (now.env.lines().isEmpty() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
+            if (!now.env.equals(last.env)) announce(now.settings);
             last = now;
             nameUnused();
             refusal = null;
         } catch (DotEnv.InvalidSetting e) {
-            last = new Read(stamp, last.text, last.env, last.settings); // not read again until it changes
+            last = new Read(stamp, last.env, last.settings); // not read again until it changes
             refuse("makes no sense: " + e.getMessage());
         } finally {
             refreshing.unlock();
@@ -108,7 +107,7 @@ final class LiveSettings {
 
     private Read read(BasicFileAttributes stamp, String text) throws DotEnv.InvalidSetting {
         DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
-        return new Read(stamp, text, env, Settings.of(env));
+        return new Read(stamp, env, Settings.of(env));
     }
 
     /** Every setting that is in force, by the name of its variable, with keys masked. */

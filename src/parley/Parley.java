@@ -43,12 +43,15 @@ public final class Parley implements AutoCloseable {
         Settings now = settings.current();
         try {
             histories = new Histories(settings.file.resolveSibling(now.historyDir()).normalize(), TURN_TIMEOUT);
+            server = Api.listen(new InetSocketAddress(now.host(), now.port()));
+        } catch (BindException e) {
+            String where = now.host() + ", port " + now.port() + " (" + e.getMessage();
+            throw new IOException("cannot listen on " + where + "): stop what listens there, or set HOST and PORT in .env", e);
         } catch (IOException | InvalidPathException e) {
             String advice = "): set HISTORY_DIR, in .env or in the environment";
             throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
         }
         api = new Api(settings, histories, client, demo);
-        server = listen(now);
         server.createContext("/", api);
         server.setExecutor(threads);
         server.start();
@@ -83,15 +86,6 @@ public final class Parley implements AutoCloseable {
             made.awaitTermination(SHUTDOWN_TIMEOUT); // a JVM that ends beside its thread may crash while it writes its archive of classes
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-        }
-    }
-
-    private static HttpServer listen(Settings settings) throws IOException {
-        try {
-            return Api.listen(new InetSocketAddress(settings.host(), settings.port()));
-        } catch (BindException e) {
-            throw new IOException("cannot listen on " + settings.host() + ", port " + settings.port() + " (" + e.getMessage()
-                    + "): stop what listens there, or set HOST and PORT in .env", e);
         }
     }
 

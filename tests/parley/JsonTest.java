@@ -50,7 +50,6 @@ class JsonTest {
     })
     void refusesWithTheOffset(String text, int offset) {
         var refusal = assertThrows(Json.Malformed.class, () -> Json.parse(text == null ? "" : text));
-        assertEquals(offset, refusal.offset, refusal.getMessage());
         assertTrue(refusal.getMessage().endsWith(" at offset " + offset), refusal.getMessage());
     }
 
@@ -137,7 +136,8 @@ class JsonTest {
                 Object value = Json.parse(text.toString());
                 assertEquals(value, Json.parse(Json.write(value)));
             } catch (Json.Malformed e) {
-                assertTrue(e.offset >= 0 && e.offset <= text.length());
+                int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
+                assertTrue(offset >= 0 && offset <= text.length(), e.getMessage());
             }
         }
     }
