@@ -40,16 +40,15 @@ public class Main {
         File made = new File(work, "parley.jar");
         File classes = new File(work, "parley");
         classes.mkdir();
-        // inline: to link each "a" + b at run time would make every start slower (JEP 280)
-        String arguments = "--release 21 -g -proc:none -XDstringConcat=inline -encoding UTF-8 -d".concat(quoted(work));
+        String names = "";
         for (File source : sources) {
-            if (source.getName().endsWith(".java")) arguments = arguments.concat(quoted(source));
+            if (source.getName().endsWith(".java")) names = names.concat(" src/parley/").concat(source.getName());
             else Files.copy(source.toPath(), new File(classes, source.getName()).toPath());
         }
-        File list = new File(work, "arguments");
-        Files.writeString(list.toPath(), arguments);
-        boolean done = compile("@".concat(list.getPath())) && ToolProvider.findFirst("jar").get().run(System.out, System.err, "--create",
-                "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
+        File list = new File(work, "sources");
+        Files.writeString(list.toPath(), names);
+        boolean done = compile(home, work, "@".concat(list.getPath())) && ToolProvider.findFirst("jar").get().run(System.out, System.err,
+                "--create", "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         delete(work);
@@ -58,18 +57,15 @@ public class Main {
     }
 
     /** Runs javac in a process of its own, with the quick compiler and no pause for garbage: in this one it takes longer by half. */
-    private static boolean compile(String arguments) throws Exception {
+    private static boolean compile(File home, File classes, String sources) throws Exception {
+        // inline: to link each "a" + b at run time would make every start slower (JEP 280)
         return new ProcessBuilder(System.getProperty("java.home").concat("/bin/javac"), "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC",
-                "-J-Xms128m", "-J-Xmn100m", arguments).inheritIO().start().waitFor() == 0;
+                "-J-Xms128m", "-J-Xmn100m", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8",
+                "-d", classes.getPath(), sources).directory(home).inheritIO().start().waitFor() == 0;
     }
 
     private static void delete(File file) {
         if (file.isDirectory()) for (File inside : file.listFiles()) delete(inside);
         file.delete();
-    }
-
-    /** As the tools' argument files have it. */
-    private static String quoted(File file) {
-        return " \"".concat(file.getPath().replace("\\", "\\\\")).concat("\"");
     }
 }

@@ -5,7 +5,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
 ROUNDS, SECONDS, WARM, CURVE = 3, 2, 16, 32
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
-PORTS = {"parley": 18090, "bare": 18091, "express": 18092, "javalin": 18093}
+PORTS = {"parley": 18090, "bare": 18091, "forced": 18094, "express": 18092, "javalin": 18093}
 
 
 def get(url, timeout=5):
@@ -21,7 +21,8 @@ class Server:
                     "HISTORY_WINDOW": "20", "SYSTEM_INSTRUCTIONS": "You are a helpful assistant.", "TEMPERATURE": "0.7", "NODE_ENV": "production", "JAVA_HOME": jdk}
         open(self.folder + "/.env", "w").write("")
         java = jdk + "/bin/java"
-        commands = {"parley": [java, HOME + "/Main.java"], "bare": [java, HERE + "/peers/bare/Bare.java"], "express": ["node", HERE + "/peers/express/app.js"],
+        commands = {"parley": [java, HOME + "/Main.java"], "bare": [java, HERE + "/peers/bare/Bare.java"],
+                    "forced": [java, HERE + "/peers/bare/Bare.java", "--forced"], "express": ["node", HERE + "/peers/express/app.js"],
                     "javalin": [java, "-cp", HERE + "/peers/javalin/target/classes:" + HERE + "/peers/javalin/target/lib/*", "App"]}
         begun = time.monotonic()
         self.process = subprocess.Popen(command or commands[name], cwd=self.folder, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -168,7 +169,7 @@ def svg(lines, title):
     top = max(rate for points in lines.values() for _, rate in points) * 1.05
     x = lambda seconds: left + seconds / CURVE * (width - left - 110)
     y = lambda rate: height - bottom - rate / top * (height - bottom - 40)
-    colours = {"parley": "#0b6e5f", "bare": "#777777", "express": "#d7263d", "javalin": "#2364aa"}
+    colours = {"parley": "#0b6e5f", "bare": "#777777", "forced": "#b8860b", "express": "#d7263d", "javalin": "#2364aa"}
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">', f'<rect width="{width}" height="{height}" fill="white"/>', f'<text x="{left}" y="22" font-size="15">{title}</text>']
     for k in range(5):
         rate = top * k / 4

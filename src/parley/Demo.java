@@ -85,12 +85,11 @@ final class Demo implements AutoCloseable {
         if (failed(http, now, gemini)) return;
         boolean cut = now.contains("cut off");
         String[] words = eliza.answer(said).split("(?<=\\s)(?=\\S)");
-        int prompt = said.stream().mapToInt(each -> each.length() / 4 + 1).sum();
+        int in = said.stream().mapToInt(each -> each.length() / 4 + 1).sum();
+        int out = words.length;
         Map<String, Object> end = answer(gemini, stream ? "" : String.join("", words), stream, "STOP");
-        int reply = words.length;
-        if (gemini) end.put("usageMetadata", object("promptTokenCount", prompt, "candidatesTokenCount", reply,
-                "totalTokenCount", prompt + reply));
-        else end.put("usage", object("prompt_tokens", prompt, "completion_tokens", reply, "total_tokens", prompt + reply));
+        if (gemini) end.put("usageMetadata", object("promptTokenCount", in, "candidatesTokenCount", out, "totalTokenCount", in + out));
+        else end.put("usage", object("prompt_tokens", in, "completion_tokens", out, "total_tokens", in + out));
         if (stream) {
             List<Map<String, Object>> events = new ArrayList<>(Stream.of(words).map(word -> answer(gemini, word, true, null)).toList());
             events.add(end);

@@ -99,9 +99,8 @@ final class Exchange implements AutoCloseable {
     private byte[] bytes() throws IOException {
         String length = exchange.getRequestHeaders().getFirst("Content-Length");
         if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
-        long told = length == null ? MAX_BODY : Long.parseLong(length);
-        if (told > MAX_BODY) throw tooLarge();
-        int announced = (int) told;
+        int announced = length == null ? MAX_BODY : (int) Math.min(Long.parseLong(length), MAX_BODY + 1);
+        if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
         body.writeBytes(in.readNBytes(Math.min(announced + 1, SMALL)));

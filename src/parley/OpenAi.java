@@ -8,6 +8,7 @@ import java.net.http.HttpRequest;
 import java.util.*;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services speak. */
 record OpenAi(Upstream upstream, Settings settings) implements Provider {
@@ -89,9 +90,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             URL service = upstream.account().base().toURL();
             boolean own = image.getHost().equalsIgnoreCase(service.getHost()) && port(image) == port(service);
             if (!own && !image.getProtocol().equals("https")) throw upstream.failed("gave an image's address that is not https");
-            for (InetAddress address : own ? new InetAddress[0] : InetAddress.getAllByName(image.getHost())) {
-                if (isPrivate(address)) throw upstream.failed("gave an image's address in a private network");
-            }
+            boolean hidden = !own && Stream.of(InetAddress.getAllByName(image.getHost())).anyMatch(OpenAi::isPrivate);
+            if (hidden) throw upstream.failed("gave an image's address in a private network");
             return upstream.checked(Image.of(upstream.download(HttpRequest.newBuilder(image.toURI()))));
         } catch (IllegalArgumentException | URISyntaxException | IOException e) {
             throw upstream.failed("gave an image's address that leads nowhere");
