@@ -47,7 +47,7 @@ class Server:
     def load(self, connections, seconds):
         """Turns a second, the median in ms, CPU in ms a turn, and how many failed."""
         before, run = self.cpu(), f"r{time.time_ns()}"
-        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE + "/chat.lua", f"http://127.0.0.1:{self.port}/chat", "--", run],
+        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE + "/chat.lua", f"http://127.0.0.1:{self.port}/chat", "--", run, str(2 * connections)],
                              capture_output=True, text=True, check=True).stdout
         rate, median, _, failed, count = map(float, re.search(r"RESULT (.*)", out)[1].split())
         return {"rate": rate, "ms": median, "cpu": 1000 * (self.cpu() - before) / max(1, count), "failed": failed}

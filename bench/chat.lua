@@ -1,16 +1,16 @@
--- wrk's requests: turns of a thousand users in turn, so that no user waits for an earlier turn, and new users after ten turns each,
--- so that every server does the same work a turn.
+-- wrk's requests: turns of so many users in turn, more than there are connections, so that no user waits for an earlier turn. After ten
+-- turns each there are new users, so that every server does the same work a turn: a tenth of all turns begin a conversation.
 local said = 0
-local run = ""
+local run, users
 
-function init(args) -- wrk ... -- RUN: a name that no earlier run had
-  run = args[1]
+function init(args) -- wrk ... -- RUN USERS: a name that no earlier run had, and a number
+  run, users = args[1], tonumber(args[2])
 end
 
 function request()
   said = said + 1
   return wrk.format("POST", wrk.path, {["Content-Type"] = "application/json"},
-    '{"user_id":"' .. run .. "-" .. said % 1000 .. "-" .. math.floor(said / 10000) .. '","message":"Tell me in a few words what the quick brown fox did today."}')
+    '{"user_id":"' .. run .. "-" .. said % users .. "-" .. math.floor(said / users / 10) .. '","message":"Tell me in a few words what the quick brown fox did today."}')
 end
 
 function done(summary, latency)

@@ -16,7 +16,7 @@ until curl -s -m 5 -o "$work/answer" -d hello "http://127.0.0.1:$SLOW"; do sleep
 (cd "$work" && "$home/run.sh" --version)
 
 load() { # load CLIENTS: turns a second, and what was not answered well
-  wrk -t1 -c"$1" -d5s -s bench/chat.lua "http://127.0.0.1:$PORT/chat" -- "r$RANDOM$RANDOM" | sed -n 's/^RESULT //p' | awk '{printf "%d, %d failed", $1, $4}'
+  wrk -t1 -c"$1" -d5s -s bench/chat.lua "http://127.0.0.1:$PORT/chat" -- "r$RANDOM$RANDOM" "$((2 * $1))" | sed -n 's/^RESULT //p' | awk '{printf "%d, %d failed", $1, $4}'
 }
 memory() { # memory FIELD PID: in MB, and nothing where the process has ended
   awk -v field="^$1:" '$0 ~ field {printf "%d", $2 / 1024}' "/proc/$2/status" 2>/dev/null || true

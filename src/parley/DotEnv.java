@@ -111,21 +111,14 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     /** A number within the bounds, exactly as it is written; null where it is unset. */
-    BigDecimal number(String name, String least, String most) throws InvalidSetting {
+    BigDecimal number(String name, boolean whole, String least, String most) throws InvalidSetting {
         String text = text(name);
         if (text == null) return null;
-        if (text.matches("-?\\d{1,20}(\\.\\d{1,20})?")) {
+        if (text.matches(whole ? "\\d{1,20}" : "-?\\d{1,20}(\\.\\d{1,20})?")) {
             var number = new BigDecimal(text);
             if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0) return number;
         }
-        throw invalid(name, "must be a number from " + least + " to " + most);
-    }
-
-    /** A whole number within the bounds; null where it is unset. */
-    Integer wholeNumber(String name, int least, int most) throws InvalidSetting {
-        BigDecimal number = number(name, Integer.toString(least), Integer.toString(most));
-        if (number != null && number.scale() > 0) throw invalid(name, "must be a whole number from " + least + " to " + most);
-        return number == null ? null : number.intValue();
+        throw invalid(name, "must be a " + (whole ? "whole " : "") + "number from " + least + " to " + most);
     }
 
     /** A JSON object; an empty one where it is unset. */

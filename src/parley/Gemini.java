@@ -12,7 +12,6 @@ import java.util.regex.Pattern;
 record Gemini(Upstream upstream, Settings settings) implements Provider {
     private static final Set<String> REFUSALS = Set.of("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
             "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION");
-    private static final Set<String> MALFORMED = Set.of("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE");
     private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
     @Override public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
@@ -63,7 +62,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             default -> {
                 String why = reason.contains("CALL") ? ", but no tools are offered: send it again" : ": send it again";
                 String detail = upstream.name() + " ended its reply with " + reason + why;
-                throw new Problem(Problem.Code.PROVIDER_ERROR, detail, null, wordless && MALFORMED.contains(reason));
+                throw new Problem(Problem.Code.PROVIDER_ERROR, detail, null, wordless && reason.startsWith("MALFORMED_"));
             }
         };
     }

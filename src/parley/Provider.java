@@ -125,9 +125,6 @@ interface Provider {
 
         boolean streams() { return onText != null; }
 
-        /** Whether words have come, so that the question must not be asked again. */
-        boolean hasBegun() { return !text.isEmpty(); }
-
         int length() { return text.length(); }
 
         boolean isFinished() { return finishReason != null; }

@@ -85,13 +85,15 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
         boolean resolved = !new InetSocketAddress(host, 0).isUnresolved();
         if (!resolved) throw env.invalid("HOST", "is no address of this machine: unset it, or set 127.0.0.1");
         String instructions = env.values().get("SYSTEM_INSTRUCTIONS");
-        var generation = new Generation(env.number("TEMPERATURE", "0", "2"), env.number("TOP_P", "0", "1"),
-                env.wholeNumber("TOP_K", 1, Integer.MAX_VALUE), env.wholeNumber("MAX_OUTPUT_TOKENS", 1, Integer.MAX_VALUE));
-        long timeout = (long) (1000 * env.number("PROVIDER_TIMEOUT", "0.1", "86400").doubleValue());
-        return new Settings(host, env.wholeNumber("PORT", 0, 65535), lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")),
-                account(env, "CHAT"), account(env, "IMAGE"), instructions.isBlank() ? null : instructions, generation,
-                env.text("HISTORY_DIR"), env.wholeNumber("HISTORY_WINDOW", 1, 1_000_000), Duration.ofMillis(timeout),
-                env.proxy("HTTPS_PROXY"), lowerCase(List.of(env.values().get("NO_PROXY").split("[,\\s]+"))), cors(env));
+        var generation = new Generation(env.number("TEMPERATURE", false, "0", "2"), env.number("TOP_P", false, "0", "1"),
+                env.number("TOP_K", true, "1", "2147483647"), env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
+        long timeout = (long) (1000 * env.number("PROVIDER_TIMEOUT", false, "0.1", "86400").doubleValue());
+        List<String> noProxy = lowerCase(List.of(env.values().get("NO_PROXY").split("[,\\s]+")));
+        int port = env.number("PORT", true, "0", "65535").intValue();
+        int window = env.number("HISTORY_WINDOW", true, "1", "1000000").intValue();
+        return new Settings(host, port, lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")), account(env, "CHAT"),
+                account(env, "IMAGE"), instructions.isBlank() ? null : instructions, generation, env.text("HISTORY_DIR"), window,
+                Duration.ofMillis(timeout), env.proxy("HTTPS_PROXY"), noProxy, cors(env));
     }
 
     private static Account account(DotEnv env, String use) throws DotEnv.InvalidSetting {
