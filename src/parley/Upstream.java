@@ -69,7 +69,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             try (EventStream body = send(request, deadline)) {
                 readReply(body, deadline, reply, reader);
             } catch (IOException | Problem e) {
-                if (e instanceof Problem || !reply.isFinished()) throw problem(e).unlessBegun(reply.length() > 0); // else all was said before
+                if (e instanceof Problem || !reply.isFinished()) throw problem(e).unlessBegun(reply.length() > 0); // else all was said
             }
             return reply.reply(name());
         });
