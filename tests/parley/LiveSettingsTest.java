@@ -44,7 +44,7 @@ class LiveSettingsTest {
         boolean soon = System.nanoTime() - begun < 80_000_000; // on a busy machine, the file may have been still for 100 ms by now
         if (soon) assertEquals("before before", first + " " + second, "it was written this moment");
         Running.await(() -> settings.current().chat().model().equals("half"));
-        assertEquals(3, settings.current().generation().topK());
+        assertEquals(3, settings.current().generation().topK().intValue());
         Files.writeString(file, "GEMINI_CHAT_MODEL=after\n");
         Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusMillis(200)));
         assertEquals("after", settings.current().chat().model(), "in force 200 ms after the edit");
