@@ -43,6 +43,9 @@ final class LiveSettings {
     /** Why the last edit was refused, and what it says is not in force; null where it is. */
     String refusal() { return refusal; }
 
+    /** The settings that the last look at the file found. */
+    Settings latest() { return last.settings; }
+
     /** The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last good ones. */
     Settings current() {
         try {

@@ -107,7 +107,7 @@ public final class Parley implements AutoCloseable {
         return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(10)).executor(Runnable::run)
                 .proxy(new ProxySelector() {
                     @Override public List<Proxy> select(URI uri) {
-                        InetSocketAddress proxy = settings.current().proxyFor(uri);
+                        InetSocketAddress proxy = settings.latest().proxyFor(uri);
                         return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
                     }
 
