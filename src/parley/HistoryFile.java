@@ -152,9 +152,11 @@ final class HistoryFile {
     private void rewrite(FileChannel old, Message... messages) throws IOException {
         if (damaged) keepCopy();
         Path temporary = file.resolveSibling(".tmp-" + id);
-        try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, LinkOption.NOFOLLOW_LINKS))) {
-            writeEnd(channel, copyKept(old, channel), messages);
-            channel.force(true);
+        try {
+            try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, LinkOption.NOFOLLOW_LINKS))) {
+                writeEnd(channel, copyKept(old, channel), messages);
+                channel.force(true);
+            }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             Files.deleteIfExists(temporary);

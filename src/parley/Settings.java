@@ -1,6 +1,5 @@
 package parley;
 
-import java.math.BigInteger;
 import java.net.*;
 import java.time.Duration;
 import java.util.*;
