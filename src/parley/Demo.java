@@ -53,7 +53,8 @@ final class Demo implements AutoCloseable {
             redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
             redirected.putIfAbsent(prefix + "_" + use + "_MODEL", "demo");
         }
-        redirected.put("PROVIDER_TIMEOUT", "8"); // who says "timeout" to a demo does not want to wait for two minutes
+        // Who says "timeout" to a demo does not want to wait for two minutes.
+        redirected.replace("PROVIDER_TIMEOUT", Settings.DEFAULTS.get("PROVIDER_TIMEOUT"), "8");
         redirected.merge("HISTORY_DIR", "/demo", String::concat);
         return redirected;
     }
@@ -66,14 +67,17 @@ final class Demo implements AutoCloseable {
             boolean gemini = path.contains(":");
             boolean image = path.endsWith("/images/generations") || Json.at(body, "generationConfig", "responseModalities") != null;
             List<String> asked = said(Json.items(body, "contents"), "parts", 0, "text");
-            List<?> models = Settings.DEFAULTS.values().stream().map(model -> object("id", model)).toList();
-            if (http.getRequestMethod().equals("GET")) json(http, 200, object("name", path, "data", models));
+            if (http.getRequestMethod().equals("GET")) models(http, path);
             else if (image) image(http, gemini ? asked.getLast() : Json.string(body, "prompt"), gemini);
             else if (gemini) chat(http, asked, path.contains(":stream"), true);
             else chat(http, said(Json.items(body, "messages"), "content"), Boolean.TRUE.equals(Json.at(body, "stream")), false);
         } catch (Json.Malformed | InterruptedException e) {
             throw new IOException(e);
         }
+    }
+
+    private static void models(HttpExchange http, String path) throws IOException {
+        json(http, 200, object("name", path, "data", Settings.DEFAULTS.values().stream().map(model -> object("id", model)).toList()));
     }
 
     private static List<String> said(List<?> messages, Object... path) {

@@ -7,8 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
+import java.time.*;
+import java.time.format.DateTimeFormatter;
 import java.util.*;
 
 /**
@@ -28,6 +28,7 @@ final class HistoryFile {
     private static final int FIRST_WINDOW = 4 << 10; // bytes that are read first: most conversations need no more
     private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
     private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
     final UUID id; // names what is this user's alone
@@ -184,7 +185,7 @@ final class HistoryFile {
 
     /** Keeps a damaged file beside this one, as it is. */
     private void keepCopy() throws IOException {
-        Path copy = file.resolveSibling(copyPrefix() + Instant.now().truncatedTo(ChronoUnit.MILLIS).toString().replaceAll("[-:]", ""));
+        Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
         Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
         try (FileChannel channel = FileChannel.open(copy, WRITE)) { channel.force(true); }
         force(file.getParent());

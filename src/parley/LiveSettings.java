@@ -67,8 +67,9 @@ final class LiveSettings {
         try {
             byte[] bytes = Files.readAllBytes(file);
             if (isSame(stamp, last.stamp) || !isSame(stamp, stamp())) return; // another request has read it, or it is being written
-            Read now = read(stamp, DotEnv.text(bytes));
-            if (now.env.lines().isEmpty() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
+            String text = DotEnv.text(bytes);
+            if (text.isBlank() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
+            Read now = read(stamp, text);
             if (!now.env.equals(last.env)) announce(now.settings);
             last = now;
             nameUnused();
@@ -83,8 +84,10 @@ final class LiveSettings {
 
     /** Says that an edit is in force, but for what is read at the start only. */
     private void announce(Settings now) {
-        boolean all = now.host().equals(started.host()) && now.port() == started.port() && now.historyDir().equals(started.historyDir());
-        String but = all ? "" : ", but for HOST and PORT, and HISTORY_DIR: they take effect at the next start";
+        List<String> later = new ArrayList<>();
+        if (!now.host().equals(started.host()) || now.port() != started.port()) later.add("HOST and PORT");
+        if (!now.historyDir().equals(started.historyDir())) later.add("HISTORY_DIR");
+        String but = later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
         Log.say(file.getFileName() + " was edited and is in force" + but);
     }
 
@@ -124,7 +127,11 @@ final class LiveSettings {
 
     /** What tells one state of the file from another; null where there is no file. */
     private BasicFileAttributes stamp() throws IOException {
-        return Files.exists(file) ? Files.readAttributes(file, BasicFileAttributes.class) : null;
+        try {
+            return Files.readAttributes(file, BasicFileAttributes.class);
+        } catch (NoSuchFileException e) {
+            return null;
+        }
     }
 
     private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {

@@ -129,22 +129,23 @@ public final class Parley implements AutoCloseable {
         Path env = named ? Path.of(options.remove(at + 1)) : null;
         if (named) options.remove(at);
         try {
-            run(String.join(" ", options), env);
+            run(options, env);
         } catch (IOException e) {
             System.err.println("Parley cannot start: " + Log.plain(e.getMessage()));
             System.exit(1);
         }
     }
 
-    private static void run(String options, Path env) throws IOException {
-        switch (options) {
-            case "" -> serve(settings(env, DotEnv::withEnvironment, false), false);
+    private static void run(List<String> options, Path env) throws IOException {
+        String words = String.join(" ", options);
+        if (options.isEmpty()) serve(settings(env, DotEnv::withEnvironment, false), false);
+        else switch (words) {
             case "--demo" -> serve(settings(env, new Demo(25)::redirect, true), true);
             case "--check" -> System.exit(check(settings(env, DotEnv::withEnvironment, false)) ? 0 : 1);
             case "--help" -> System.out.println(USAGE);
             case "--version" -> System.out.println("Parley " + VERSION);
             default -> {
-                System.err.println("unknown: " + Log.plain(options) + System.lineSeparator() + USAGE);
+                System.err.println("unknown: " + Log.plain(words) + System.lineSeparator() + USAGE);
                 System.exit(2);
             }
         }

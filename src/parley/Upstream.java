@@ -11,8 +11,8 @@ import java.time.format.*;
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.function.*;
-import java.util.regex.*;
-import java.util.stream.*;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import parley.Provider.*;
 
 /**
@@ -25,13 +25,14 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
     private static final Duration AFTER_REASON = Duration.ofMillis(1500); // for the rest of a stream that has told its finish reason
+    private static final Duration AFTER_DONE = Duration.ofMillis(100); // for its end, which lets the connection be used again
+    private static final String DONE = "[DONE]";
     private static final int MAX_WORDS = 300; // characters of a provider's own words in a problem's detail
     private static final int MAX_ERROR = 64 << 10; // bytes
     private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
     private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
     private static final Pattern REFUSAL = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
-    private static final Pattern STATUS = Pattern.compile("\\b[45]\\d\\d\\b");
-    private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
+    private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
             + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
@@ -89,8 +90,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             boolean finished = reply.isFinished();
             take(event, reply, reader);
             memory.to(reply.length());
+            boolean done = event.data().strip().equals(DONE);
+            if (reply.isFinished() && (done || !finished)) deadline = in(done ? AFTER_DONE : AFTER_REASON);
             if (!reply.isFinished()) deadline = reply.streams() ? in(timeout) : end;
-            else if (!finished) deadline = in(AFTER_REASON);
         }
         if (!reply.isFinished()) throw cutOff(body, reply.unreadable());
     }
@@ -107,7 +109,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         Object json = jsonOrText(data);
         if (event.kind().equals("error")) throw refusal(0, json, NO_HEADERS);
         boolean broken = json == data && (data.startsWith("{") || data.startsWith("["));
-        if (data.equals("[DONE]")) reply.end();
+        if (data.equals(DONE)) reply.end();
         else if (broken) throw failed("sent what is not JSON, or cut it off: " + brief(data));
         else for (Object each : json instanceof List<?> list ? list : Collections.singletonList(json)) takeJson(each, reply, reader);
         boolean whole = Json.at(json, "choices") != null || Json.at(json, "candidates") != null;
@@ -209,7 +211,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     /** The problem that an error's status and body make. A status of 0 is told by the body, or nowhere. */
     private Problem refusal(int status, Object body, HttpHeaders headers) {
         Object json = onlyItem(body);
-        String codes = Stream.of(ERROR_CODES).map(path -> String.valueOf(Json.at(json, path))).collect(Collectors.joining(" "));
+        List<String> codes = Stream.of(ERROR_CODES).map(path -> String.valueOf(Json.at(json, path))).toList();
         int told = status == 0 ? status(codes) : status;
         String words = Stream.of(ERROR_WORDS).map(path -> Json.string(json, path)).filter(found -> found != null && !found.isEmpty())
                 .findFirst().orElseGet(() -> Json.write(json));
@@ -218,10 +220,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
         badKey |= told == 401 || told == 403 || codes.contains("invalid_api_key");
         if (badKey) return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
-        String target = "answered " + told + ": it redirects to " + brief(headers.firstValue("Location").orElse("nowhere"));
-        if (told / 100 == 3) return failed(target + ". Put the new address into " + account.variable("BASE_URL") + " in .env");
-        Matcher blocked = REFUSAL.matcher(codes);
-        if (blocked.find()) return blocked(blocked.group());
+        if (told / 100 == 3) return redirected(told, headers);
+        Optional<String> refusal = codes.stream().filter(REFUSAL.asMatchPredicate()).findFirst();
+        if (refusal.isPresent()) return blocked(refusal.get());
         boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
         if (told == 404 || unknown) return unknownModel(said);
         boolean forLong = codes.contains("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
@@ -231,16 +232,21 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     /** The status among an error's codes; 0 where there is none. */
-    private static int status(String codes) {
-        Matcher number = STATUS.matcher(codes);
-        if (number.find()) return Integer.parseInt(number.group());
-        return RATE_LIMIT.matcher(codes).find() ? 429 : 0;
+    private static int status(List<String> codes) {
+        int ofAWord = codes.stream().anyMatch(RATE_LIMIT.asMatchPredicate()) ? 429 : 0;
+        return codes.stream().filter(code -> code.matches("[345]\\d\\d")).findFirst().map(Integer::valueOf).orElse(ofAWord);
+    }
+
+    private Problem redirected(int status, HttpHeaders headers) {
+        String target = brief(headers.firstValue("Location").orElse("nowhere"));
+        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+        return failed("answered " + status + ": it redirects to " + target + advice);
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
     private static Long retryAfter(HttpHeaders headers, List<?> details) {
         String told = details.stream().map(each -> Json.string(each, "retryDelay")).filter(Objects::nonNull).findFirst()
-                .orElse(headers.firstValue("Retry-After").orElse("")).replaceFirst("s$", "");
+                .map(delay -> delay.replace("s", "")).orElse(headers.firstValue("Retry-After").orElse(""));
         if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
             Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();

@@ -38,6 +38,14 @@ class DemoTest {
         assertTrue(ELIZA.answer(List.of("my dog barks", "hm", "well well")).contains("my dog barks"));
     }
 
+    @ParameterizedTest
+    @CsvSource({"120, 8", "2, 2", ", 8"})
+    void waitsForItselfAsLongAsItIsTold(String asked, String waits) throws Exception {
+        try (var demo = new Demo(5)) {
+            assertEquals(waits, demo.redirect(Map.of("PROVIDER_TIMEOUT", asked == null ? "" : asked)).get("PROVIDER_TIMEOUT"));
+        }
+    }
+
     @Test
     void paintsTheSamePictureForTheSameWordsAndTheColoursThatTheyName() throws Exception {
         assertArrayEquals(Demo.paint("a red fox"), Demo.paint(" A red fox"));

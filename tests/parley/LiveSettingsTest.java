@@ -51,6 +51,16 @@ class LiveSettingsTest {
         assertEquals("after", settings.current().chat().model(), "in force 200 ms after the edit");
     }
 
+    @Test
+    void takeAnEditThatCommentsEverythingOut() throws Exception {
+        Path file = Files.writeString(folder.resolve(".env"), "GEMINI_CHAT_MODEL=before\n");
+        var settings = new LiveSettings(file, UnaryOperator.identity());
+        Files.writeString(file, "# GEMINI_CHAT_MODEL=before\n");
+        Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusMillis(200)));
+        assertEquals("gemini-flash-latest", settings.current().chat().model());
+        assertNull(settings.refusal());
+    }
+
     /** 100 edits, of five kinds, while requests come without a pause: none fails, and none sees half an edit. */
     @Test
     void isNeverSeenByHalfAndFailsNoRequest() throws Exception {
@@ -148,7 +158,7 @@ class LiveSettingsTest {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.settings("PORT=1");
             running.get("/health");
-            assertTrue(running.console().contains("but for HOST and PORT, and HISTORY_DIR: they take effect at the next start"));
+            assertTrue(running.console().contains("but for HOST and PORT: they take effect at the next start"));
             running.settings("PORT=0");
             running.get("/health");
             assertTrue(running.console().lines().anyMatch(line -> line.endsWith(".env was edited and is in force")), running.console());
