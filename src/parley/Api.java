@@ -8,14 +8,12 @@ import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.security.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.concurrent.*;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
-    static final int MAX_REQUESTS = Memory.maxRequests(); // at once
     private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
 
     /** The limits that the JDK's server lacks by default. It reads them once, when the first server is made. */
@@ -25,8 +23,8 @@ final class Api implements HttpHandler {
             "sun.net.httpserver.maxReqHeaderSize", "" + (32 << 10), // bytes, and all of them for each connection that is open
             "sun.net.httpserver.drainAmount", "" + (16 << 20), // bytes of a refused body that are read, so that its client hears of it
             "sun.net.httpserver.idleInterval", "60", // s for a connection without a request
-            "sun.net.httpserver.maxIdleConnections", "" + MAX_REQUESTS,
-            "jdk.httpserver.maxConnections", "" + 2 * MAX_REQUESTS); // also those that have yet to send a whole request
+            "sun.net.httpserver.maxIdleConnections", "" + Memory.MAX_REQUESTS,
+            "jdk.httpserver.maxConnections", "" + 2 * Memory.MAX_REQUESTS); // also those that have yet to send a whole request
 
     static {
         LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
@@ -37,8 +35,8 @@ final class Api implements HttpHandler {
     private final CompletableFuture<HttpClient> client;
     private final boolean demo;
     private final Exchange.WriteTimeouts timeouts = new Exchange.WriteTimeouts();
-    private final CompletableFuture<Page> page = CompletableFuture.supplyAsync(Page::load); // while the server starts: its hashes take time
-    private final Semaphore free = new Semaphore(MAX_REQUESTS);
+    private final String page = resource("chat.html");
+    private final Semaphore free = new Semaphore(Memory.MAX_REQUESTS);
     private volatile boolean stopping;
 
     /**
@@ -89,9 +87,9 @@ final class Api implements HttpHandler {
     /** Refuses new requests from now on, and waits for those that run, at most so long. */
     void stop(Duration timeout) throws InterruptedException {
         stopping = true;
-        int running = MAX_REQUESTS - free.availablePermits();
+        int running = Memory.MAX_REQUESTS - free.availablePermits();
         if (running > 0) Log.say("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
-        boolean ended = free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
+        boolean ended = free.tryAcquire(Memory.MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
         if (!ended) Log.say("stopped before every turn had ended: those are not stored");
         timeouts.close();
     }
@@ -99,7 +97,7 @@ final class Api implements HttpHandler {
     private void route(Exchange http) throws InterruptedException {
         if (http.is("OPTIONS")) http.preflight();
         else switch (http.path()) {
-            case "/" -> page.join().show(http.allowing("GET"));
+            case "/" -> page(http.allowing("GET"));
             case "/health" -> health(http.allowing("GET"));
             case "/chat" -> chat(http.allowing("POST"));
             case "/history" -> {
@@ -160,9 +158,8 @@ final class Api implements HttpHandler {
         int limit = http.count("limit", Integer.MAX_VALUE);
         try (FileChannel stored = histories.openStored(user)) {
             long total = HistoryReader.count(stored);
-            String start = Json.write(object("user_id", user, "total", total, "messages", List.of()));
             http.begin("application/json");
-            http.write(start.substring(0, start.length() - "]}".length()));
+            http.write("{\"user_id\":" + Json.write(user) + ",\"total\":" + total + ",\"messages\":[");
             sendMessages(http, stored, Math.max(0, total - limit), total);
             http.write("]}");
         } catch (IOException e) {
@@ -176,8 +173,7 @@ final class Api implements HttpHandler {
         for (long i = 0; i < to; i++) {
             HistoryReader.Item item = reader.next();
             if (item == null) throw new EOFException("it became shorter while it was read");
-            String message = Json.write(item.message().members());
-            if (i >= from) http.write(i == from ? message : "," + message);
+            if (i >= from) http.write((i > from ? "," : "") + Json.write(item.message().members()));
         }
     }
 
@@ -218,36 +214,24 @@ final class Api implements HttpHandler {
         throw Problem.invalid(name + " must be true or false");
     }
 
-    /**
-     * The chat page, which may run its own script and style only, and load nothing from elsewhere.
-     *
-     * @param policy the Content-Security-Policy (https://www.w3.org/TR/CSP3/) that names both by their hashes
-     */
-    private record Page(byte[] html, String policy) {
-        static Page load() {
-            try (InputStream file = Page.class.getResourceAsStream("chat.html")) {
-                byte[] html = file.readAllBytes();
-                String text = new String(html, StandardCharsets.UTF_8);
-                return new Page(html, "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src '"
-                        + hash(text, "script") + "'; style-src '" + hash(text, "style")
-                        + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-            } catch (IOException | NoSuchAlgorithmException e) {
-                throw new IllegalStateException("the page comes with Parley, and SHA-256 with every Java", e);
-            }
-        }
+    /** The chat page, which may run its own script and style only, and load nothing from elsewhere (https://www.w3.org/TR/CSP3/). */
+    private void page(Exchange http) {
+        String nonce = UUID.randomUUID().toString();
+        http.header("Content-Security-Policy", """
+                default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src 'nonce-%1$s'; style-src 'nonce-%1$s'; \
+                base-uri 'none'; form-action 'none'; frame-ancestors 'none'""".formatted(nonce));
+        http.header("X-Content-Type-Options", "nosniff");
+        http.header("Referrer-Policy", "no-referrer");
+        http.header("Cache-Control", "no-cache");
+        http.answer(200, "text/html; charset=utf-8", page.replace("NONCE", nonce).getBytes(StandardCharsets.UTF_8));
+    }
 
-        private static String hash(String html, String tag) throws NoSuchAlgorithmException {
-            String inside = html.substring(html.indexOf("<" + tag + ">") + tag.length() + 2, html.indexOf("</" + tag + ">"));
-            byte[] hash = MessageDigest.getInstance("SHA-256").digest(inside.getBytes(StandardCharsets.UTF_8));
-            return "sha256-" + Base64.getEncoder().encodeToString(hash);
-        }
-
-        void show(Exchange http) {
-            http.header("Content-Security-Policy", policy);
-            http.header("X-Content-Type-Options", "nosniff");
-            http.header("Referrer-Policy", "no-referrer");
-            http.header("Cache-Control", "no-cache");
-            http.answer(200, "text/html; charset=utf-8", html);
+    /** The text of a file that comes with Parley. */
+    static String resource(String name) {
+        try (InputStream file = Api.class.getResourceAsStream(name)) {
+            return new String(file.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new IllegalStateException(name + " comes with Parley", e);
         }
     }
 }

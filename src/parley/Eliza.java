@@ -1,7 +1,5 @@
 package parley;
 
-import java.io.*;
-import java.nio.charset.StandardCharsets;
 import java.util.*;
 import java.util.regex.*;
 import java.util.stream.*;
@@ -22,19 +20,12 @@ final class Eliza {
             "i'm=you are", "was=were", "we=you", "our=your", "you=I", "your=my", "yours=mine", "yourself=myself", "are=am", "were=was")
             .map(pair -> pair.split("=")).collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
-    private final List<Rule> rules = new ArrayList<>();
+    private final List<Rule> rules = Stream.of(Api.resource("eliza.txt").substring(2).split("\n\\? ")).map(Eliza::rule).toList();
 
-    Eliza() {
-        try (InputStream file = Eliza.class.getResourceAsStream("eliza.txt")) {
-            String text = new String(file.readAllBytes(), StandardCharsets.UTF_8);
-            for (String rule : text.substring(2).split("\n\\? ")) {
-                String[] halves = rule.split("\n", 2);
-                Pattern pattern = Pattern.compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$"));
-                rules.add(new Rule(pattern, halves[1].strip().split("\n--\n")));
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private static Rule rule(String text) {
+        String[] halves = text.split("\n", 2);
+        Pattern pattern = Pattern.compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$"));
+        return new Rule(pattern, halves[1].strip().split("\n--\n"));
     }
 
     /** The answer to the last of what a person said, in the light of all that came before it. */
@@ -43,12 +34,9 @@ final class Eliza {
         List<String> before = said.subList(0, said.size() - 1);
         if (ASKS_NAME.matcher(now).find()) return name(before);
         if (ASKS_PAST.matcher(now).find()) return recalled(before);
-        List<String> mine = before.stream().filter(each -> each.matches("(?is).*\\bmy \\w+.*") && each.length() < 100).toList();
         for (Rule rule : rules) {
             Matcher match = rule.pattern.matcher(now);
             if (!match.matches()) continue;
-            boolean nothingFits = rule == rules.getLast() && before.size() % 3 == 2 && !mine.isEmpty();
-            if (nothingFits) return "Earlier you said: \u201c" + mine.getLast() + "\u201d. Has that to do with it?";
             String answer = rule.answers[before.size() % rule.answers.length];
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));
         }
@@ -62,8 +50,8 @@ final class Eliza {
 
     private static String recalled(List<String> before) {
         if (before.isEmpty()) return "This is the first thing that you say to me.";
-        return "I remember what you said. Lately, it was:\n" + before.subList(Math.max(0, before.size() - 5), before.size()).stream()
-                .map(each -> "\n- \u201c" + each.strip().replaceAll("\\s+", " ") + '\u201d').collect(Collectors.joining());
+        List<String> lately = before.subList(Math.max(0, before.size() - 5), before.size());
+        return "I remember what you said. Lately, it was:\n\n- " + String.join("\n- ", lately);
     }
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */

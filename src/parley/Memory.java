@@ -12,6 +12,13 @@ final class Memory {
     /** Bytes of memory that a byte of text takes, at most, while it is read, kept, written again and sent. */
     static final int PER_BYTE = 8;
 
+    /**
+     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured, in a heap
+     * that has 120 for both beyond the first 8 MiB. Before JDK 24, each request has a thread of the system.
+     */
+    static final int MAX_REQUESTS = Math.clamp((Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10), 16,
+            Runtime.version().feature() < 24 ? 4_000 : 10_000);
+
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
     private static final int FREE = 128; // units that every request may fill without asking: small chats are never kept out
     private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
@@ -23,17 +30,6 @@ final class Memory {
     private static final class Share {
         private int reserved; // units
         private long waiting = TIMEOUT; // that it may still wait
-    }
-
-    private Memory() {}
-
-    /**
-     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured, in a heap
-     * that has 120 for both beyond the first 8 MiB. Before JDK 24, each request has a thread of the system.
-     */
-    static int maxRequests() {
-        long inHeap = (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10);
-        return Math.clamp(inHeap, 16, Runtime.version().feature() < 24 ? 4_000 : 10_000);
     }
 
     /** Memory for a text whose length is not known before it is read. */

@@ -67,9 +67,7 @@ public final class Parley implements AutoCloseable {
      * @throws IOException where a setting makes no sense, the file or the history folder cannot be used, or the port is taken;
      *                     the message says what to do
      */
-    public static Parley start(Path env) throws IOException {
-        return new Parley(new LiveSettings(env, DotEnv::withEnvironment), false);
-    }
+    public static Parley start(Path env) throws IOException { return new Parley(new LiveSettings(env, DotEnv::withEnvironment), false); }
 
     /** {@return the port that is listened on: a free one where PORT is 0} */
     public int port() { return server.getAddress().getPort(); }
@@ -96,7 +94,7 @@ public final class Parley implements AutoCloseable {
     private static ExecutorService threads() {
         if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
         ThreadFactory daemons = Thread.ofPlatform().daemon().factory();
-        return new ThreadPoolExecutor(16, Api.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), daemons);
+        return new ThreadPoolExecutor(16, Memory.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), daemons);
     }
 
     /**

@@ -308,6 +308,16 @@ class ContractTest extends OneServer {
     }
 
     @Test
+    void letsThePageRunItsOwnScriptAndNothingElse() throws Exception {
+        Running.Answer page = running.get("/");
+        String policy = page.header("Content-Security-Policy");
+        String nonce = policy.replaceFirst(".* script-src 'nonce-([^']{20,})'; style-src 'nonce-\\1'; .*", "$1");
+        assertTrue(policy.startsWith("default-src 'none'; ") && !policy.contains("unsafe") && !nonce.equals(policy), policy);
+        assertTrue(page.text().contains("<script nonce=\"" + nonce + "\">") && page.text().contains("<style nonce=\"" + nonce + "\">"), page.text());
+        assertNotEquals(policy, running.get("/").header("Content-Security-Policy"));
+    }
+
+    @Test
     void logsOneLineARequestAndNoByteThatCouldForgeOne() throws Exception {
         running.post("/chat", "{\"user_id\":\"" + "x".repeat(39) + "\u202eyz\",\"message\":\"a secret message\"}");
         Running.await(() -> running.console().lines().anyMatch(line -> line.matches("\\S+Z POST /chat 200 \\d+ ms x{39} ")));

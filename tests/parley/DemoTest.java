@@ -35,7 +35,6 @@ class DemoTest {
         assertTrue(ELIZA.answer(List.of("my name is Ada", "what is my name?")).contains("Ada"));
         String recalled = ELIZA.answer(List.of("one thing", "another thing", "what did I say?"));
         assertTrue(recalled.contains("one thing") && recalled.contains("another thing"), recalled);
-        assertTrue(ELIZA.answer(List.of("my dog barks", "hm", "well well")).contains("my dog barks"));
     }
 
     @ParameterizedTest
