@@ -97,22 +97,23 @@ final class HistoryReader {
         boolean quoted = false;
         boolean escaped = false;
         while (depth > 0 && fill()) {
-            int from = portion.position();
-            while (depth > 0 && portion.hasRemaining()) {
-                byte b = portion.get();
+            int at = portion.position();
+            while (depth > 0 && at < portion.limit()) {
+                byte b = portion.array()[at++];
                 if (escaped) escaped = false;
                 else if (b == '"') quoted = !quoted;
                 else if (quoted) escaped = b == '\\';
                 else if (b == '{' || b == '[') depth++;
                 else if (b == '}' || b == ']') depth--;
             }
-            keep(from, portion.position());
+            keep(at);
         }
         return depth == 0 ? parsed() : null;
     }
 
-    private void keep(int from, int to) throws IOException {
-        text.write(portion.array(), from, to - from);
+    private void keep(int end) throws IOException {
+        text.write(portion.array(), portion.position(), end - portion.position());
+        portion.position(end);
         if (text.size() > MAX_MESSAGE) throw new IOException("a message of over " + MAX_MESSAGE + " bytes");
         memory.to(text.size());
     }

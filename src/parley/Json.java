@@ -1,10 +1,9 @@
 package parley;
 
 import java.math.BigDecimal;
-import java.nio.ByteBuffer;
 import java.nio.charset.*;
 import java.util.*;
-import java.util.regex.Pattern;
+import java.util.regex.*;
 
 /**
  * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text, {@code List<Object>},
@@ -26,6 +25,8 @@ final class Json {
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
     private static final String ESCAPES = "\"\\/bfnrt";
 
+    private static final Pattern UNSAFE = Pattern.compile("[\"\\\\\\x00-\\x1f]"); // is escaped in a string
+
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
     /** The text is not JSON. The message says what was expected, and behind how many characters. */
@@ -46,7 +47,9 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
+        String text = new String(utf8, StandardCharsets.UTF_8); // with U+FFFD for what is none
+        if (Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) return text;
+        throw new CharacterCodingException();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */
@@ -69,14 +72,10 @@ final class Json {
     }
 
     /** The string at the path, or null where there is none. */
-    static String string(Object value, Object... path) {
-        return at(value, path) instanceof String string ? string : null;
-    }
+    static String string(Object value, Object... path) { return at(value, path) instanceof String string ? string : null; }
 
     /** The items of the list at the path; none where there is no list. */
-    static List<?> items(Object value, Object... path) {
-        return at(value, path) instanceof List<?> list ? list : List.of();
-    }
+    static List<?> items(Object value, Object... path) { return at(value, path) instanceof List<?> list ? list : List.of(); }
 
     /** The members of an object as {@link #parse} reads it; none where the value is no object. */
     @SuppressWarnings("unchecked") static Map<String, Object> members(Object value) { // parse makes maps of no other kind
@@ -123,20 +122,13 @@ final class Json {
     }
 
     private static StringBuilder writeString(String string, StringBuilder out) {
-        out.append('"');
-        int written = 0;
-        for (int i = 0; i < string.length(); i++) {
-            char c = string.charAt(i);
-            if (c >= ' ' && c != '"' && c != '\\') continue;
-            out.append(string, written, i).append(escape(c));
-            written = i + 1;
-        }
-        return out.append(string, written, string.length()).append('"');
+        return out.append('"').append(UNSAFE.matcher(string).replaceAll(Json::escape)).append('"');
     }
 
-    private static String escape(char c) {
+    private static String escape(MatchResult unsafe) {
+        char c = unsafe.group().charAt(0);
         int known = ESCAPED.indexOf(c);
-        return known < 0 ? String.format("\\u%04x", (int) c) : "\\" + ESCAPES.charAt(known);
+        return Matcher.quoteReplacement(known < 0 ? String.format("\\u%04x", (int) c) : "\\" + ESCAPES.charAt(known));
     }
 
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
@@ -213,9 +205,10 @@ final class Json {
     private String string() throws Malformed {
         int from = ++at;
         StringBuilder decoded = null; // only where there is an escape
-        while (peek() != '"') {
-            if (peek() < ' ') throw at == text.length() ? expected("'\"'") : new Malformed("a control character that is not escaped", at);
-            if (text.charAt(at++) != '\\') continue;
+        for (char c = peek(); c != '"'; c = peek()) {
+            if (c < ' ') throw at == text.length() ? expected("'\"'") : new Malformed("a control character that is not escaped", at);
+            at++;
+            if (c != '\\') continue;
             decoded = (decoded == null ? new StringBuilder() : decoded).append(text, from, at - 1).append(escaped());
             from = at;
         }
@@ -265,9 +258,7 @@ final class Json {
         while (peek() >= '0' && peek() <= '9') at++;
     }
 
-    private void skipSpace() {
-        while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++;
-    }
+    private void skipSpace() { while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++; }
 
     private boolean skipTo(char behindSpace) {
         skipSpace();
