@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,7 +31,20 @@ class MainTest {
     private static final Path JAVA = Path.of(System.getProperty("java.home"), "bin", "java");
 
     @TempDir
+    private static Path first;
+
+    @TempDir
     private Path folder;
+
+    /** Compiles Parley once, as the first start in a clone does. */
+    @BeforeAll
+    static void build() throws Exception {
+        copySources(first);
+        try (var program = new Program(new ProcessBuilder(JAVA.toString(), first.resolve("Main.java").toString(), "--version"))) {
+            assertEquals(0, program.exit());
+            assertEquals(List.of("Parley compiles itself: this takes a few seconds, once.", "Parley 1.0"), program.lines);
+        }
+    }
 
     /** A started program, and what it has said. */
     private static final class Program implements AutoCloseable {
@@ -68,14 +82,39 @@ class MainTest {
     }
 
     /** Parley's own files, copied: what a clone holds. */
-    private Path copy() throws IOException {
-        Path home = Files.createDirectory(folder.resolve("clone"));
+    private static void copySources(Path home) throws IOException {
         for (String name : List.of("Main.java", ".env.example", "run.sh", "LICENSE")) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
         Files.createDirectories(home.resolve("src/parley"));
         try (Stream<Path> sources = Files.list(Path.of("src/parley"))) {
             for (Path source : sources.toList()) Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
         }
+    }
+
+    /** A clone that has been started before. */
+    private Path copy() throws IOException {
+        Path home = Files.createDirectory(folder.resolve("clone"));
+        copySources(home);
+        Files.copy(first.resolve("build/parley.jar"), Files.createDirectory(home.resolve("build")).resolve("parley.jar")); // newer than its sources
         return home;
+    }
+
+    /** A clone whose program says no more than its version: that compiles quickly. */
+    private Path small() throws IOException {
+        Path home = Files.createDirectory(folder.resolve("clone"));
+        for (String name : List.of("Main.java", "run.sh")) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
+        Files.createDirectories(home.resolve("src/parley"));
+        Files.writeString(home.resolve("src/parley/words.txt"), "Parley 1.0\n");
+        writeSmall(home, "1.0");
+        return home;
+    }
+
+    private static void writeSmall(Path home, String version) throws IOException {
+        Files.writeString(home.resolve("src/parley/Parley.java"), """
+                package parley;
+                public class Parley {
+                    public static void main(String[] args) { System.out.println("Parley %s"); }
+                }
+                """.formatted(version));
     }
 
     private Program start(Path home, Map<String, String> environment, String... arguments) throws IOException {
@@ -189,7 +228,7 @@ class MainTest {
 
     @Test
     void printsJavacsOwnWordsWhenASourceDoesNotCompile() throws Exception {
-        Path home = copy();
+        Path home = small();
         Files.writeString(home.resolve("src/parley/Broken.java"), "class Broken { int x = \"no\"; }");
         try (var program = start(home, Map.of())) {
             assertEquals(1, program.exit());
@@ -245,7 +284,7 @@ class MainTest {
 
     @Test
     void compilesOnceAndSaysSoAndStartsThroughALink() throws Exception {
-        Path home = copy();
+        Path home = small();
         try (var first = start(home, Map.of("PORT", "0"), "--version")) {
             assertEquals(0, first.exit());
             assertEquals(List.of("Parley compiles itself: this takes a few seconds, once.", "Parley 1.0"), first.lines);
@@ -262,7 +301,7 @@ class MainTest {
             assertEquals(0, linked.exit());
             assertEquals(List.of("Parley 1.0"), linked.lines);
         }
-        Files.delete(home.resolve("src/parley/eliza.txt")); // a file that has gone makes the folder newer
+        Files.delete(home.resolve("src/parley/words.txt")); // a file that has gone makes the folder newer
         try (var again = start(home, Map.of("PORT", "0"), "--version")) {
             assertEquals(0, again.exit());
             assertEquals(2, again.lines.size(), again.lines.toString());
@@ -300,24 +339,33 @@ class MainTest {
 
     @Test
     void runShCompilesOnceAndAgainWhenASourceIsNewer() throws Exception {
-        Path home = copy();
-        var environment = Map.of("PORT", "0", "JAVA_HOME", System.getProperty("java.home"));
-        var command = List.of(home.resolve("run.sh").toString(), "--demo");
-        try (var program = run(environment, command); var client = HttpClient.newHttpClient()) {
-            program.awaitLine(", as a demo, is at");
-        }
+        Path home = small();
+        String compiles = "Parley compiles itself: this takes a few seconds, once.";
+        assertEquals(List.of(compiles, "Parley 1.0"), runSh(home));
         var jar = home.resolve("build/parley.jar");
         var made = Files.getLastModifiedTime(jar);
+        assertEquals(List.of("Parley 1.0"), runSh(home));
+        assertEquals(made, Files.getLastModifiedTime(jar));
+        writeSmall(home, "1.1");
+        assertEquals(List.of(compiles, "Parley 1.1"), runSh(home));
+    }
+
+    /** What ./run.sh --version says. */
+    private List<String> runSh(Path home) throws Exception {
+        var environment = Map.of("JAVA_HOME", System.getProperty("java.home"));
         try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
             assertEquals(0, program.exit());
-            assertEquals(List.of("Parley 1.0"), program.lines);
-            assertEquals(made, Files.getLastModifiedTime(jar));
+            return program.lines;
         }
-        Path source = home.resolve("src/parley/Parley.java");
-        Files.writeString(source, Files.readString(source).replace("VERSION = \"1.0\"", "VERSION = \"1.1\""));
-        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
-            assertEquals(0, program.exit());
-            assertEquals("Parley 1.1", program.lines.getLast());
+    }
+
+    @Test
+    void runShServesFromTheSameJar() throws Exception {
+        Path home = copy();
+        var environment = Map.of("PORT", "0", "JAVA_HOME", System.getProperty("java.home"));
+        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--demo")); var client = HttpClient.newHttpClient()) {
+            assertEquals(200, chat(client, program.port(), "hello").statusCode());
+            assertTrue(program.lines.stream().noneMatch(line -> line.contains("compiles itself")), program.lines.toString());
         }
     }
 
