@@ -2,16 +2,13 @@ package parley;
 
 import static parley.Json.object;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.*;
 import java.awt.*;
 import java.awt.image.BufferedImage;
 import java.io.*;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
+import java.net.*;
 import java.nio.charset.StandardCharsets;
 import java.util.*;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
@@ -30,7 +27,6 @@ final class Demo implements AutoCloseable {
     private final int pace;
     private final Eliza eliza = new Eliza();
     private final HttpServer server;
-    private final ExecutorService threads = Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory());
 
     /** @param pace ms between two words */
     Demo(int pace) throws IOException {
@@ -38,7 +34,7 @@ final class Demo implements AutoCloseable {
         System.setProperty("java.awt.headless", "true"); // for painting
         server = Api.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
-        server.setExecutor(threads);
+        server.setExecutor(Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory()));
         server.start();
     }
 
@@ -135,9 +131,7 @@ final class Demo implements AutoCloseable {
         return true;
     }
 
-    private static Map<String, Object> error(int status, String message) {
-        return object("error", object("code", status, "message", message));
-    }
+    private static Object error(int status, String message) { return object("error", object("code", status, "message", message)); }
 
     private static void image(HttpExchange http, String prompt, boolean gemini) throws IOException, InterruptedException {
         if (failed(http, prompt.toLowerCase(Locale.ROOT), gemini)) return;
@@ -159,13 +153,12 @@ final class Demo implements AutoCloseable {
     static byte[] paint(String prompt) throws IOException {
         String words = prompt.strip().toLowerCase(Locale.ROOT);
         var random = new Random(words.hashCode() * 0x9E3779B97F4A7C15L);
-        Color[] named = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(COLOURS::get).map(Color::new).toArray(Color[]::new);
-        Color hills = named.length == 0 ? Color.getHSBColor(random.nextFloat(), 0.7f, 0.7f) : named[0];
-        Color sky = named.length < 2 ? new Color(0x2364AA) : named[1];
+        Color hills = Stream.of(words.split("\\W+")).filter(COLOURS::containsKey).map(COLOURS::get).map(Color::new).findFirst()
+                .orElseGet(() -> Color.getHSBColor(random.nextFloat(), 0.7f, 0.7f));
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
         Graphics2D brush = image.createGraphics();
         brush.setRenderingHint(RenderingHints.KEY_ANTIALIASING, RenderingHints.VALUE_ANTIALIAS_ON);
-        brush.setPaint(new GradientPaint(0, 0, sky, 0, SIZE, new Color(0xFFF1D6)));
+        brush.setPaint(new GradientPaint(0, 0, new Color(0x2364AA), 0, SIZE, new Color(0xFFF1D6)));
         brush.fillRect(0, 0, SIZE, SIZE);
         brush.setPaint(new Color(0xFFE9B0));
         brush.fillOval(60 + random.nextInt(300), 60 + random.nextInt(120), 90, 90);
@@ -178,8 +171,5 @@ final class Demo implements AutoCloseable {
         return png.toByteArray();
     }
 
-    @Override public void close() {
-        server.stop(0);
-        threads.shutdownNow();
-    }
+    @Override public void close() { server.stop(0); }
 }

@@ -37,7 +37,6 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
     private volatile Flow.Subscription subscription;
     private volatile Throwable broken;
-    private volatile boolean completed;
 
     private final Queue<Event> events = new ArrayDeque<>();
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512);
@@ -86,8 +85,9 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (Math.max(announced, length) > MAX_LENGTH) throw new TooLong();
         memory.to(announced);
         ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
-        if (portion == END && broken != null) throw new IOException(broken);
-        if (portion == null || portion == END) return portion;
+        ended = portion == END;
+        if (ended && broken != null) throw new IOException(broken);
+        if (portion == null || ended) return portion;
         subscription.request(1);
         length += portion.remaining();
         return portion;
@@ -144,8 +144,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     }
 
     private void addData(String value) {
-        if (data == null) data = new StringBuilder();
-        else data.append('\n');
+        data = data == null ? new StringBuilder() : data.append('\n');
         data.append(value);
         memory.to(data.length());
     }
@@ -158,7 +157,6 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
 
     /** Ends the last event, also where no empty line did: some services leave it out. */
     private void end() {
-        ended = true;
         if (line.size() > 0) endLine();
         if (data != null) endEvent();
     }
@@ -177,12 +175,9 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         arrived.add(END);
     }
 
-    @Override public void onComplete() {
-        completed = true;
-        arrived.add(END);
-    }
+    @Override public void onComplete() { arrived.add(END); }
 
     @Override public void close() {
-        if (subscription != null && !completed) subscription.cancel(); // behind the end, it would cost an exception and do nothing
+        if (subscription != null && !ended) subscription.cancel(); // behind the end, it would cost an exception and do nothing
     }
 }

@@ -243,9 +243,8 @@ final class Exchange implements AutoCloseable {
         timeouts.run(exchange::close);
         Thread.interrupted(); // the thread serves another request next
         long millis = (System.nanoTime() - begun) / 1_000_000;
-        String path = path().substring(0, Math.min(path().length(), 100));
         String who = user.substring(0, Math.min(user.length(), 40));
-        Log.say(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
+        Log.say(exchange.getRequestMethod() + " " + path() + " " + outcome + " " + millis + " ms " + who);
     }
 
     /** What writes to a client. */
@@ -258,9 +257,7 @@ final class Exchange implements AutoCloseable {
         private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
         private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
 
-        WriteTimeouts() {
-            clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
-        }
+        WriteTimeouts() { clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS); }
 
         private void interruptIfLate(Thread thread) {
             running.computeIfPresent(thread, (same, begun) -> {

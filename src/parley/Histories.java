@@ -107,7 +107,7 @@ final class Histories implements AutoCloseable {
 
     /** What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its place. */
     FileChannel openStored(String user) throws IOException {
-        return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ);
+        return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
     }
 
     private static long place(UUID id) { return id.getMostSignificantBits() >>> 3; }

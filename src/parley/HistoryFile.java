@@ -1,5 +1,6 @@
 package parley;
 
+import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardOpenOption.*;
 
 import java.io.*;
@@ -52,7 +53,7 @@ final class HistoryFile {
      * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
      */
     List<Message> last(int count, int replaced) throws IOException {
-        try (FileChannel channel = openIfThere(file, READ)) {
+        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) {
             if (channel == null) return List.of();
             size = channel.size();
             end = readEnd(channel, REMEMBERED);
@@ -102,7 +103,7 @@ final class HistoryFile {
      * @throws Problem storage_unavailable where the file is not what it was when the conversation was read
      */
     void store(Message... messages) throws IOException {
-        try (FileChannel channel = openIfThere(file, READ, WRITE)) {
+        try (FileChannel channel = openIfThere(file, READ, WRITE, NOFOLLOW_LINKS)) {
             checkUnchanged(channel);
             if (channel == null && messages.length == 0) return; // nothing is there to be taken back
             if (channel != null && inLines && cut == size - END.length) append(channel, messages);
@@ -112,7 +113,7 @@ final class HistoryFile {
 
     /** @throws Problem storage_unavailable where another server has written over what was stored */
     void checkStored() throws IOException {
-        try (FileChannel channel = openIfThere(file, READ)) { checkUnchanged(channel); }
+        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) { checkUnchanged(channel); }
     }
 
     private void checkUnchanged(FileChannel channel) throws IOException {
@@ -154,7 +155,7 @@ final class HistoryFile {
         if (damaged) keepCopy();
         Path temporary = file.resolveSibling(".tmp-" + id);
         try {
-            try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, LinkOption.NOFOLLOW_LINKS))) {
+            try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, NOFOLLOW_LINKS))) {
                 writeEnd(channel, copyKept(old, channel), messages);
                 channel.force(true);
             }
@@ -186,7 +187,7 @@ final class HistoryFile {
     /** Keeps a damaged file beside this one, as it is. */
     private void keepCopy() throws IOException {
         Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
-        Files.copy(file, copy, LinkOption.NOFOLLOW_LINKS);
+        Files.copy(file, copy, NOFOLLOW_LINKS);
         try (FileChannel channel = FileChannel.open(copy, WRITE)) { channel.force(true); }
         force(file.getParent());
         Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName() + " keeps it as it was");
@@ -225,12 +226,10 @@ final class HistoryFile {
         return bytes.array();
     }
 
-    /** The file, which is not followed where it is a symbolic link; null where there is none. */
+    /** The file; null where there is none. */
     static FileChannel openIfThere(Path file, OpenOption... options) throws IOException {
-        OpenOption[] all = Arrays.copyOf(options, options.length + 1);
-        all[options.length] = LinkOption.NOFOLLOW_LINKS;
         try {
-            return FileChannel.open(file, all);
+            return FileChannel.open(file, options);
         } catch (NoSuchFileException e) {
             return null;
         }

@@ -118,10 +118,9 @@ final class LiveSettings {
 
     /** Every setting that is in force, by the name of its variable, with keys masked. */
     Map<String, String> shown() {
-        var shown = new TreeMap<String, String>();
-        last.env.values().forEach((name, value) -> {
-            if (isRead(name)) shown.put(name, name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
-        });
+        var shown = new TreeMap<>(last.env.values());
+        shown.keySet().removeIf(name -> !isRead(name));
+        shown.replaceAll((name, value) -> name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
         return shown;
     }
 

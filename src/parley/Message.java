@@ -20,9 +20,7 @@ record Message(Map<String, Object> members) {
         }
     }
 
-    static Message fromUser(String content) {
-        return new Message(Json.object("role", "user", "content", content, "time", now()));
-    }
+    static Message fromUser(String content) { return new Message(Json.object("role", "user", "content", content, "time", now())); }
 
     static Message fromAssistant(String content, String provider, String model) {
         return new Message(Json.object("role", "assistant", "content", content, "time", now(), "provider", provider, "model", model));

@@ -11,12 +11,11 @@ import java.util.*;
     enum Code {
         INVALID_REQUEST(400, "Bad Request"), NOT_FOUND(404, "Not Found"), METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
         TOO_LARGE(413, "Content Too Large"), UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
-        MISDIRECTED_REQUEST(421, "Misdirected Request"), BLOCKED(422, "Unprocessable Content"),
-        RATE_LIMITED(429, "Too Many Requests"), BUSY(429, "Too Many Requests"), INTERNAL_ERROR(500, "Internal Server Error"),
-        PROVIDER_ERROR(502, "Bad Gateway"), PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"),
-        EMPTY_REPLY(502, "Bad Gateway"), NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"),
-        STORAGE_UNAVAILABLE(503, "Service Unavailable"), STORAGE_FULL(507, "Insufficient Storage"),
-        PROVIDER_TIMEOUT(504, "Gateway Timeout");
+        MISDIRECTED_REQUEST(421, "Misdirected Request"), BLOCKED(422, "Unprocessable Content"), RATE_LIMITED(429, "Too Many Requests"),
+        BUSY(429, "Too Many Requests"), INTERNAL_ERROR(500, "Internal Server Error"), PROVIDER_ERROR(502, "Bad Gateway"),
+        PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"), EMPTY_REPLY(502, "Bad Gateway"),
+        NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"), STORAGE_UNAVAILABLE(503, "Service Unavailable"),
+        STORAGE_FULL(507, "Insufficient Storage"), PROVIDER_TIMEOUT(504, "Gateway Timeout");
 
         private final int status;
         private final String title; // the status's phrase in RFC 9110 or RFC 4918
@@ -58,9 +57,7 @@ import java.util.*;
     int status() { return code.status; }
 
     /** The code as clients read it. */
-    String name() {
-        return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code).name().toLowerCase(Locale.ROOT);
-    }
+    String name() { return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code).name().toLowerCase(Locale.ROOT); }
 
     /** The members of the problem document. */
     Map<String, Object> document() {

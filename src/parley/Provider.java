@@ -111,9 +111,7 @@ interface Provider {
         void finish(String reason) { finishReason = reason; }
 
         /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
-        void end() {
-            if (finishReason == null && unreadable.isEmpty()) finishReason = "stop";
-        }
+        void end() { if (finishReason == null && unreadable.isEmpty()) finishReason = "stop"; }
 
         /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
         void usage(Object prompt, Object completion, Object total) {

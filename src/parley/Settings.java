@@ -44,7 +44,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
     record Account(String provider, String use, URI base, Key key, String model, Map<String, Object> extra) {
         /** The name of the variable that has to be filled in before this account can be used; null where none has. */
         String missing() {
-            if (key == null && (BUILT_IN.contains(provider) || !isLoopback(base.getHost()))) return variable("API_KEY");
+            if (key == null && (DEFAULTS.containsKey(variable("BASE_URL")) || !isLoopback(base.getHost()))) return variable("API_KEY");
             return model == null ? modelVariable() : null;
         }
 
@@ -67,7 +67,6 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
             .lines().flatMap(line -> Stream.of(line.split("; "))).map(variable -> variable.split("=", 2))
             .collect(Collectors.toMap(half -> half[0], half -> half[1], (one, other) -> other, LinkedHashMap::new));
 
-    private static final Set<String> BUILT_IN = Set.of("gemini", "nebius");
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
     private static final String ORIGIN = "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[!-~&&[^/,]]+/?";
@@ -81,8 +80,8 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
      */
     static Settings of(DotEnv env) throws DotEnv.InvalidSetting {
         String host = env.text("HOST");
-        boolean resolved = !new InetSocketAddress(host, 0).isUnresolved();
-        if (!resolved) throw env.invalid("HOST", "is no address of this machine: unset it, or set 127.0.0.1");
+        boolean unknown = new InetSocketAddress(host, 0).isUnresolved();
+        if (unknown) throw env.invalid("HOST", "is no address of this machine: unset it, or set 127.0.0.1");
         String instructions = env.values().get("SYSTEM_INSTRUCTIONS");
         var generation = new Generation(env.number("TEMPERATURE", false, "0", "2"), env.number("TOP_P", false, "0", "1"),
                 env.number("TOP_K", true, "1", "2147483647"), env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
@@ -120,9 +119,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
                 String.join(", ", env.list("CORS_ALLOWED_HEADERS", TOKEN, "header names")));
     }
 
-    private static List<String> lowerCase(List<String> items) {
-        return items.stream().map(item -> item.toLowerCase(Locale.ROOT)).toList();
-    }
+    private static List<String> lowerCase(List<String> items) { return items.stream().map(item -> item.toLowerCase(Locale.ROOT)).toList(); }
 
     /**
      * Whether a request that names this host is meant for this server. A page of a foreign site can make its own name lead to this

@@ -197,9 +197,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     /** The item of a list of one: some services wrap their errors so. Anything else stays as it is. */
-    private static Object onlyItem(Object json) {
-        return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
-    }
+    private static Object onlyItem(Object json) { return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json; }
 
     /** Whether JSON tells of an error; an empty one beside good choices is none. */
     private static boolean isError(Object json) {
@@ -220,7 +218,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
         badKey |= told == 401 || told == 403 || codes.contains("invalid_api_key");
         if (badKey) return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
-        if (told / 100 == 3) return redirected(told, headers);
+        String target = headers.firstValue("Location").orElse("nowhere");
+        if (told / 100 == 3) return failed("answered " + told + ": it redirects to " + brief(target)
+                + ". Put the new address into " + account.variable("BASE_URL") + " in .env");
         Optional<String> refusal = codes.stream().filter(REFUSAL.asMatchPredicate()).findFirst();
         if (refusal.isPresent()) return blocked(refusal.get());
         boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
@@ -235,12 +235,6 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static int status(List<String> codes) {
         int ofAWord = codes.stream().anyMatch(RATE_LIMIT.asMatchPredicate()) ? 429 : 0;
         return codes.stream().filter(code -> code.matches("[345]\\d\\d")).findFirst().map(Integer::valueOf).orElse(ofAWord);
-    }
-
-    private Problem redirected(int status, HttpHeaders headers) {
-        String target = brief(headers.firstValue("Location").orElse("nowhere"));
-        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-        return failed("answered " + status + ": it redirects to " + target + advice);
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
