@@ -3,7 +3,7 @@ package parley;
 import java.math.BigDecimal;
 import java.nio.charset.*;
 import java.util.*;
-import java.util.regex.*;
+import java.util.regex.Pattern;
 
 /**
  * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text, {@code List<Object>},
@@ -24,8 +24,6 @@ final class Json {
     /** The characters that an escape of one letter stands for, and those letters (RFC 8259, section 7). */
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
     private static final String ESCAPES = "\"\\/bfnrt";
-
-    private static final Pattern UNSAFE = Pattern.compile("[\"\\\\\\x00-\\x1f]"); // is escaped in a string
 
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
@@ -122,13 +120,17 @@ final class Json {
     }
 
     private static StringBuilder writeString(String string, StringBuilder out) {
-        return out.append('"').append(UNSAFE.matcher(string).replaceAll(Json::escape)).append('"');
+        out.append('"');
+        for (char c : string.toCharArray()) {
+            if (c >= ' ' && c != '"' && c != '\\') out.append(c);
+            else out.append(escape(c));
+        }
+        return out.append('"');
     }
 
-    private static String escape(MatchResult unsafe) {
-        char c = unsafe.group().charAt(0);
+    private static String escape(char c) {
         int known = ESCAPED.indexOf(c);
-        return Matcher.quoteReplacement(known < 0 ? String.format("\\u%04x", (int) c) : "\\" + ESCAPES.charAt(known));
+        return known < 0 ? String.format("\\u%04x", (int) c) : "\\" + ESCAPES.charAt(known);
     }
 
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
