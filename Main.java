@@ -36,10 +36,10 @@ public class Main {
         File folder = new File(home, "build");
         folder.mkdir();
         if (!folder.canWrite()) folder = Files.createTempDirectory("parley").toFile(); // it serves for this start
-        File work = Files.createTempDirectory(folder.toPath(), "new").toFile();
+        File work = new File(folder, "new".concat(Long.toString(System.nanoTime()))); // a random name would take 50 ms
         File made = new File(work, "parley.jar");
         File classes = new File(work, "parley");
-        classes.mkdir();
+        classes.mkdirs();
         String names = "";
         for (File source : sources) {
             if (source.getName().endsWith(".java")) names = names.concat(" src/parley/").concat(source.getName());

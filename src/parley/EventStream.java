@@ -144,8 +144,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     }
 
     private void addData(String value) {
-        data = data == null ? new StringBuilder() : data.append('\n');
-        data.append(value);
+        data = (data == null ? new StringBuilder() : data.append('\n')).append(value);
         memory.to(data.length());
     }
 

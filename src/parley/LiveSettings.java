@@ -34,8 +34,8 @@ final class LiveSettings {
     LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
-        String text = stamp() == null ? "" : DotEnv.text(Files.readAllBytes(this.file));
-        last = read(null, text);
+        BasicFileAttributes stamp = stamp(); // before the text: what is written meanwhile is read at the next request
+        last = read(stamp, stamp == null ? "" : DotEnv.text(Files.readAllBytes(this.file)));
         started = last.settings;
         nameUnused();
     }

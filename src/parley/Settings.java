@@ -80,8 +80,7 @@ record Settings(String host, int port, List<String> allowedHosts, Account chat, 
      */
     static Settings of(DotEnv env) throws DotEnv.InvalidSetting {
         String host = env.text("HOST");
-        boolean unknown = new InetSocketAddress(host, 0).isUnresolved();
-        if (unknown) throw env.invalid("HOST", "is no address of this machine: unset it, or set 127.0.0.1");
+        if (new InetSocketAddress(host, 0).isUnresolved()) throw env.invalid("HOST", "is no known address: unset it, or set 127.0.0.1");
         String instructions = env.values().get("SYSTEM_INSTRUCTIONS");
         var generation = new Generation(env.number("TEMPERATURE", false, "0", "2"), env.number("TOP_P", false, "0", "1"),
                 env.number("TOP_K", true, "1", "2147483647"), env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
