@@ -49,8 +49,8 @@ public class Main {
         Files.writeString(list.toPath(), names);
         Process javac = compile(home, work, "@".concat(list.getPath()));
         ToolProvider jar = ToolProvider.findFirst("jar").get(); // is loaded while javac runs
-        boolean done = javac.waitFor() == 0 && jar.run(System.out, System.err,
-                "--create", "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
+        boolean done = javac.waitFor() == 0 && jar.run(System.out, System.err, "--create",
+                "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         delete(work);
