@@ -47,9 +47,8 @@ public class Main {
         }
         File list = new File(work, "sources");
         Files.writeString(list.toPath(), names);
-        Process javac = compile(home, work, "@".concat(list.getPath()));
-        ToolProvider jar = ToolProvider.findFirst("jar").get(); // is loaded while javac runs
-        boolean done = javac.waitFor() == 0 && jar.run(System.out, System.err, "--create",
+        int errors = compile(home, work, "@".concat(list.getPath()));
+        boolean done = errors == 0 && ToolProvider.findFirst("jar").get().run(System.out, System.err, "--create",
                 "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
@@ -59,11 +58,11 @@ public class Main {
     }
 
     /** Runs javac in a process of its own, with the quick compiler and no pause for garbage: in this one it takes longer by half. */
-    private static Process compile(File home, File classes, String sources) throws Exception {
+    private static int compile(File home, File classes, String sources) throws Exception {
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
         return new ProcessBuilder(System.getProperty("java.home").concat("/bin/javac"), "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC",
                 "-J-Xms128m", "-J-Xmn100m", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8",
-                "-d", classes.getPath(), sources).directory(home).inheritIO().start();
+                "-d", classes.getPath(), sources).directory(home).inheritIO().start().waitFor();
     }
 
     private static void delete(File file) {

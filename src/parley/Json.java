@@ -45,7 +45,7 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        String text = new String(utf8, StandardCharsets.UTF_8); // what is none becomes U+FFFD, and is written otherwise
+        String text = new String(utf8, StandardCharsets.UTF_8); // U+FFFD for what is malformed, which is written as other bytes
         if (Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) return text;
         throw new CharacterCodingException();
     }
