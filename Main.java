@@ -38,18 +38,20 @@ public class Main {
         if (!folder.canWrite()) folder = Files.createTempDirectory("parley").toFile(); // it serves for this start
         File work = new File(folder, "new".concat(Long.toString(System.nanoTime()))); // a random name would take 50 ms
         File made = new File(work, "parley.jar");
-        File classes = new File(work, "parley");
-        classes.mkdirs();
+        work.mkdir();
         String names = "";
         for (File source : sources) {
             if (source.getName().endsWith(".java")) names = names.concat(" src/parley/").concat(source.getName());
-            else Files.copy(source.toPath(), new File(classes, source.getName()).toPath());
         }
         File list = new File(work, "sources");
         Files.writeString(list.toPath(), names);
-        int errors = compile(home, work, "@".concat(list.getPath()));
-        boolean done = errors == 0 && ToolProvider.findFirst("jar").get().run(System.out, System.err, "--create",
-                "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
+        Process javac = compile(home, work, "@".concat(list.getPath()));
+        ToolProvider jar = ToolProvider.findFirst("jar").get();
+        // What lies beside the sources, such as the page, goes in with them while javac runs: then the tool is warm.
+        jar.run(System.out, System.err, "--create", "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(),
+                "-C", new File(home, "src").getPath(), "parley");
+        boolean done = javac.waitFor() == 0 && jar.run(System.out, System.err, "--update", "--no-compress", "--file", made.getPath(),
+                "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         delete(work);
@@ -58,11 +60,11 @@ public class Main {
     }
 
     /** Runs javac in a process of its own, with the quick compiler and no pause for garbage: in this one it takes longer by half. */
-    private static int compile(File home, File classes, String sources) throws Exception {
+    private static Process compile(File home, File classes, String sources) throws Exception {
         // inline: to link each "a" + b at run time would make every start slower (JEP 280)
         return new ProcessBuilder(System.getProperty("java.home").concat("/bin/javac"), "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC",
                 "-J-Xms128m", "-J-Xmn100m", "--release", "21", "-g", "-proc:none", "-XDstringConcat=inline", "-encoding", "UTF-8",
-                "-d", classes.getPath(), sources).directory(home).inheritIO().start().waitFor();
+                "-d", classes.getPath(), sources).directory(home).inheritIO().start();
     }
 
     private static void delete(File file) {
