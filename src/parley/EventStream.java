@@ -86,7 +86,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         memory.to(announced);
         ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
         ended = portion == END;
-        if (ended && broken != null) throw new IOException(broken);
+        if (ended && broken != null) throw new IOException(broken.getMessage(), broken);
         if (portion == null || ended) return portion;
         subscription.request(1);
         length += portion.remaining();
