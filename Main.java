@@ -48,10 +48,10 @@ public class Main {
         Process javac = compile(home, work, "@".concat(list.getPath()));
         ToolProvider jar = ToolProvider.findFirst("jar").get();
         // What lies beside the sources, such as the page, goes in with them while javac runs: then the tool is warm.
-        jar.run(System.out, System.err, "--create", "--no-compress", "--main-class", "parley.Parley", "--file", made.getPath(),
-                "-C", new File(home, "src").getPath(), "parley");
-        boolean done = javac.waitFor() == 0 && jar.run(System.out, System.err, "--update", "--no-compress", "--file", made.getPath(),
-                "-C", work.getPath(), "parley") == 0;
+        boolean begun = jar.run(System.out, System.err, "--create", "--no-compress", "--main-class", "parley.Parley",
+                "--file", made.getPath(), "-C", new File(home, "src").getPath(), "parley") == 0;
+        boolean done = javac.waitFor() == 0 && begun && jar.run(System.out, System.err, "--update", "--no-compress",
+                "--file", made.getPath(), "-C", work.getPath(), "parley") == 0;
         File built = new File(folder, "parley.jar");
         if (done) Files.move(made.toPath(), built.toPath(), StandardCopyOption.REPLACE_EXISTING);
         delete(work);

@@ -243,8 +243,9 @@ final class Exchange implements AutoCloseable {
         timeouts.run(exchange::close);
         Thread.interrupted(); // the thread serves another request next
         long millis = (System.nanoTime() - begun) / 1_000_000;
+        String path = path().substring(0, Math.min(path().length(), 100));
         String who = user.substring(0, Math.min(user.length(), 40));
-        Log.say(exchange.getRequestMethod() + " " + path() + " " + outcome + " " + millis + " ms " + who);
+        Log.say(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
     }
 
     /** What writes to a client. */

@@ -399,7 +399,7 @@ class BrowserTest {
         assertEquals("costs $5 and $6", browser.executeScript("return blocks(['costs $5 and $6'])[0].textContent"));
     }
 
-    /** A finished paragraph keeps its selection while more comes, and a frame at 32 KB takes no longer than twice one at 4 KB. */
+    /** A finished paragraph keeps its selection while more comes, and a word more at 32 KB builds no more than one at 4 KB. */
     @Test
     void buildsFinishedBlocksOnce() {
         Object built = browser.executeScript("""
