@@ -13,8 +13,10 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same reply of 20 words: whole or,
- * where the path asks for that, as a stream of 20 events. As with a real model, a stream goes on for a while: for a second behind its first event.
+ * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same reply of 20
+ * words: whole or,
+ * where the path asks for that, as a stream of 20 events. As with a real model, a stream goes on for a while: for a
+ * second behind its first event.
  * {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each request wait.
  */
 public class Provider {
@@ -34,8 +36,7 @@ public class Provider {
     }
 
     /** An answer, or a part of it, that is due. */
-    private record Due(SocketChannel channel, byte[] bytes, long nanos) {
-    }
+    private record Due(SocketChannel channel, byte[] bytes, long nanos) {}
 
     public static void main(String[] args) throws IOException {
         long delay = Long.parseLong(args[1]) * 1_000_000;
@@ -43,8 +44,10 @@ public class Provider {
         byte[] rest = stream(2, EVENTS);
         byte[] whole = whole();
         var queue = new PriorityQueue<Due>(Comparator.comparingLong(Due::nanos));
-        try (var selector = Selector.open(); var server = ServerSocketChannel.open()) {
-            server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 4096).configureBlocking(false);
+        try (var selector = Selector.open();
+                var server = ServerSocketChannel.open()) {
+            server.bind(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 4096)
+                    .configureBlocking(false);
             server.register(selector, SelectionKey.OP_ACCEPT);
             while (true) {
                 if (queue.isEmpty()) selector.select();
@@ -58,7 +61,8 @@ public class Provider {
                     }
                 }
                 selector.selectedKeys().clear();
-                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime()) send(queue.peek().channel, queue.poll().bytes);
+                while (!queue.isEmpty() && queue.peek().nanos <= System.nanoTime())
+                    send(queue.peek().channel, queue.poll().bytes);
             }
         }
     }
@@ -81,7 +85,8 @@ public class Provider {
         if (head < 0) return false;
         Matcher length = LENGTH.matcher(text.substring(0, head));
         if (text.length() < head + 4 + (length.find() ? Integer.parseInt(length.group(1)) : 0)) return false;
-        client.streams = text.startsWith("POST ") && text.substring(0, text.indexOf("\r\n")).contains(":stream");
+        client.streams = text.startsWith("POST ")
+                && text.substring(0, text.indexOf("\r\n")).contains(":stream");
         client.in.clear();
         return true;
     }
@@ -95,11 +100,19 @@ public class Provider {
     }
 
     private static byte[] stream(int from, int to) {
-        var answer = new StringBuilder(from > 1 ? "" : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        var answer = new StringBuilder(
+                from > 1
+                        ? ""
+                        : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (int i = from; i <= to; i++) {
-            String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
-                    + ",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": " + (4 + i) + "},\"modelVersion\": \"stand-in\"}\r\n\r\n";
-            answer.append(Integer.toHexString(event.length())).append("\r\n").append(event).append("\r\n");
+            String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i
+                    + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
+                    + ",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": " + (4 + i)
+                    + "},\"modelVersion\": \"stand-in\"}\r\n\r\n";
+            answer.append(Integer.toHexString(event.length()))
+                    .append("\r\n")
+                    .append(event)
+                    .append("\r\n");
         }
         return answer.append(to < EVENTS ? "" : "0\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
     }
@@ -107,8 +120,11 @@ public class Provider {
     private static byte[] whole() {
         var words = new StringBuilder();
         for (int i = 1; i <= EVENTS; i++) words.append("word ").append(i).append(' ');
-        String json = "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"" + words + "\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],"
+        String json = "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"" + words
+                + "\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],"
                 + "\"usageMetadata\": {\"promptTokenCount\": 4,\"candidatesTokenCount\": 20,\"totalTokenCount\": 24},\"modelVersion\": \"stand-in\"}";
-        return ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + json.length() + "\r\n\r\n" + json).getBytes(StandardCharsets.ISO_8859_1);
+        return ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + json.length() + "\r\n\r\n"
+                        + json)
+                .getBytes(StandardCharsets.ISO_8859_1);
     }
 }

@@ -6,7 +6,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 
-/** {@code java bench/Streams.java PORT COUNT}: opens so many streams at once, and prints the median milliseconds until their first piece. */
+/**
+ * {@code java bench/Streams.java PORT COUNT}: opens so many streams at once, and prints the median milliseconds until
+ * their first piece.
+ */
 public class Streams {
     public static void main(String[] args) throws Exception {
         int port = Integer.parseInt(args[0]);
@@ -27,7 +30,9 @@ public class Streams {
         try (var socket = new Socket("127.0.0.1", port);
                 var in = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8))) {
             String body = "{\"user_id\":\"s" + System.nanoTime() + "\",\"message\":\"hi\",\"stream\":true}";
-            String request = "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " + body.length() + "\r\n\r\n" + body;
+            String request =
+                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: "
+                            + body.length() + "\r\n\r\n" + body;
             ready.countDown();
             ready.await();
             long begun = System.nanoTime();
@@ -35,7 +40,9 @@ public class Streams {
             String line = in.readLine();
             while (line != null && !line.startsWith("data:")) line = in.readLine();
             long first = System.nanoTime() - begun;
-            while (in.readLine() != null) { /* to its end */ }
+            while (in.readLine() != null) {
+                /* to its end */
+            }
             return line == null ? Long.MAX_VALUE : first;
         } catch (IOException | InterruptedException e) {
             return Long.MAX_VALUE;

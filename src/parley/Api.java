@@ -2,15 +2,26 @@ package parley;
 
 import static parley.Json.object;
 
-import com.sun.net.httpserver.*;
-import java.io.*;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpHandler;
+import com.sun.net.httpserver.HttpServer;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.*;
-import java.util.concurrent.*;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
@@ -19,12 +30,16 @@ final class Api implements HttpHandler {
     /** The limits that the JDK's server lacks by default. It reads them once, when the first server is made. */
     private static final Map<String, String> LIMITS = Map.of(
             "sun.net.httpserver.nodelay", "true", // else the kernel holds small answers back for 40 ms
-            "sun.net.httpserver.maxReqTime", "30", // s for headers and body together, although its documentation says ms (JDK-8387598)
-            "sun.net.httpserver.maxReqHeaderSize", "" + (32 << 10), // bytes, and all of them for each connection that is open
-            "sun.net.httpserver.drainAmount", "" + (16 << 20), // bytes of a refused body that are read, so that its client hears of it
+            "sun.net.httpserver.maxReqTime",
+                    "30", // s for headers and body together, although its documentation says ms (JDK-8387598)
+            "sun.net.httpserver.maxReqHeaderSize",
+                    "" + (32 << 10), // bytes, and all of them for each connection that is open
+            "sun.net.httpserver.drainAmount",
+                    "" + (16 << 20), // bytes of a refused body that are read, so that its client hears of it
             "sun.net.httpserver.idleInterval", "60", // s for a connection without a request
             "sun.net.httpserver.maxIdleConnections", "" + Memory.MAX_REQUESTS,
-            "jdk.httpserver.maxConnections", "" + 2 * Memory.MAX_REQUESTS); // also those that have yet to send a whole request
+            "jdk.httpserver.maxConnections",
+                    "" + 2 * Memory.MAX_REQUESTS); // also those that have yet to send a whole request
 
     static {
         LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
@@ -51,10 +66,13 @@ final class Api implements HttpHandler {
     }
 
     /** The JDK's server with these limits. */
-    static HttpServer listen(InetSocketAddress address) throws IOException { return HttpServer.create(address, BACKLOG); }
+    static HttpServer listen(InetSocketAddress address) throws IOException {
+        return HttpServer.create(address, BACKLOG);
+    }
 
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */
-    @Override public void handle(HttpExchange exchange) {
+    @Override
+    public void handle(HttpExchange exchange) {
         boolean served = free.tryAcquire();
         try (var http = new Exchange(exchange, settings.current(), timeouts)) {
             try {
@@ -96,22 +114,26 @@ final class Api implements HttpHandler {
 
     private void route(Exchange http) throws InterruptedException {
         if (http.is("OPTIONS")) http.preflight();
-        else switch (http.path()) {
-            case "/" -> page(http.allowing("GET"));
-            case "/health" -> health(http.allowing("GET"));
-            case "/chat" -> chat(http.allowing("POST"));
-            case "/history" -> {
-                if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
-                else history(http);
+        else
+            switch (http.path()) {
+                case "/" -> page(http.allowing("GET"));
+                case "/health" -> health(http.allowing("GET"));
+                case "/chat" -> chat(http.allowing("POST"));
+                case "/history" -> {
+                    if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
+                    else history(http);
+                }
+                case "/image" -> image(http.allowing("POST"));
+                default ->
+                    throw new Problem(
+                            Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
             }
-            case "/image" -> image(http.allowing("POST"));
-            default -> throw new Problem(Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
-        }
     }
 
     private void health(Exchange http) {
         Settings now = http.settings;
-        http.json(object("status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
+        http.json(object(
+                "status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
     }
 
     private static Map<String, Object> health(Settings.Account account) {
@@ -133,8 +155,19 @@ final class Api implements HttpHandler {
             Provider.Reply reply = provider.chat(conversation, stream ? http::piece : null);
             if (stream) http.piece(""); // finds out whether the client is still there
             histories.store(history, asked, Message.fromAssistant(reply.text(), account.provider(), account.model()));
-            return object("user_id", user, "reply", reply.text(), "finish_reason", reply.finishReason(),
-                    "provider", account.provider(), "model", account.model(), "usage", reply.usage());
+            return object(
+                    "user_id",
+                    user,
+                    "reply",
+                    reply.text(),
+                    "finish_reason",
+                    reply.finishReason(),
+                    "provider",
+                    account.provider(),
+                    "model",
+                    account.model(),
+                    "usage",
+                    reply.usage());
         });
         if (stream) http.done(answer);
         else http.json(answer);
@@ -145,7 +178,9 @@ final class Api implements HttpHandler {
         String missing = account.missing();
         if (missing == null) return provider(client.join(), now, account);
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
-        throw new Problem(Problem.Code.NOT_CONFIGURED, missing + " is not set: put it into .env, it takes effect at once" + refusal);
+        throw new Problem(
+                Problem.Code.NOT_CONFIGURED,
+                missing + " is not set: put it into .env, it takes effect at once" + refusal);
     }
 
     static Provider provider(HttpClient client, Settings settings, Settings.Account account) {
@@ -167,13 +202,17 @@ final class Api implements HttpHandler {
         }
     }
 
-    /** Hands messages on one by one, since a history may be longer than the memory: those from one up to another, counted from 0. */
+    /**
+     * Hands messages on one by one, since a history may be longer than the memory: those from one up to another,
+     * counted from 0.
+     */
     private static void sendMessages(Exchange http, FileChannel stored, long from, long to) throws IOException {
         var reader = new HistoryReader(stored, 0, new Memory.Growing());
         for (long i = 0; i < to; i++) {
             HistoryReader.Item item = reader.next();
             if (item == null) throw new EOFException("it became shorter while it was read");
-            if (i >= from) http.write((i > from ? "," : "") + Json.write(item.message().members()));
+            if (i >= from)
+                http.write((i > from ? "," : "") + Json.write(item.message().members()));
         }
     }
 
@@ -197,9 +236,24 @@ final class Api implements HttpHandler {
         String prompt = text(body, "prompt");
         Settings.Account account = http.settings.image();
         List<Provider.Image> images = provider(http.settings, account).generateImages(prompt);
-        if (http.wantsImage()) http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
-        else http.json(object("user_id", user, "provider", account.provider(), "model", account.model(), "images", images.stream()
-                .map(image -> object("mime_type", image.mimeType(), "data", Base64.getEncoder().encodeToString(image.bytes()))).toList()));
+        if (http.wantsImage())
+            http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
+        else
+            http.json(object(
+                    "user_id",
+                    user,
+                    "provider",
+                    account.provider(),
+                    "model",
+                    account.model(),
+                    "images",
+                    images.stream()
+                            .map(image -> object(
+                                    "mime_type",
+                                    image.mimeType(),
+                                    "data",
+                                    Base64.getEncoder().encodeToString(image.bytes())))
+                            .toList()));
     }
 
     private static String text(Map<String, Object> body, String name) {
@@ -214,16 +268,23 @@ final class Api implements HttpHandler {
         throw Problem.invalid(name + " must be true or false");
     }
 
-    /** The chat page, which may run its own script and style only, and load nothing from elsewhere (https://www.w3.org/TR/CSP3/). */
+    /**
+     * The chat page, which may run its own script and style only, and load nothing from elsewhere
+     * (https://www.w3.org/TR/CSP3/).
+     */
     private void page(Exchange http) {
         String nonce = UUID.randomUUID().toString();
-        http.header("Content-Security-Policy", """
+        http.header(
+                "Content-Security-Policy",
+                """
                 default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src 'nonce-%1$s'; style-src 'nonce-%1$s'; \
-                base-uri 'none'; form-action 'none'; frame-ancestors 'none'""".formatted(nonce));
+                base-uri 'none'; form-action 'none'; frame-ancestors 'none'"""
+                        .formatted(nonce));
         http.header("X-Content-Type-Options", "nosniff");
         http.header("Referrer-Policy", "no-referrer");
         http.header("Cache-Control", "no-cache");
-        http.answer(200, "text/html; charset=utf-8", page.replace("NONCE", nonce).getBytes(StandardCharsets.UTF_8));
+        http.answer(
+                200, "text/html; charset=utf-8", page.replace("NONCE", nonce).getBytes(StandardCharsets.UTF_8));
     }
 
     /** The text of a file that comes with Parley. */

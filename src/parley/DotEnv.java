@@ -2,11 +2,18 @@ package parley;
 
 import java.io.IOException;
 import java.math.BigDecimal;
-import java.net.*;
+import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.charset.CharacterCodingException;
-import java.util.*;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.function.UnaryOperator;
-import java.util.regex.*;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -16,22 +23,33 @@ import java.util.stream.Stream;
  * @param lines  the line of the file that a variable stands on, from 1; none for one that came from the environment
  */
 record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
-    /** A setting makes no sense. The message tells its name, its line and what it must be, and never its value: it may be a key. */
-    @SuppressWarnings("serial") static final class InvalidSetting extends IOException {
-        InvalidSetting(String message) { super(message); }
+    /**
+     * A setting makes no sense. The message tells its name, its line and what it must be, and never its value: it may
+     * be a key.
+     */
+    @SuppressWarnings("serial")
+    static final class InvalidSetting extends IOException {
+        InvalidSetting(String message) {
+            super(message);
+        }
     }
 
     /**
      * What one variable looks like to npm's dotenv 16 (https://github.com/motdotla/dotenv, lib/main.js, LINE), with its
      * alternatives unrolled, since Java's would overflow the stack on a long value.
      */
-    private static final Pattern LINE = Pattern.compile("""
+    private static final Pattern LINE = Pattern.compile(
+            """
             ^\\s*(?:export\\s+)?([\\w.-]+)(?:\\s*=\\s*?|:\\s+?)\
             (\\s*'[^']*(?:(?<=\\\\)'[^']*)*'|\\s*"[^"]*(?:(?<=\\\\)"[^"]*)*"|\\s*`[^`]*(?:(?<=\\\\)`[^`]*)*`|[^#\\n]+)?\
-            \\s*(?:#.*)?$""".replace("\\s", "[\\s\\x{a0}\\x{feff}]"), Pattern.MULTILINE | Pattern.UNIX_LINES);
+            \\s*(?:#.*)?$"""
+                    .replace("\\s", "[\\s\\x{a0}\\x{feff}]"),
+            Pattern.MULTILINE | Pattern.UNIX_LINES);
+
     private static final Pattern SPACE_AROUND = Pattern.compile("^[\\s\\x{a0}\\x{feff}]+|[\\s\\x{a0}\\x{feff}]+$");
 
-    private static final Pattern PROXY = Pattern.compile("(?i:http://)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(\\d{1,5}))?/?");
+    private static final Pattern PROXY =
+            Pattern.compile("(?i:http://)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(\\d{1,5}))?/?");
     private static final int CURLS_PROXY_PORT = 1080; // where none is told
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
@@ -57,8 +75,20 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         Matcher line = LINE.matcher(unix);
         while (line.find()) {
             String name = line.group(1);
-            file.lines.put(name, 1 + (int) unix.substring(0, line.start(1)).chars().filter(c -> c == '\n').count());
-            file.values.put(name, file.unquoted(name, line.group(2) == null ? "" : SPACE_AROUND.matcher(line.group(2)).replaceAll("")));
+            file.lines.put(
+                    name,
+                    1
+                            + (int) unix.substring(0, line.start(1))
+                                    .chars()
+                                    .filter(c -> c == '\n')
+                                    .count());
+            file.values.put(
+                    name,
+                    file.unquoted(
+                            name,
+                            line.group(2) == null
+                                    ? ""
+                                    : SPACE_AROUND.matcher(line.group(2)).replaceAll("")));
         }
         Map<String, String> merged = overlay.apply(file.values);
         file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
@@ -78,14 +108,19 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         var both = new HashMap<>(file);
         // Docker's --env-file leaves quotes in.
         System.getenv().forEach((name, value) -> {
-            boolean quoted = value.length() > 1 && "'\"`".contains(value.substring(0, 1)) && value.endsWith(value.substring(0, 1));
+            boolean quoted = value.length() > 1
+                    && "'\"`".contains(value.substring(0, 1))
+                    && value.endsWith(value.substring(0, 1));
             String bare = quoted ? value.substring(1, value.length() - 1) : value;
             if (!bare.isEmpty()) both.put(name, bare);
         });
         return both;
     }
 
-    /** These, with the defaults for those that are empty or absent. A list of CORS that is set and empty is no wish for the default. */
+    /**
+     * These, with the defaults for those that are empty or absent. A list of CORS that is set and empty is no wish for
+     * the default.
+     */
     DotEnv withDefaults(Map<String, String> defaults) {
         var all = new HashMap<>(values);
         for (String name : List.of("https_proxy", "no_proxy")) { // as for curl, the lower case wins
@@ -105,7 +140,10 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
 
     /** The items of a list with commas; none where it is unset. */
     List<String> list(String name, String itemPattern, String what) throws InvalidSetting {
-        List<String> list = Stream.of(values.getOrDefault(name, "").split(",")).map(String::strip).filter(item -> !item.isEmpty()).toList();
+        List<String> list = Stream.of(values.getOrDefault(name, "").split(","))
+                .map(String::strip)
+                .filter(item -> !item.isEmpty())
+                .toList();
         if (list.stream().allMatch(item -> item.matches(itemPattern))) return list;
         throw invalid(name, "must be a list of " + what + " with commas between them");
     }
@@ -116,7 +154,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         if (text == null) return null;
         if (text.matches(whole ? "\\d{1,20}" : "-?\\d{1,20}(\\.\\d{1,20})?")) {
             var number = new BigDecimal(text);
-            if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0) return number;
+            if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0)
+                return number;
         }
         throw invalid(name, "must be a " + (whole ? "whole " : "") + "number from " + least + " to " + most);
     }
@@ -153,12 +192,16 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         String text = text(name);
         if (text == null) return null;
         Matcher address = PROXY.matcher(text);
-        int port = address.matches() && address.group(2) != null ? Integer.parseInt(address.group(2)) : CURLS_PROXY_PORT;
+        int port =
+                address.matches() && address.group(2) != null ? Integer.parseInt(address.group(2)) : CURLS_PROXY_PORT;
         if (address.matches() && port < 65536) return InetSocketAddress.createUnresolved(address.group(1), port);
         throw invalid(name, "must be an address such as http://host:3128, without a user name");
     }
 
-    /** A text that can stand in a header of a request, checked here because the HTTP client's own complaint would print it; or null. */
+    /**
+     * A text that can stand in a header of a request, checked here because the HTTP client's own complaint would print
+     * it; or null.
+     */
     String token(String name) throws InvalidSetting {
         String token = text(name);
         if (token == null || token.matches("[!-~]*")) return token;
@@ -166,10 +209,15 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     InvalidSetting invalid(String name, String why) {
-        String where = lines.containsKey(name) ? " (line " + lines.get(name) + ") " : " (set by the environment, not by this file) ";
+        String where = lines.containsKey(name)
+                ? " (line " + lines.get(name) + ") "
+                : " (set by the environment, not by this file) ";
         return new InvalidSetting(name + where + why);
     }
 
     /** The names and no values: they may be keys. */
-    @Override public String toString() { return "DotEnv" + values.keySet(); }
+    @Override
+    public String toString() {
+        return "DotEnv" + values.keySet();
+    }
 }

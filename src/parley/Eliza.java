@@ -1,13 +1,20 @@
 package parley;
 
-import java.util.*;
-import java.util.regex.*;
-import java.util.stream.*;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
- * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first rule whose
- * pattern fits takes the sentence apart and puts it together again, with the pronouns turned round. The rules, our own, are in
- * {@code eliza.txt}: {@code ? pattern}, then what may be said, with {@code --} between; %s is what the pattern has in parentheses.
+ * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first
+ * rule whose
+ * pattern fits takes the sentence apart and puts it together again, with the pronouns turned round. The rules, our own,
+ * are in
+ * {@code eliza.txt}: {@code ? pattern}, then what may be said, with {@code --} between; %s is what the pattern has in
+ * parentheses.
  */
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
@@ -15,12 +22,32 @@ final class Eliza {
     private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
-    private static final Pattern ASKS_PAST = Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
-    private static final Map<String, String> OTHER_SIDE = Stream.of("i=you", "me=you", "my=your", "mine=yours", "myself=yourself", "am=are",
-            "i'm=you are", "was=were", "we=you", "our=your", "you=I", "your=my", "yours=mine", "yourself=myself", "are=am", "were=was")
-            .map(pair -> pair.split("=")).collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
+    private static final Pattern ASKS_PAST =
+            Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
+    private static final Map<String, String> OTHER_SIDE = Stream.of(
+                    "i=you",
+                    "me=you",
+                    "my=your",
+                    "mine=yours",
+                    "myself=yourself",
+                    "am=are",
+                    "i'm=you are",
+                    "was=were",
+                    "we=you",
+                    "our=your",
+                    "you=I",
+                    "your=my",
+                    "yours=mine",
+                    "yourself=myself",
+                    "are=am",
+                    "were=was")
+            .map(pair -> pair.split("="))
+            .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
-    private final List<Rule> rules = Stream.of(Api.resource("eliza.txt").substring(2).split("\n\\? ")).map(Eliza::rule).toList();
+    private final List<Rule> rules = Stream.of(
+                    Api.resource("eliza.txt").substring(2).split("\n\\? "))
+            .map(Eliza::rule)
+            .toList();
 
     private static Rule rule(String text) {
         String[] halves = text.split("\n", 2);
@@ -44,8 +71,12 @@ final class Eliza {
     }
 
     private static String name(List<String> before) {
-        return before.reversed().stream().map(NAME::matcher).filter(Matcher::find).findFirst()
-                .map(match -> "Your name is **" + match.group(1) + "**: you told me.").orElse("You have not told me yet. What is it?");
+        return before.reversed().stream()
+                .map(NAME::matcher)
+                .filter(Matcher::find)
+                .findFirst()
+                .map(match -> "Your name is **" + match.group(1) + "**: you told me.")
+                .orElse("You have not told me yet. What is it?");
     }
 
     private static String recalled(List<String> before) {
@@ -56,6 +87,7 @@ final class Eliza {
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */
     private static String turned(String words) {
-        return WORD.matcher(words).replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(Locale.ROOT), word.group()));
+        return WORD.matcher(words)
+                .replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(Locale.ROOT), word.group()));
     }
 }

@@ -1,23 +1,35 @@
 package parley;
 
-import java.io.*;
-import java.net.http.*;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.net.http.HttpHeaders;
+import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.*;
-import java.util.concurrent.*;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Flow;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A response's body as it arrives, waited for with a limit of time and of length: whole, or as server-sent events
- * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It asks for a few portions ahead, so that little lies in memory.
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It asks for a few portions ahead, so that little
+ * lies in memory.
  * Closing it before its end hangs up.
  */
 final class EventStream implements HttpResponse.BodySubscriber<EventStream>, AutoCloseable {
     /**
      * One thing that a stream said.
      *
-     * @param kind {@code comment} for a line that says no more than that the other end lives, {@code json} for a body that is no
-     *             stream but JSON, {@code unreadable} for a line that is none of these, {@code error} for an error's own field;
+     * @param kind {@code comment} for a line that says no more than that the other end lives, {@code json} for a body
+     *             that is no
+     *             stream but JSON, {@code unreadable} for a line that is none of these, {@code error} for an error's
+     * own field;
      *             else the event's name, {@code message} where it has none
      */
     record Event(String kind, String data) {}
@@ -26,7 +38,8 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     static final Event SILENCE = new Event("silence", "");
 
     /** The response is longer than may be. */
-    @SuppressWarnings("serial") static final class TooLong extends IOException {}
+    @SuppressWarnings("serial")
+    static final class TooLong extends IOException {}
 
     static final int MAX_LENGTH = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
     private static final ByteBuffer END = ByteBuffer.allocate(0);
@@ -48,10 +61,14 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private boolean ended;
     private long length;
 
-    EventStream(HttpHeaders headers) { this.headers = headers; }
+    EventStream(HttpHeaders headers) {
+        this.headers = headers;
+    }
 
     /** What the response says that it is. */
-    String contentType() { return headers.firstValue("Content-Type").orElse("no type"); }
+    String contentType() {
+        return headers.firstValue("Content-Type").orElse("no type");
+    }
 
     /**
      * The next thing that the stream says; {@link #SILENCE} where nothing came in so many nanoseconds, null at its end.
@@ -68,7 +85,9 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         return events.poll();
     }
 
-    /** The body, or so much of it as is enough; null where that has not come by the deadline of {@link System#nanoTime}. */
+    /**
+     * The body, or so much of it as is enough; null where that has not come by the deadline of {@link System#nanoTime}.
+     */
     byte[] all(int enough, long deadline) throws IOException, InterruptedException {
         while (line.size() < enough) {
             ByteBuffer portion = await(deadline - System.nanoTime());
@@ -107,7 +126,9 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
             keep(bytes, end - bytes.position());
             if (!bytes.hasRemaining()) return;
             byte ending = bytes.get();
-            boolean secondHalf = ending == '\n' && afterReturn && line.size() == 0; // of a line's end that is a return and a line feed
+            boolean secondHalf = ending == '\n'
+                    && afterReturn
+                    && line.size() == 0; // of a line's end that is a return and a line feed
             afterReturn = ending == '\r';
             if (!secondHalf) endLine();
         }
@@ -160,23 +181,36 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
         if (data != null) endEvent();
     }
 
-    @Override public CompletionStage<EventStream> getBody() { return CompletableFuture.completedStage(this); }
+    @Override
+    public CompletionStage<EventStream> getBody() {
+        return CompletableFuture.completedStage(this);
+    }
 
-    @Override public void onSubscribe(Flow.Subscription subscription) {
+    @Override
+    public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
         subscription.request(AHEAD);
     }
 
-    @Override public void onNext(List<ByteBuffer> bytes) { arrived.addAll(bytes); }
+    @Override
+    public void onNext(List<ByteBuffer> bytes) {
+        arrived.addAll(bytes);
+    }
 
-    @Override public void onError(Throwable broken) {
+    @Override
+    public void onError(Throwable broken) {
         this.broken = broken;
         arrived.add(END);
     }
 
-    @Override public void onComplete() { arrived.add(END); }
+    @Override
+    public void onComplete() {
+        arrived.add(END);
+    }
 
-    @Override public void close() {
-        if (subscription != null && !ended) subscription.cancel(); // behind the end, it would cost an exception and do nothing
+    @Override
+    public void close() {
+        if (subscription != null && !ended)
+            subscription.cancel(); // behind the end, it would cost an exception and do nothing
     }
 }

@@ -1,11 +1,23 @@
 package parley;
 
 import com.sun.net.httpserver.HttpExchange;
-import java.io.*;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.net.URLDecoder;
-import java.nio.charset.*;
-import java.util.*;
-import java.util.concurrent.*;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /**
@@ -34,9 +46,13 @@ final class Exchange implements AutoCloseable {
         allowOrigin();
     }
 
-    String path() { return String.valueOf(exchange.getRequestURI().getRawPath()); }
+    String path() {
+        return String.valueOf(exchange.getRequestURI().getRawPath());
+    }
 
-    boolean is(String method) { return exchange.getRequestMethod().equals(method); }
+    boolean is(String method) {
+        return exchange.getRequestMethod().equals(method);
+    }
 
     /** This exchange, where it has one of these methods. HEAD goes with GET. */
     Exchange allowing(String... methods) {
@@ -46,17 +62,23 @@ final class Exchange implements AutoCloseable {
         throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
     }
 
-    void header(String name, String value) { exchange.getResponseHeaders().set(name, value); }
+    void header(String name, String value) {
+        exchange.getResponseHeaders().set(name, value);
+    }
 
     /** Refuses what is meant for another server. */
     void checkHost() {
         List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
         boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
         if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
-        String host = old ? "localhost" : HOST_PORT.matcher(named.getFirst().strip()).replaceFirst("");
-        String target = exchange.getRequestURI().getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
+        String host =
+                old ? "localhost" : HOST_PORT.matcher(named.getFirst().strip()).replaceFirst("");
+        String target = exchange.getRequestURI()
+                .getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
         if (settings.answersTo(target == null ? host : target)) return;
-        throw new Problem(Problem.Code.MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
+        throw new Problem(
+                Problem.Code.MISDIRECTED_REQUEST,
+                "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
 
     /** Says which web pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
@@ -80,7 +102,9 @@ final class Exchange implements AutoCloseable {
 
     /** The JSON object that a POST brings. */
     Map<String, Object> body() {
-        String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type")).split(";", 2)[0].strip();
+        String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
+                .split(";", 2)[0]
+                .strip();
         if (!type.equalsIgnoreCase("application/json")) {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
@@ -98,7 +122,8 @@ final class Exchange implements AutoCloseable {
 
     private byte[] bytes() throws IOException {
         String length = exchange.getRequestHeaders().getFirst("Content-Length");
-        if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
+        if (length != null && length.startsWith("+"))
+            throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
         int announced = length == null ? MAX_BODY : (int) Math.min(Long.parseLong(length), MAX_BODY + 1);
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
@@ -123,10 +148,16 @@ final class Exchange implements AutoCloseable {
         Object said = body.getOrDefault("user_id", asked);
         if (said == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
         if (!(said instanceof String id)) throw Problem.invalid("user_id must be a string");
-        if (asked != null && !asked.equals(id)) throw Problem.invalid("user_id is one in the query and another in the body");
-        boolean plain = !id.isBlank() && id.codePointCount(0, id.length()) <= MAX_ID && id.chars().noneMatch(Character::isISOControl);
-        if (!plain) throw Problem.invalid("user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
-        if (Histories.fileName(id).length() > MAX_FILE_NAME) throw Problem.invalid("user_id is too long for a file name");
+        if (asked != null && !asked.equals(id))
+            throw Problem.invalid("user_id is one in the query and another in the body");
+        boolean plain = !id.isBlank()
+                && id.codePointCount(0, id.length()) <= MAX_ID
+                && id.chars().noneMatch(Character::isISOControl);
+        if (!plain)
+            throw Problem.invalid(
+                    "user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
+        if (Histories.fileName(id).length() > MAX_FILE_NAME)
+            throw Problem.invalid("user_id is too long for a file name");
         user = id;
         return id;
     }
@@ -139,7 +170,10 @@ final class Exchange implements AutoCloseable {
         return (int) Math.min(Long.parseLong(text), Integer.MAX_VALUE);
     }
 
-    /** The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but strictly; or null. */
+    /**
+     * The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but
+     * strictly; or null.
+     */
     private String query(String name) {
         String query = exchange.getRequestURI().getRawQuery();
         if (query == null) return null;
@@ -154,7 +188,8 @@ final class Exchange implements AutoCloseable {
 
     private static String decoded(String raw) {
         try {
-            return Json.decode(URLDecoder.decode(raw, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1));
+            return Json.decode(
+                    URLDecoder.decode(raw, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1));
         } catch (CharacterCodingException | IllegalArgumentException e) {
             throw Problem.invalid("The query is not UTF-8 in percent-encoding");
         }
@@ -162,13 +197,18 @@ final class Exchange implements AutoCloseable {
 
     /** Whether the client asks for an image's own bytes: it accepts images, and neither JSON nor everything. */
     boolean wantsImage() {
-        String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of())).toLowerCase(Locale.ROOT);
+        String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of()))
+                .toLowerCase(Locale.ROOT);
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
     }
 
-    void nothing() { begin(204, null, -1); }
+    void nothing() {
+        begin(204, null, -1);
+    }
 
-    void json(Object value) { answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8)); }
+    void json(Object value) {
+        answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8));
+    }
 
     /** The whole answer. */
     void answer(int status, String type, byte[] body) {
@@ -178,7 +218,9 @@ final class Exchange implements AutoCloseable {
     }
 
     /** The beginning of an answer whose length is not known; {@link #write(String)} goes on with it. */
-    void begin(String type) { begin(200, type, 0); }
+    void begin(String type) {
+        begin(200, type, 0);
+    }
 
     /** @param length bytes of the body; as the JDK has it, 0 for an unknown number, and -1 for no body at all */
     private void begin(int status, String type, int length) {
@@ -189,7 +231,9 @@ final class Exchange implements AutoCloseable {
     }
 
     /** More of an answer that has begun. */
-    void write(String text) { write(text.getBytes(StandardCharsets.UTF_8)); }
+    void write(String text) {
+        write(text.getBytes(StandardCharsets.UTF_8));
+    }
 
     private void write(byte[] bytes) {
         OutputStream out = exchange.getResponseBody();
@@ -202,7 +246,9 @@ final class Exchange implements AutoCloseable {
         }
     }
 
-    private void flush() { timeouts.run(exchange.getResponseBody()::flush); }
+    private void flush() {
+        timeouts.run(exchange.getResponseBody()::flush);
+    }
 
     /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
     void piece(String text) {
@@ -211,7 +257,9 @@ final class Exchange implements AutoCloseable {
     }
 
     /** The end of a stream. */
-    void done(Object answer) { event("event: done\ndata: " + Json.write(answer)); }
+    void done(Object answer) {
+        event("event: done\ndata: " + Json.write(answer));
+    }
 
     private void event(String lines) {
         if (!streaming) {
@@ -236,10 +284,13 @@ final class Exchange implements AutoCloseable {
     }
 
     /** What the console is to say where the client has gone. */
-    void clientLeft() { outcome += ", the client left"; }
+    void clientLeft() {
+        outcome += ", the client left";
+    }
 
     /** Ends the exchange, and says a line of it on the console. */
-    @Override public void close() {
+    @Override
+    public void close() {
         timeouts.run(exchange::close);
         Thread.interrupted(); // the thread serves another request next
         long millis = (System.nanoTime() - begun) / 1_000_000;
@@ -249,16 +300,24 @@ final class Exchange implements AutoCloseable {
     }
 
     /** What writes to a client. */
-    interface Write { void run() throws IOException; }
+    interface Write {
+        void run() throws IOException;
+    }
 
-    /** Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread for ever. */
+    /**
+     * Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a
+     * thread for ever.
+     */
     static final class WriteTimeouts implements AutoCloseable {
         private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
 
         private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
-        private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
+        private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(
+                Thread.ofPlatform().daemon().factory());
 
-        WriteTimeouts() { clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS); }
+        WriteTimeouts() {
+            clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
+        }
 
         private void interruptIfLate(Thread thread) {
             running.computeIfPresent(thread, (same, begun) -> {
@@ -268,7 +327,10 @@ final class Exchange implements AutoCloseable {
             });
         }
 
-        /** Once it returns, nothing is interrupted any more: that would close the history's file under the thread's hands. */
+        /**
+         * Once it returns, nothing is interrupted any more: that would close the history's file under the thread's
+         * hands.
+         */
         void run(Write write) {
             running.put(Thread.currentThread(), System.nanoTime());
             try {
@@ -280,6 +342,9 @@ final class Exchange implements AutoCloseable {
             }
         }
 
-        @Override public void close() { clock.shutdownNow(); }
+        @Override
+        public void close() {
+            clock.shutdownNow();
+        }
     }
 }

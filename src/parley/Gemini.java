@@ -2,26 +2,50 @@ package parley;
 
 import static parley.Json.object;
 
-import java.net.*;
+import java.net.URI;
+import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
-import java.util.*;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
 record Gemini(Upstream upstream, Settings settings) implements Provider {
-    private static final Set<String> REFUSALS = Set.of("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
-            "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION");
+    private static final Set<String> REFUSALS = Set.of(
+            "SAFETY",
+            "RECITATION",
+            "LANGUAGE",
+            "BLOCKLIST",
+            "PROHIBITED_CONTENT",
+            "SPII",
+            "IMAGE_SAFETY",
+            "IMAGE_PROHIBITED_CONTENT",
+            "IMAGE_RECITATION");
     private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
-    @Override public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
+    @Override
+    public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         Settings.Generation generation = settings.generation();
-        Map<String, Object> config = object("temperature", generation.temperature(), "topP", generation.topP(), "topK", generation.topK(),
-                "maxOutputTokens", generation.maxOutputTokens());
+        Map<String, Object> config = object(
+                "temperature",
+                generation.temperature(),
+                "topP",
+                generation.topP(),
+                "topK",
+                generation.topK(),
+                "maxOutputTokens",
+                generation.maxOutputTokens());
         Map<String, Object> body = object(
-                "systemInstruction", settings.instructions() == null ? null : object("parts", parts(settings.instructions())),
-                "contents", Provider.alternating(messages).stream()
-                        .map(message -> object("role", message.byUser() ? "user" : "model", "parts", parts(message.content()))).toList(),
+                "systemInstruction",
+                        settings.instructions() == null ? null : object("parts", parts(settings.instructions())),
+                "contents",
+                        Provider.alternating(messages).stream()
+                                .map(message -> object(
+                                        "role", message.byUser() ? "user" : "model", "parts", parts(message.content())))
+                                .toList(),
                 "generationConfig", config.isEmpty() ? null : config);
         String method = onText == null ? ":generateContent" : ":streamGenerateContent?alt=sse";
         return upstream.chat(upstream.post(model(method), body), onText, this::read);
@@ -41,14 +65,20 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         if (finishReason != null) reply.finish(finishReason);
     }
 
-    /** The tokens of the reply, thinking included, so that prompt and completion add up to the total; null where none are told. */
+    /**
+     * The tokens of the reply, thinking included, so that prompt and completion add up to the total; null where none
+     * are told.
+     */
     private static Object completion(Object usage) {
         Object said = Json.at(usage, "candidatesTokenCount");
         if (!(Json.at(usage, "thoughtsTokenCount") instanceof Number thought)) return said;
         return thought.longValue() + (said instanceof Number number ? number.longValue() : 0);
     }
 
-    /** {@code stop} or {@code length}; null while the reply goes on. What went wrong by chance, without a word, is worth another try. */
+    /**
+     * {@code stop} or {@code length}; null while the reply goes on. What went wrong by chance, without a word, is worth
+     * another try.
+     */
     private String finishReason(Object answer, Object candidate, boolean wordless) {
         String blocked = Json.string(answer, "promptFeedback", "blockReason");
         if (blocked != null && !blocked.isEmpty()) throw upstream.blocked(blocked);
@@ -62,14 +92,19 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             default -> {
                 String why = reason.contains("CALL") ? ", but no tools are offered: send it again" : ": send it again";
                 String detail = upstream.name() + " ended its reply with " + reason + why;
-                throw new Problem(Problem.Code.PROVIDER_ERROR, detail, null, wordless && reason.startsWith("MALFORMED_"));
+                throw new Problem(
+                        Problem.Code.PROVIDER_ERROR, detail, null, wordless && reason.startsWith("MALFORMED_"));
             }
         };
     }
 
-    @Override public List<Image> generateImages(String prompt) throws InterruptedException {
-        Map<String, Object> body = object("contents", List.of(object("role", "user", "parts", parts(prompt))),
-                "generationConfig", object("responseModalities", List.of("TEXT", "IMAGE")));
+    @Override
+    public List<Image> generateImages(String prompt) throws InterruptedException {
+        Map<String, Object> body = object(
+                "contents",
+                List.of(object("role", "user", "parts", parts(prompt))),
+                "generationConfig",
+                object("responseModalities", List.of("TEXT", "IMAGE")));
         Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
         Object candidate = Provider.first(Json.items(answer, "candidates"));
         var images = new ArrayList<Image>();
@@ -86,14 +121,20 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         throw upstream.noImage(words.toString());
     }
 
-    @Override public void check() throws InterruptedException { upstream.ask(upstream.request(model("")).GET()); }
+    @Override
+    public void check() throws InterruptedException {
+        upstream.ask(upstream.request(model("")).GET());
+    }
 
     private URI model(String method) {
         String base = upstream.account().base().toString();
         String name = upstream.account().model();
-        String bare = URLEncoder.encode(name.startsWith("models/") ? name.substring(7) : name, StandardCharsets.UTF_8).replace("+", "%20");
+        String bare = URLEncoder.encode(name.startsWith("models/") ? name.substring(7) : name, StandardCharsets.UTF_8)
+                .replace("+", "%20");
         return URI.create(base + (VERSIONED.matcher(base).find() ? "" : "/v1beta") + "/models/" + bare + method);
     }
 
-    private static List<Object> parts(String text) { return List.of(object("text", text)); }
+    private static List<Object> parts(String text) {
+        return List.of(object("text", text));
+    }
 }

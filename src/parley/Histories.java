@@ -1,31 +1,47 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.channels.*;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.*;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.UUID;
-import java.util.concurrent.*;
-import java.util.concurrent.locks.*;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Pattern;
 
 /**
- * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among several servers
+ * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among
+ * several servers
  * on that folder; different users never wait for each other.
  *
- * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that a hash of the history file's
- * name tells: such locks cost no file a user and die with their process. One byte is locked for the whole turn. A second one is
- * locked while it is stored: a file system in a network may have dropped the first lock, without telling, while the provider
- * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this process has on it.
+ * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that a hash of the
+ * history file's
+ * name tells: such locks cost no file a user and die with their process. One byte is locked for the whole turn. A
+ * second one is
+ * locked while it is stored: a file system in a network may have dropped the first lock, without telling, while the
+ * provider
+ * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this
+ * process has on it.
  */
 final class Histories implements AutoCloseable {
-    private static final long HANGING = TimeUnit.SECONDS.toNanos(2); // for a lock and a write; a broken network takes longer
+    private static final long HANGING =
+            TimeUnit.SECONDS.toNanos(2); // for a lock and a write; a broken network takes longer
     private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
     /** What is done in a turn. */
-    interface Work<T> { T with(HistoryFile history) throws IOException, InterruptedException; }
+    interface Work<T> {
+        T with(HistoryFile history) throws IOException, InterruptedException;
+    }
 
     /** A user's requests in this process: so many, one of which has the permit. Gone when the last one leaves. */
     private record Queue(Semaphore turn, int length) {}
@@ -49,14 +65,19 @@ final class Histories implements AutoCloseable {
 
     /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
     static String fileName(String user) {
-        String bytes = new String(user.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1); // a character for each
-        return "history_" + ESCAPED.matcher(bytes).replaceAll(each -> String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
+        String bytes =
+                new String(user.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1); // a character for each
+        return "history_"
+                + ESCAPED.matcher(bytes)
+                        .replaceAll(each ->
+                                String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
     }
 
     /**
      * Does the work when the user's turn has come. Nobody else changes the file meanwhile.
      *
-     * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each IOException
+     * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each
+     *                 IOException
      */
     <T> T inTurn(String user, Work<T> work) {
         String name = fileName(user);
@@ -78,12 +99,14 @@ final class Histories implements AutoCloseable {
         } finally {
             if (lock != null) release(lock);
             if (first) turn.release();
-            queues.computeIfPresent(name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.turn, queue.length - 1));
+            queues.computeIfPresent(
+                    name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.turn, queue.length - 1));
         }
     }
 
     /**
-     * Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. Where that took long, a network
+     * Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. Where that
+     * took long, a network
      * may have broken, and a lock been lost meanwhile: then it is looked at again, whether nobody has written over it.
      */
     void store(HistoryFile file, Message... messages) throws IOException {
@@ -91,9 +114,13 @@ final class Histories implements AutoCloseable {
         while (hung) hung = whileWriting(file, file::checkStored);
     }
 
-    private interface Writing { void run() throws IOException; }
+    private interface Writing {
+        void run() throws IOException;
+    }
 
-    /** Does it under a lock that is asked for anew, since the turn's may have been lost; tells whether this took long. */
+    /**
+     * Does it under a lock that is asked for anew, since the turn's may have been lost; tells whether this took long.
+     */
     private boolean whileWriting(HistoryFile file, Writing work) throws IOException {
         long begun = System.nanoTime();
         FileLock lock = lock(place(file.id) + WRITING);
@@ -105,12 +132,18 @@ final class Histories implements AutoCloseable {
         return System.nanoTime() - begun > HANGING;
     }
 
-    /** What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its place. */
+    /**
+     * What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its
+     * place.
+     */
     FileChannel openStored(String user) throws IOException {
-        return HistoryFile.openIfThere(folder.resolve(fileName(user)), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+        return HistoryFile.openIfThere(
+                folder.resolve(fileName(user)), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
     }
 
-    private static long place(UUID id) { return id.getMostSignificantBits() >>> 3; }
+    private static long place(UUID id) {
+        return id.getMostSignificantBits() >>> 3;
+    }
 
     private FileLock lock(long place) throws IOException {
         long deadline = System.nanoTime() + timeout.toNanos();
@@ -165,16 +198,27 @@ final class Histories implements AutoCloseable {
     }
 
     private static Problem busy() {
-        return new Problem(Problem.Code.BUSY, "This user's earlier request is still running: wait for its end, then try again", 5L, false);
+        return new Problem(
+                Problem.Code.BUSY,
+                "This user's earlier request is still running: wait for its end, then try again",
+                5L,
+                false);
     }
 
     /** The problem that an IOException of the disk makes, which the console tells more of. */
     static Problem unavailable(String user, IOException e) {
         Log.say("history of " + user + ": " + e);
         return HistoryFile.isDiskFull(e)
-                ? new Problem(Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again")
-                : new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
+                ? new Problem(
+                        Problem.Code.STORAGE_FULL,
+                        "The disk of the histories is full: free some space, then send it again")
+                : new Problem(
+                        Problem.Code.STORAGE_UNAVAILABLE,
+                        "The histories cannot be read or written: the server's console says why");
     }
 
-    @Override public void close() throws IOException { lockFile.close(); }
+    @Override
+    public void close() throws IOException {
+        lockFile.close();
+    }
 }

@@ -1,16 +1,30 @@
 package parley;
 
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
-import static java.nio.file.StandardOpenOption.*;
+import static java.nio.file.StandardOpenOption.CREATE;
+import static java.nio.file.StandardOpenOption.READ;
+import static java.nio.file.StandardOpenOption.TRUNCATE_EXISTING;
+import static java.nio.file.StandardOpenOption.WRITE;
 
-import java.io.*;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.*;
-import java.time.*;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Instant;
+import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.util.*;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.UUID;
 
 /**
  * One user's file, during one turn of that user. It is a JSON array, a message a line:
@@ -20,8 +34,10 @@ import java.util.*;
  * {"role":"assistant", …}
  * ]
  * </pre>
- * While the file's end looks like this, a turn reads and writes the end only. Any other layout, and a damaged file, is read from
- * its beginning, and rewritten in this layout when a turn is stored. What is written has been forced to disk when a method returns.
+ * While the file's end looks like this, a turn reads and writes the end only. Any other layout, and a damaged file, is
+ * read from
+ * its beginning, and rewritten in this layout when a turn is stored. What is written has been forced to disk when a
+ * method returns.
  */
 final class HistoryFile {
     private static final byte[] BEGINNING = {'['};
@@ -29,7 +45,8 @@ final class HistoryFile {
     private static final int FIRST_WINDOW = 4 << 10; // bytes that are read first: most conversations need no more
     private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
     private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
-    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
+    private static final DateTimeFormatter TIME =
+            DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private final Path file;
     final UUID id; // names what is this user's alone
@@ -72,7 +89,8 @@ final class HistoryFile {
     /**
      * Takes the messages that are read, and finds what is to be replaced.
      *
-     * @param before the bytes before the first of them, or -1: then {@code cut} is -1 too where not all that is to be replaced was read
+     * @param before the bytes before the first of them, or -1: then {@code cut} is -1 too where not all that is to be
+     *               replaced was read
      */
     private List<Message> read(HistoryReader reader, long before, int count, int replaced) throws IOException {
         var last = new ArrayDeque<HistoryReader.Item>();
@@ -86,19 +104,25 @@ final class HistoryFile {
             cut = item.end();
             last.addLast(item);
             length += item.length();
-            while (last.size() > 1 && (length > MAX_WINDOW || last.size() > count + 100L)) length -= last.removeFirst().length();
+            while (last.size() > 1 && (length > MAX_WINDOW || last.size() > count + 100L))
+                length -= last.removeFirst().length();
             item = reader.next();
         }
         damaged = reader.damaged();
-        inLines = size - cut == END.length && Arrays.equals(end, end.length - END.length, end.length, END, 0, END.length)
+        inLines = size - cut == END.length
+                && Arrays.equals(end, end.length - END.length, end.length, END, 0, END.length)
                 && (last.isEmpty() || last.getLast().aLine());
         if (replaced > 0) cut = turns.size() < replaced ? before : turns.getFirst();
-        List<Message> kept = last.stream().filter(each -> each.end() <= cut).map(HistoryReader.Item::message).toList();
+        List<Message> kept = last.stream()
+                .filter(each -> each.end() <= cut)
+                .map(HistoryReader.Item::message)
+                .toList();
         return kept.subList(Math.max(0, kept.size() - count), kept.size());
     }
 
     /**
-     * Stores messages in the place of the turns that were to be replaced, in one step: all of them or, where it throws, none.
+     * Stores messages in the place of the turns that were to be replaced, in one step: all of them or, where it throws,
+     * none.
      *
      * @throws Problem storage_unavailable where the file is not what it was when the conversation was read
      */
@@ -113,19 +137,24 @@ final class HistoryFile {
 
     /** @throws Problem storage_unavailable where another server has written over what was stored */
     void checkStored() throws IOException {
-        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) { checkUnchanged(channel); }
+        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) {
+            checkUnchanged(channel);
+        }
     }
 
     private void checkUnchanged(FileChannel channel) throws IOException {
         long now = channel == null ? -1 : channel.size();
         if (now == size && (now < 0 || Arrays.equals(readEnd(channel, end.length), end))) return;
-        throw new Problem(Problem.Code.STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
+        throw new Problem(
+                Problem.Code.STORAGE_UNAVAILABLE,
+                "The conversation was changed by another server meanwhile: send it again");
     }
 
     /** Ends the file with the messages from the position on, and remembers what it is now. */
     private void writeEnd(FileChannel channel, long position, Message... messages) throws IOException {
         var lines = new ByteArrayOutputStream();
-        for (Message message : messages) lines.writeBytes(line(position == BEGINNING.length && lines.size() == 0, message));
+        for (Message message : messages)
+            lines.writeBytes(line(position == BEGINNING.length && lines.size() == 0, message));
         lines.writeBytes(END);
         byte[] written = lines.toByteArray();
         size = write(channel, written, position);
@@ -133,8 +162,10 @@ final class HistoryFile {
     }
 
     /**
-     * Overwrites the closing bracket with the messages and a new one. Where the disk is full, the old end is put back. After any other
-     * failure nothing is touched: on a file system in a network, another server may have gone on with this file meanwhile.
+     * Overwrites the closing bracket with the messages and a new one. Where the disk is full, the old end is put back.
+     * After any other
+     * failure nothing is touched: on a file system in a network, another server may have gone on with this file
+     * meanwhile.
      */
     private void append(FileChannel channel, Message... messages) throws IOException {
         try {
@@ -155,7 +186,8 @@ final class HistoryFile {
         if (damaged) keepCopy();
         Path temporary = file.resolveSibling(".tmp-" + id);
         try {
-            try (FileChannel channel = FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, NOFOLLOW_LINKS))) {
+            try (FileChannel channel =
+                    FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, NOFOLLOW_LINKS))) {
                 writeEnd(channel, copyKept(old, channel), messages);
                 channel.force(true);
             }
@@ -188,9 +220,12 @@ final class HistoryFile {
     private void keepCopy() throws IOException {
         Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
         Files.copy(file, copy, NOFOLLOW_LINKS);
-        try (FileChannel channel = FileChannel.open(copy, WRITE)) { channel.force(true); }
+        try (FileChannel channel = FileChannel.open(copy, WRITE)) {
+            channel.force(true);
+        }
         force(file.getParent());
-        Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName() + " keeps it as it was");
+        Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
+                + " keeps it as it was");
     }
 
     private String copyPrefix() {
@@ -235,9 +270,14 @@ final class HistoryFile {
         }
     }
 
-    /** Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and needs none. */
+    /**
+     * Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and
+     * needs none.
+     */
     static void force(Path folder) throws IOException {
         if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(folder, READ)) { entries.force(true); }
+        try (FileChannel entries = FileChannel.open(folder, READ)) {
+            entries.force(true);
+        }
     }
 }

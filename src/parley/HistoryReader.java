@@ -1,19 +1,22 @@
 package parley;
 
-import java.io.*;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.CharacterCodingException;
 
 /**
- * Reads the messages of a history file one after another, in any layout of JSON, as far as they are whole. It holds one message in
+ * Reads the messages of a history file one after another, in any layout of JSON, as far as they are whole. It holds one
+ * message in
  * memory, so the file may be of any length.
  */
 final class HistoryReader {
     /** Bytes that are read or written at once: the JDK keeps buffers as large, for each thread and each connection. */
     static final int PORTION = 16 << 10;
 
-    private static final int MAX_MESSAGE = (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes
+    private static final int MAX_MESSAGE =
+            (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes
 
     /**
      * A message of the file.
@@ -52,7 +55,10 @@ final class HistoryReader {
         return count;
     }
 
-    /** The next message; null at the end. The last question before a damage has lost its reply, and counts as damaged too. */
+    /**
+     * The next message; null at the end. The last question before a damage has lost its reply, and counts as damaged
+     * too.
+     */
     Item next() throws IOException {
         Item item = ahead;
         if (item == null) return null;
@@ -61,8 +67,12 @@ final class HistoryReader {
         return item.message.byUser() && ahead == null && !ended ? null : item;
     }
 
-    /** Once the end is reached: whether there is something behind the last message that does not belong to the array. */
-    boolean damaged() { return !ended; }
+    /**
+     * Once the end is reached: whether there is something behind the last message that does not belong to the array.
+     */
+    boolean damaged() {
+        return !ended;
+    }
 
     private Item first() throws IOException {
         int c = skipSpace();
@@ -88,7 +98,10 @@ final class HistoryReader {
         return null;
     }
 
-    /** The message that begins with this character: all up to its own closing bracket. Null where it is none, or not whole. */
+    /**
+     * The message that begins with this character: all up to its own closing bracket. Null where it is none, or not
+     * whole.
+     */
     private Item item(int first) throws IOException {
         if (first != '{') return null;
         text.reset();
@@ -135,7 +148,9 @@ final class HistoryReader {
     }
 
     /** The next byte; -1 at the end. */
-    private int read() throws IOException { return fill() ? portion.get() & 0xFF : -1; }
+    private int read() throws IOException {
+        return fill() ? portion.get() & 0xFF : -1;
+    }
 
     /** Whether there is more of the file, which lies in the portion then. */
     private boolean fill() throws IOException {

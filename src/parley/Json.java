@@ -1,51 +1,76 @@
 package parley;
 
 import java.math.BigDecimal;
-import java.nio.charset.*;
-import java.util.*;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text, {@code List<Object>},
+ * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text, {@code
+ * List<Object>},
  * {@code String}, {@code Number}, {@code Boolean} and null; nothing else.
  *
- * <p>Numbers keep their exact value: a {@code Long} where up to 18 digits hold it, else a {@code BigDecimal}. Of two members
+ * <p>Numbers keep their exact value: a {@code Long} where up to 18 digits hold it, else a {@code BigDecimal}. Of two
+ * members
  * of one name the last wins.
  */
 final class Json {
-    /** Levels of nesting that are read, with what lies innermost: deeper ones are refused, so that no text can overflow the stack. */
+    /**
+     * Levels of nesting that are read, with what lies innermost: deeper ones are refused, so that no text can overflow
+     * the stack.
+     */
     static final int MAX_DEPTH = 500;
 
     /** Values that a request may hold: small ones take 20 times as much memory as their text. */
     static final int MAX_REQUEST_VALUES = 10_000;
 
-    private static final int MAX_NUMBER = 1000; // characters: computing takes time that grows with the square of their number
+    private static final int MAX_NUMBER =
+            1000; // characters: computing takes time that grows with the square of their number
 
     /** The characters that an escape of one letter stands for, and those letters (RFC 8259, section 7). */
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
+
     private static final String ESCAPES = "\"\\/bfnrt";
 
-    static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
+    static final Pattern LONE_SURROGATE =
+            Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
 
     /** The text is not JSON. The message says what was expected, and behind how many characters. */
-    @SuppressWarnings("serial") static final class Malformed extends Exception {
-        Malformed(String what, int offset) { super(what + " at offset " + offset); }
+    @SuppressWarnings("serial")
+    static final class Malformed extends Exception {
+        Malformed(String what, int offset) {
+            super(what + " at offset " + offset);
+        }
     }
 
     /**
-     * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider may send a
+     * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider
+     * may send a
      * character's two halves in two events.
      *
      * @throws Malformed where the text is not one JSON value, or is nested deeper than {@link #MAX_DEPTH}
      */
-    static Object parse(String text) throws Malformed { return new Json(text, false).document(); }
+    static Object parse(String text) throws Malformed {
+        return new Json(text, false).document();
+    }
 
-    /** The value that a person's request holds. Lone surrogates are malformed, and so is more than {@link #MAX_REQUEST_VALUES}. */
-    static Object parseRequest(String text) throws Malformed { return new Json(text, true).document(); }
+    /**
+     * The value that a person's request holds. Lone surrogates are malformed, and so is more than {@link
+     * #MAX_REQUEST_VALUES}.
+     */
+    static Object parseRequest(String text) throws Malformed {
+        return new Json(text, true).document();
+    }
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        String text = new String(utf8, StandardCharsets.UTF_8); // U+FFFD for what is malformed, which is written as other bytes
+        String text = new String(
+                utf8, StandardCharsets.UTF_8); // U+FFFD for what is malformed, which is written as other bytes
         if (Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) return text;
         throw new CharacterCodingException();
     }
@@ -59,7 +84,9 @@ final class Json {
         return object;
     }
 
-    /** What lies at the path of names and indexes, such as {@code "choices", 0, "delta"}; null where any step is absent. */
+    /**
+     * What lies at the path of names and indexes, such as {@code "choices", 0, "delta"}; null where any step is absent.
+     */
     static Object at(Object value, Object... path) {
         for (Object step : path) {
             if (value instanceof Map<?, ?> map) value = map.get(step);
@@ -70,22 +97,30 @@ final class Json {
     }
 
     /** The string at the path, or null where there is none. */
-    static String string(Object value, Object... path) { return at(value, path) instanceof String string ? string : null; }
+    static String string(Object value, Object... path) {
+        return at(value, path) instanceof String string ? string : null;
+    }
 
     /** The items of the list at the path; none where there is no list. */
-    static List<?> items(Object value, Object... path) { return at(value, path) instanceof List<?> list ? list : List.of(); }
+    static List<?> items(Object value, Object... path) {
+        return at(value, path) instanceof List<?> list ? list : List.of();
+    }
 
     /** The members of an object as {@link #parse} reads it; none where the value is no object. */
-    @SuppressWarnings("unchecked") static Map<String, Object> members(Object value) { // parse makes maps of no other kind
+    @SuppressWarnings("unchecked")
+    static Map<String, Object> members(Object value) { // parse makes maps of no other kind
         return value instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
     }
 
-    /** The target with the patch merged into it as RFC 7396 has it: objects are merged, null removes, all else replaces. */
+    /**
+     * The target with the patch merged into it as RFC 7396 has it: objects are merged, null removes, all else replaces.
+     */
     static Map<String, Object> merge(Map<String, Object> target, Map<?, ?> patch) {
         var merged = new LinkedHashMap<>(target);
         patch.forEach((name, value) -> {
             if (value == null) merged.remove(name);
-            else if (value instanceof Map<?, ?> inner) merged.put((String) name, merge(members(merged.get(name)), inner));
+            else if (value instanceof Map<?, ?> inner)
+                merged.put((String) name, merge(members(merged.get(name)), inner));
             else merged.put((String) name, value);
         });
         return merged;
@@ -96,7 +131,9 @@ final class Json {
      *
      * @throws IllegalArgumentException for a value of any other kind than those that {@link #parse} gives
      */
-    static String write(Object value) { return write(value, new StringBuilder(256)).toString(); }
+    static String write(Object value) {
+        return write(value, new StringBuilder(256)).toString();
+    }
 
     private static StringBuilder write(Object value, StringBuilder out) {
         if (value instanceof String string) return writeString(string, out);
@@ -159,15 +196,16 @@ final class Json {
         skipSpace();
         if (++values > MAX_REQUEST_VALUES && request) throw new Malformed("more values than are taken", at);
         if (++depth > MAX_DEPTH) throw new Malformed("nested deeper than " + MAX_DEPTH + " levels", at);
-        Object value = switch (peek()) {
-            case '{' -> object();
-            case '[' -> array();
-            case '"' -> string();
-            case 't' -> word("true", true);
-            case 'f' -> word("false", false);
-            case 'n' -> word("null", null);
-            default -> number();
-        };
+        Object value =
+                switch (peek()) {
+                    case '{' -> object();
+                    case '[' -> array();
+                    case '"' -> string();
+                    case 't' -> word("true", true);
+                    case 'f' -> word("false", false);
+                    case 'n' -> word("null", null);
+                    default -> number();
+                };
         depth--;
         return value;
     }
@@ -176,7 +214,8 @@ final class Json {
         var object = new LinkedHashMap<String, Object>();
         at++;
         if (skipTo('}')) return object;
-        do member(object); while (skipTo(','));
+        do member(object);
+        while (skipTo(','));
         if (!skipTo('}')) throw expected("',' or '}'");
         return object;
     }
@@ -193,7 +232,8 @@ final class Json {
         var array = new ArrayList<Object>();
         at++;
         if (skipTo(']')) return array;
-        do array.add(value()); while (skipTo(','));
+        do array.add(value());
+        while (skipTo(','));
         if (!skipTo(']')) throw expected("',' or ']'");
         return array;
     }
@@ -208,16 +248,22 @@ final class Json {
         int from = ++at;
         StringBuilder decoded = null; // only where there is an escape
         for (char c = peek(); c != '"'; c = peek()) {
-            if (c < ' ') throw at == text.length() ? expected("'\"'") : new Malformed("a control character that is not escaped", at);
+            if (c < ' ')
+                throw at == text.length()
+                        ? expected("'\"'")
+                        : new Malformed("a control character that is not escaped", at);
             at++;
             if (c != '\\') continue;
-            decoded = (decoded == null ? new StringBuilder() : decoded).append(text, from, at - 1).append(escaped());
+            decoded = (decoded == null ? new StringBuilder() : decoded)
+                    .append(text, from, at - 1)
+                    .append(escaped());
             from = at;
         }
         String rest = text.substring(from, at++);
         if (decoded == null) return rest;
         String string = decoded.append(rest).toString();
-        if (request && LONE_SURROGATE.matcher(string).find()) throw new Malformed("lone surrogates in the string that ends", at);
+        if (request && LONE_SURROGATE.matcher(string).find())
+            throw new Malformed("lone surrogates in the string that ends", at);
         return string;
     }
 
@@ -260,7 +306,9 @@ final class Json {
         while (peek() >= '0' && peek() <= '9') at++;
     }
 
-    private void skipSpace() { while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++; }
+    private void skipSpace() {
+        while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++;
+    }
 
     private boolean skipTo(char behindSpace) {
         skipSpace();
@@ -274,7 +322,9 @@ final class Json {
     }
 
     /** The next character, or NUL at the end, which no rule of the grammar starts with. */
-    private char peek() { return at < text.length() ? text.charAt(at) : 0; }
+    private char peek() {
+        return at < text.length() ? text.charAt(at) : 0;
+    }
 
     private Malformed expected(String what) {
         return new Malformed("expected " + what + (at < text.length() ? "" : " but the text ended"), at);

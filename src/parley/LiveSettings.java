@@ -1,10 +1,18 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.file.*;
-import java.nio.file.attribute.*;
-import java.time.*;
-import java.util.*;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
@@ -41,12 +49,19 @@ final class LiveSettings {
     }
 
     /** Why the last edit was refused, and what it says is not in force; null where it is. */
-    String refusal() { return refusal; }
+    String refusal() {
+        return refusal;
+    }
 
     /** The settings that the last look at the file found. */
-    Settings latest() { return last.settings; }
+    Settings latest() {
+        return last.settings;
+    }
 
-    /** The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last good ones. */
+    /**
+     * The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last
+     * good ones.
+     */
     Settings current() {
         try {
             BasicFileAttributes stamp = stamp();
@@ -59,14 +74,18 @@ final class LiveSettings {
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
     private static boolean isSettled(BasicFileAttributes stamp) {
-        return Duration.between(stamp.lastModifiedTime().toInstant(), Instant.now()).abs().compareTo(SETTLED) >= 0;
+        return Duration.between(stamp.lastModifiedTime().toInstant(), Instant.now())
+                        .abs()
+                        .compareTo(SETTLED)
+                >= 0;
     }
 
     private void refresh(BasicFileAttributes stamp) throws IOException {
         refreshing.lock();
         try {
             byte[] bytes = Files.readAllBytes(file);
-            if (isSame(stamp, last.stamp) || !isSame(stamp, stamp())) return; // another request has read it, or it is being written
+            if (isSame(stamp, last.stamp) || !isSame(stamp, stamp()))
+                return; // another request has read it, or it is being written
             String text = DotEnv.text(bytes);
             if (text.isBlank() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
             Read now = read(stamp, text);
@@ -87,7 +106,8 @@ final class LiveSettings {
         List<String> later = new ArrayList<>();
         if (!now.host().equals(started.host()) || now.port() != started.port()) later.add("HOST and PORT");
         if (!now.historyDir().equals(started.historyDir())) later.add("HISTORY_DIR");
-        String but = later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
+        String but =
+                later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
         Log.say(file.getFileName() + " was edited and is in force" + but);
     }
 
@@ -95,15 +115,20 @@ final class LiveSettings {
     private void nameUnused() {
         last.env.lines().forEach((name, line) -> {
             boolean misspelt = !isRead(name) && named.add(name);
-            if (misspelt) Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
+            if (misspelt)
+                Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
         });
     }
 
     /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */
     private boolean isRead(String name) {
-        return Settings.DEFAULTS.containsKey(name) || List.of("https_proxy", "no_proxy").contains(name)
-                || last.env.values().keySet().stream().filter(each -> each.endsWith("_BASE_URL")).map(each -> each.replace("_BASE_URL", ""))
-                .anyMatch(prefix -> name.startsWith(prefix) && Settings.DEFAULTS.containsKey("NEBIUS" + name.substring(prefix.length())));
+        return Settings.DEFAULTS.containsKey(name)
+                || List.of("https_proxy", "no_proxy").contains(name)
+                || last.env.values().keySet().stream()
+                        .filter(each -> each.endsWith("_BASE_URL"))
+                        .map(each -> each.replace("_BASE_URL", ""))
+                        .anyMatch(prefix -> name.startsWith(prefix)
+                                && Settings.DEFAULTS.containsKey("NEBIUS" + name.substring(prefix.length())));
     }
 
     private void refuse(String what) {
@@ -134,7 +159,9 @@ final class LiveSettings {
     }
 
     private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {
-        return other != null && one.lastModifiedTime().equals(other.lastModifiedTime()) && one.size() == other.size()
+        return other != null
+                && one.lastModifiedTime().equals(other.lastModifiedTime())
+                && one.size() == other.size()
                 && Objects.equals(one.fileKey(), other.fileKey());
     }
 }

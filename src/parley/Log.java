@@ -9,8 +9,12 @@ final class Log {
     private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
 
     /** Prints one line, whatever the text holds: {@link #plain} sees to it. */
-    static void say(String text) { System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + plain(text)); }
+    static void say(String text) {
+        System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + plain(text));
+    }
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
-    static String plain(String text) { return UNSAFE.matcher(text).replaceAll(" "); }
+    static String plain(String text) {
+        return UNSAFE.matcher(text).replaceAll(" ");
+    }
 }

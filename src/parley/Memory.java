@@ -1,9 +1,11 @@
 package parley;
 
-import java.util.concurrent.*;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 
 /**
- * The heap that all requests share: two thirds of it may be filled with what they read. A thread, which serves one request at a
+ * The heap that all requests share: two thirds of it may be filled with what they read. A thread, which serves one
+ * request at a
  * time, reserves memory before it reads something long, and releases all of it when the request ends.
  *
  * <p>The heap is one for the whole process, and so is this budget: the one exception to "no static mutable state".
@@ -13,16 +15,22 @@ final class Memory {
     static final int PER_BYTE = 8;
 
     /**
-     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured, in a heap
+     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured,
+     * in a heap
      * that has 120 for both beyond the first 8 MiB. Before JDK 24, each request has a thread of the system.
      */
-    static final int MAX_REQUESTS = Math.clamp((Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10), 16,
+    static final int MAX_REQUESTS = Math.clamp(
+            (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10),
+            16,
             Runtime.version().feature() < 24 ? 4_000 : 10_000);
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
-    private static final int FREE = 128; // units that every request may fill without asking: small chats are never kept out
-    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
-    private static final int BUDGET = (int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
+    private static final int FREE =
+            128; // units that every request may fill without asking: small chats are never kept out
+    private static final long TIMEOUT =
+            TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
+    private static final int BUDGET =
+            (int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
     private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
 
@@ -54,7 +62,8 @@ final class Memory {
     }
 
     /**
-     * Reserves memory for this thread's request, beside what it has reserved before. Waits a little while others have it.
+     * Reserves memory for this thread's request, beside what it has reserved before. Waits a little while others have
+     * it.
      *
      * @throws Problem overloaded where they do not release it in time
      */
@@ -64,7 +73,8 @@ final class Memory {
         int more = (int) Math.min(Integer.MAX_VALUE, Math.max(0, wanted - FREE) - Math.max(0, share.reserved - FREE));
         long begun = System.nanoTime();
         try {
-            boolean acquired = more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, share.waiting, TimeUnit.NANOSECONDS);
+            boolean acquired =
+                    more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, share.waiting, TimeUnit.NANOSECONDS);
             if (!acquired) throw Problem.overloaded("short of memory");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -1,21 +1,35 @@
 package parley;
 
-import java.util.*;
+import java.util.Locale;
+import java.util.Map;
 
 /**
  * A refusal, as RFC 9457 has it: thrown anywhere, written to the client in one place.
  * The message is the {@code detail}: it is for people, says what to do next, and holds no key and no path of this disk.
  */
-@SuppressWarnings("serial") final class Problem extends RuntimeException {
+@SuppressWarnings("serial")
+final class Problem extends RuntimeException {
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
-        INVALID_REQUEST(400, "Bad Request"), NOT_FOUND(404, "Not Found"), METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
-        TOO_LARGE(413, "Content Too Large"), UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
-        MISDIRECTED_REQUEST(421, "Misdirected Request"), BLOCKED(422, "Unprocessable Content"), RATE_LIMITED(429, "Too Many Requests"),
-        BUSY(429, "Too Many Requests"), INTERNAL_ERROR(500, "Internal Server Error"), PROVIDER_ERROR(502, "Bad Gateway"),
-        PROVIDER_REFUSED_KEY(502, "Bad Gateway"), UNKNOWN_MODEL(502, "Bad Gateway"), EMPTY_REPLY(502, "Bad Gateway"),
-        NOT_CONFIGURED(503, "Service Unavailable"), OVERLOADED(503, "Service Unavailable"), STORAGE_UNAVAILABLE(503, "Service Unavailable"),
-        STORAGE_FULL(507, "Insufficient Storage"), PROVIDER_TIMEOUT(504, "Gateway Timeout");
+        INVALID_REQUEST(400, "Bad Request"),
+        NOT_FOUND(404, "Not Found"),
+        METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
+        TOO_LARGE(413, "Content Too Large"),
+        UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
+        MISDIRECTED_REQUEST(421, "Misdirected Request"),
+        BLOCKED(422, "Unprocessable Content"),
+        RATE_LIMITED(429, "Too Many Requests"),
+        BUSY(429, "Too Many Requests"),
+        INTERNAL_ERROR(500, "Internal Server Error"),
+        PROVIDER_ERROR(502, "Bad Gateway"),
+        PROVIDER_REFUSED_KEY(502, "Bad Gateway"),
+        UNKNOWN_MODEL(502, "Bad Gateway"),
+        EMPTY_REPLY(502, "Bad Gateway"),
+        NOT_CONFIGURED(503, "Service Unavailable"),
+        OVERLOADED(503, "Service Unavailable"),
+        STORAGE_UNAVAILABLE(503, "Service Unavailable"),
+        STORAGE_FULL(507, "Insufficient Storage"),
+        PROVIDER_TIMEOUT(504, "Gateway Timeout");
 
         private final int status;
         private final String title; // the status's phrase in RFC 9110 or RFC 4918
@@ -34,7 +48,9 @@ import java.util.*;
     /** Whether the same request may succeed a moment later, so that a provider is worth another try. */
     final boolean isTransient;
 
-    Problem(Code code, String detail) { this(code, detail, null, false); }
+    Problem(Code code, String detail) {
+        this(code, detail, null, false);
+    }
 
     Problem(Code code, String detail, Long retryAfter, boolean isTransient) {
         super(detail, null, false, false); // a refusal is an answer, not a fault: nobody reads its stack
@@ -44,7 +60,9 @@ import java.util.*;
     }
 
     /** A refusal of the request as it was sent: 400. */
-    static Problem invalid(String detail) { return new Problem(Code.INVALID_REQUEST, detail); }
+    static Problem invalid(String detail) {
+        return new Problem(Code.INVALID_REQUEST, detail);
+    }
 
     /** A refusal of a moment: 503. */
     static Problem overloaded(String how) {
@@ -52,15 +70,24 @@ import java.util.*;
     }
 
     /** This problem, which is final where a reply has begun: nothing may be asked again then. */
-    Problem unlessBegun(boolean begun) { return begun ? new Problem(code, getMessage(), retryAfter, false) : this; }
+    Problem unlessBegun(boolean begun) {
+        return begun ? new Problem(code, getMessage(), retryAfter, false) : this;
+    }
 
-    int status() { return code.status; }
+    int status() {
+        return code.status;
+    }
 
     /** The code as clients read it. */
-    String name() { return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code).name().toLowerCase(Locale.ROOT); }
+    String name() {
+        return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code)
+                .name()
+                .toLowerCase(Locale.ROOT);
+    }
 
     /** The members of the problem document. */
     Map<String, Object> document() {
-        return Json.object("type", "about:blank", "title", code.title, "status", status(), "code", name(), "detail", getMessage());
+        return Json.object(
+                "type", "about:blank", "title", code.title, "status", status(), "code", name(), "detail", getMessage());
     }
 }

@@ -1,7 +1,10 @@
 package parley;
 
 import java.nio.charset.StandardCharsets;
-import java.util.*;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
@@ -33,7 +36,10 @@ interface Provider {
 
     /** An image's own bytes, and what they are. */
     record Image(String mimeType, byte[] bytes) {
-        /** Knows an image by its first bytes (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm); null for none. */
+        /**
+         * Knows an image by its first bytes (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm);
+         * null for none.
+         */
         static Image of(byte[] bytes) {
             String start = new String(bytes, 0, Math.min(bytes.length, 16), StandardCharsets.ISO_8859_1);
             String type = null;
@@ -56,7 +62,8 @@ interface Provider {
     }
 
     /**
-     * A reply while it comes. It is finished by what stands last: text that comes behind a finish reason takes the reason back, and
+     * A reply while it comes. It is finished by what stands last: text that comes behind a finish reason takes the
+     * reason back, and
      * so does what cannot be read.
      */
     final class ReplyBuilder {
@@ -73,7 +80,9 @@ interface Provider {
         private Map<String, Object> usage;
         private long lastPiece = System.nanoTime();
 
-        ReplyBuilder(Consumer<String> onText) { this.onText = onText; }
+        ReplyBuilder(Consumer<String> onText) {
+            this.onText = onText;
+        }
 
         /** Takes a piece of the reply. */
         void text(String piece) {
@@ -94,10 +103,14 @@ interface Provider {
         }
 
         /** Takes what the model only thought: it is no part of the reply. */
-        void thought() { thought = true; }
+        void thought() {
+            thought = true;
+        }
 
         /** Takes the model's own words for why there is no reply. */
-        void refusal(String words) { refusal.append(words); }
+        void refusal(String words) {
+            refusal.append(words);
+        }
 
         /** Takes what is neither an event nor JSON. */
         void unreadable(String line) {
@@ -105,27 +118,47 @@ interface Provider {
             if (unreadable.length() < ENOUGH) unreadable.append(line).append(' ');
         }
 
-        String unreadable() { return unreadable.toString(); }
+        String unreadable() {
+            return unreadable.toString();
+        }
 
         /** @param reason {@code stop} or {@code length} */
-        void finish(String reason) { finishReason = reason; }
+        void finish(String reason) {
+            finishReason = reason;
+        }
 
         /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
-        void end() { if (finishReason == null && unreadable.isEmpty()) finishReason = "stop"; }
+        void end() {
+            if (finishReason == null && unreadable.isEmpty()) finishReason = "stop";
+        }
 
         /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
         void usage(Object prompt, Object completion, Object total) {
             if (!(prompt instanceof Number || completion instanceof Number || total instanceof Number)) return;
-            usage = Json.object("prompt_tokens", number(prompt), "completion_tokens", number(completion), "total_tokens", number(total));
+            usage = Json.object(
+                    "prompt_tokens",
+                    number(prompt),
+                    "completion_tokens",
+                    number(completion),
+                    "total_tokens",
+                    number(total));
         }
 
-        private static Number number(Object value) { return value instanceof Number number ? number : null; }
+        private static Number number(Object value) {
+            return value instanceof Number number ? number : null;
+        }
 
-        boolean streams() { return onText != null; }
+        boolean streams() {
+            return onText != null;
+        }
 
-        int length() { return text.length(); }
+        int length() {
+            return text.length();
+        }
 
-        boolean isFinished() { return finishReason != null; }
+        boolean isFinished() {
+            return finishReason != null;
+        }
 
         /** Gives a sign of life where no piece has come for long. */
         void keepAlive() {
@@ -146,7 +179,8 @@ interface Provider {
             if (!refused.isBlank()) throw new Problem(Problem.Code.BLOCKED, provider + " refused it: " + refused);
             String why = " ended its reply without a word: send the message again, or in other words";
             if (thought) why = " only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less";
-            if (finishReason.equals("length")) why = " said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env";
+            if (finishReason.equals("length"))
+                why = " said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env";
             throw new Problem(Problem.Code.EMPTY_REPLY, provider + why);
         }
     }
@@ -164,6 +198,9 @@ interface Provider {
 
     /** The item of a list of candidates that is asked for: the one of index 0, or the first where none has an index. */
     static Object first(List<?> candidates) {
-        return candidates.stream().filter(each -> String.valueOf(Json.at(each, "index")).matches("0|null")).findFirst().orElse(null);
+        return candidates.stream()
+                .filter(each -> String.valueOf(Json.at(each, "index")).matches("0|null"))
+                .findFirst()
+                .orElse(null);
     }
 }

@@ -1,22 +1,45 @@
 package parley;
 
-import static parley.Problem.Code.*;
+import static parley.Problem.Code.BLOCKED;
+import static parley.Problem.Code.EMPTY_REPLY;
+import static parley.Problem.Code.PROVIDER_ERROR;
+import static parley.Problem.Code.PROVIDER_REFUSED_KEY;
+import static parley.Problem.Code.PROVIDER_TIMEOUT;
+import static parley.Problem.Code.RATE_LIMITED;
+import static parley.Problem.Code.UNKNOWN_MODEL;
 
 import java.io.IOException;
 import java.net.URI;
-import java.net.http.*;
+import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
+import java.net.http.HttpHeaders;
+import java.net.http.HttpRequest;
+import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
-import java.time.*;
-import java.time.format.*;
-import java.util.*;
-import java.util.concurrent.*;
-import java.util.function.*;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import parley.Provider.*;
+import parley.Provider.Image;
+import parley.Provider.Reply;
+import parley.Provider.ReplyBuilder;
 
 /**
- * Asks a provider over HTTP: deadlines, retries, statuses, errors. Every failure becomes a Problem here, and no key is in one.
+ * Asks a provider over HTTP: deadlines, retries, statuses, errors. Every failure becomes a Problem here, and no key is
+ * in one.
  *
  * @param timeout how long the provider may be silent in a stream, and how long a whole answer may take
  */
@@ -24,32 +47,46 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private static final int TRIES = 3;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
-    private static final Duration AFTER_REASON = Duration.ofMillis(1500); // for the rest of a stream that has told its finish reason
-    private static final Duration AFTER_DONE = Duration.ofMillis(100); // for its end, which lets the connection be used again
+    private static final Duration AFTER_REASON =
+            Duration.ofMillis(1500); // for the rest of a stream that has told its finish reason
+    private static final Duration AFTER_DONE =
+            Duration.ofMillis(100); // for its end, which lets the connection be used again
     private static final String DONE = "[DONE]";
     private static final int MAX_WORDS = 300; // characters of a provider's own words in a problem's detail
     private static final int MAX_ERROR = 64 << 10; // bytes
     private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
     private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
-    private static final Pattern REFUSAL = Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
-    private static final Pattern RATE_LIMIT = Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern NO_MODEL = Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
-            + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
+    private static final Pattern REFUSAL =
+            Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
+    private static final Pattern RATE_LIMIT =
+            Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
+    private static final Pattern NO_MODEL =
+            Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
+                    + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
     /** Where services put what their errors say for people, the best place first, and for programs. */
-    private static final Object[][] ERROR_WORDS = {{"error", "message"}, {"detail"}, {"detail", 0, "msg"}, {"message"}, {"error"}, {}};
-    private static final Object[][] ERROR_CODES = {{"error", "code"}, {"error", "type"}, {"error", "status"},
-            {"code"}, {"type"}, {"status"}, {"status_code"}};
+    private static final Object[][] ERROR_WORDS = {
+        {"error", "message"}, {"detail"}, {"detail", 0, "msg"}, {"message"}, {"error"}, {}
+    };
+
+    private static final Object[][] ERROR_CODES = {
+        {"error", "code"}, {"error", "type"}, {"error", "status"}, {"code"}, {"type"}, {"status"}, {"status_code"}
+    };
 
     /** One try, which ends by the deadline of {@link System#nanoTime}. */
-    private interface Attempt<T> { T run(long deadline) throws IOException, InterruptedException; }
+    private interface Attempt<T> {
+        T run(long deadline) throws IOException, InterruptedException;
+    }
 
-    String name() { return account.provider(); }
+    String name() {
+        return account.provider();
+    }
 
     HttpRequest.Builder request(URI uri) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri);
         if (account.key() == null) return request;
-        return name().equals("gemini") ? request.header("x-goog-api-key", account.key().value())
+        return name().equals("gemini")
+                ? request.header("x-goog-api-key", account.key().value())
                 : request.header("Authorization", "Bearer " + account.key().value());
     }
 
@@ -64,13 +101,15 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
      *
      * @param reader takes what one event, or the whole answer, says of the reply
      */
-    Reply chat(HttpRequest.Builder request, Consumer<String> onText, BiConsumer<Object, ReplyBuilder> reader) throws InterruptedException {
+    Reply chat(HttpRequest.Builder request, Consumer<String> onText, BiConsumer<Object, ReplyBuilder> reader)
+            throws InterruptedException {
         return attempts(deadline -> {
             var reply = new ReplyBuilder(onText);
             try (EventStream body = send(request, deadline)) {
                 readReply(body, deadline, reply, reader);
             } catch (IOException | Problem e) {
-                if (e instanceof Problem || !reply.isFinished()) throw problem(e).unlessBegun(reply.length() > 0); // else all was said
+                if (e instanceof Problem || !reply.isFinished())
+                    throw problem(e).unlessBegun(reply.length() > 0); // else all was said
             }
             return reply.reply(name());
         });
@@ -99,8 +138,8 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
 
     private Problem cutOff(EventStream body, String unreadable) {
         if (unreadable.isBlank()) return failed("cut its reply off: send it again");
-        return failed("answered 200 (" + body.contentType() + ") with what is not its own format, or not JSON: " + brief(unreadable)
-                + " (see " + account.variable("BASE_URL") + " in .env)");
+        return failed("answered 200 (" + body.contentType() + ") with what is not its own format, or not JSON: "
+                + brief(unreadable) + " (see " + account.variable("BASE_URL") + " in .env)");
     }
 
     private void take(EventStream.Event event, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
@@ -111,7 +150,9 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         boolean broken = json == data && (data.startsWith("{") || data.startsWith("["));
         if (data.equals(DONE)) reply.end();
         else if (broken) throw failed("sent what is not JSON, or cut it off: " + brief(data));
-        else for (Object each : json instanceof List<?> list ? list : Collections.singletonList(json)) takeJson(each, reply, reader);
+        else
+            for (Object each : json instanceof List<?> list ? list : Collections.singletonList(json))
+                takeJson(each, reply, reader);
         boolean whole = Json.at(json, "choices") != null || Json.at(json, "candidates") != null;
         if (event.kind().equals("json") && whole) reply.end();
         else if (event.kind().equals("json") && json instanceof Map) reply.unreadable(data);
@@ -166,7 +207,10 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         }
     }
 
-    /** Waits as the provider said, or else with exponential backoff and full jitter; throws the problem where there is to be no retry. */
+    /**
+     * Waits as the provider said, or else with exponential backoff and full jitter; throws the problem where there is
+     * to be no retry.
+     */
     private void pauseBeforeRetry(Problem problem, int tried, long deadline) throws InterruptedException {
         long backoff = ThreadLocalRandom.current().nextLong(FIRST_PAUSE.toNanos() << tried - 1);
         long pause = problem.retryAfter == null ? backoff : TimeUnit.SECONDS.toNanos(problem.retryAfter);
@@ -197,54 +241,83 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     }
 
     /** The item of a list of one: some services wrap their errors so. Anything else stays as it is. */
-    private static Object onlyItem(Object json) { return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json; }
+    private static Object onlyItem(Object json) {
+        return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
+    }
 
     /** Whether JSON tells of an error; an empty one beside good choices is none. */
     private static boolean isError(Object json) {
         Object error = Json.at(json, "error");
-        boolean none = error == null || error.equals("") || error.equals(Map.of()) || error.equals(List.of()) || error.equals(false);
+        boolean none = error == null
+                || error.equals("")
+                || error.equals(Map.of())
+                || error.equals(List.of())
+                || error.equals(false);
         return !none || "error".equals(Json.string(json, "object")) || "error".equals(Json.string(json, "type"));
     }
 
     /** The problem that an error's status and body make. A status of 0 is told by the body, or nowhere. */
     private Problem refusal(int status, Object body, HttpHeaders headers) {
         Object json = onlyItem(body);
-        List<String> codes = Stream.of(ERROR_CODES).map(path -> String.valueOf(Json.at(json, path))).toList();
+        List<String> codes = Stream.of(ERROR_CODES)
+                .map(path -> String.valueOf(Json.at(json, path)))
+                .toList();
         int told = status == 0 ? status(codes) : status;
-        String words = Stream.of(ERROR_WORDS).map(path -> Json.string(json, path)).filter(found -> found != null && !found.isEmpty())
-                .findFirst().orElseGet(() -> Json.write(json));
+        String words = Stream.of(ERROR_WORDS)
+                .map(path -> Json.string(json, path))
+                .filter(found -> found != null && !found.isEmpty())
+                .findFirst()
+                .orElseGet(() -> Json.write(json));
         String said = name() + " answered" + (told == 0 ? "" : " " + told) + ": " + brief(words);
         List<?> details = Json.items(json, "error", "details");
         boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
         badKey |= told == 401 || told == 403 || codes.contains("invalid_api_key");
-        if (badKey) return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
+        if (badKey)
+            return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
         String target = headers.firstValue("Location").orElse("nowhere");
-        if (told / 100 == 3) return failed("answered " + told + ": it redirects to " + brief(target)
-                + ". Put the new address into " + account.variable("BASE_URL") + " in .env");
-        Optional<String> refusal = codes.stream().filter(REFUSAL.asMatchPredicate()).findFirst();
+        if (told / 100 == 3)
+            return failed("answered " + told + ": it redirects to " + brief(target) + ". Put the new address into "
+                    + account.variable("BASE_URL") + " in .env");
+        Optional<String> refusal =
+                codes.stream().filter(REFUSAL.asMatchPredicate()).findFirst();
         if (refusal.isPresent()) return blocked(refusal.get());
-        boolean unknown = codes.contains("model_not_found") || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
+        boolean unknown = codes.contains("model_not_found")
+                || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
         if (told == 404 || unknown) return unknownModel(said);
-        boolean forLong = codes.contains("insufficient_quota") || details.stream().flatMap(each -> Json.items(each, "violations").stream())
-                .anyMatch(each -> String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
+        boolean forLong = codes.contains("insufficient_quota")
+                || details.stream()
+                        .flatMap(each -> Json.items(each, "violations").stream())
+                        .anyMatch(each ->
+                                String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
         boolean isTransient = TRANSIENT.contains(told) && !forLong;
-        return new Problem(told == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, retryAfter(headers, details), isTransient);
+        return new Problem(
+                told == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, retryAfter(headers, details), isTransient);
     }
 
     /** The status among an error's codes; 0 where there is none. */
     private static int status(List<String> codes) {
         int ofAWord = codes.stream().anyMatch(RATE_LIMIT.asMatchPredicate()) ? 429 : 0;
-        return codes.stream().filter(code -> code.matches("[345]\\d\\d")).findFirst().map(Integer::valueOf).orElse(ofAWord);
+        return codes.stream()
+                .filter(code -> code.matches("[345]\\d\\d"))
+                .findFirst()
+                .map(Integer::valueOf)
+                .orElse(ofAWord);
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
     private static Long retryAfter(HttpHeaders headers, List<?> details) {
-        String told = details.stream().map(each -> Json.string(each, "retryDelay")).filter(Objects::nonNull).findFirst()
-                .map(delay -> delay.replace("s", "")).orElse(headers.firstValue("Retry-After").orElse(""));
+        String told = details.stream()
+                .map(each -> Json.string(each, "retryDelay"))
+                .filter(Objects::nonNull)
+                .findFirst()
+                .map(delay -> delay.replace("s", ""))
+                .orElse(headers.firstValue("Retry-After").orElse(""));
         if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
-            Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();
-            return Math.max(0, Duration.between(Instant.now(), then).plusMillis(999).toSeconds());
+            Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME)
+                    .toInstant();
+            return Math.max(
+                    0, Duration.between(Instant.now(), then).plusMillis(999).toSeconds());
         } catch (DateTimeParseException e) {
             return null; // neither form: as if it were not there
         }
@@ -255,32 +328,45 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
         if (e instanceof EventStream.TooLong) return failed("sent more than " + EventStream.MAX_LENGTH + " bytes");
         String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
-        String ask = Settings.isLoopback(account.base().getHost()) ? "Is it running?" : "Is this machine online, or behind HTTPS_PROXY?";
+        String ask = Settings.isLoopback(account.base().getHost())
+                ? "Is it running?"
+                : "Is this machine online, or behind HTTPS_PROXY?";
         String detail = " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see ";
         return new Problem(PROVIDER_ERROR, name() + detail + account.variable("BASE_URL") + " in .env", null, true);
     }
 
-    Problem blocked(String reason) { return new Problem(BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words"); }
+    Problem blocked(String reason) {
+        return new Problem(BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words");
+    }
 
-    Problem failed(String what) { return new Problem(PROVIDER_ERROR, name() + " " + what); }
+    Problem failed(String what) {
+        return new Problem(PROVIDER_ERROR, name() + " " + what);
+    }
 
     Problem unknownModel(String said) {
         String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
-        return new Problem(UNKNOWN_MODEL, said + " (set " + account.modelVariable() + advice + " in .env: it is "
-                + account.model() + "; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)");
+        return new Problem(
+                UNKNOWN_MODEL,
+                said + " (set " + account.modelVariable() + advice + " in .env: it is " + account.model() + "; or "
+                        + account.variable("BASE_URL") + ", where a /v1 may be missing)");
     }
 
     private Problem timedOut() {
-        return new Problem(PROVIDER_TIMEOUT, name() + " was silent for " + timeout.toMillis() / 1000.0
-                + " s: send it again, or raise PROVIDER_TIMEOUT in .env");
+        return new Problem(
+                PROVIDER_TIMEOUT,
+                name() + " was silent for " + timeout.toMillis() / 1000.0
+                        + " s: send it again, or raise PROVIDER_TIMEOUT in .env");
     }
 
     /** A provider's words, on one line, cut, and without the key, which some services repeat. */
     private String brief(String words) {
-        String safe = account.key() == null ? words : words.replace(account.key().value(), "***");
+        String safe =
+                account.key() == null ? words : words.replace(account.key().value(), "***");
         String line = Log.plain(safe).strip().replaceAll("\\s+", " ");
         return line.length() <= MAX_WORDS ? line : line.substring(0, MAX_WORDS) + "…";
     }
 
-    private static long in(Duration duration) { return System.nanoTime() + duration.toNanos(); }
+    private static long in(Duration duration) {
+        return System.nanoTime() + duration.toNanos();
+    }
 }

@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -24,7 +26,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What hostile clients send, on raw sockets: nothing is answered 200 by mistake, and a normal client is always served. */
+/**
+ * What hostile clients send, on raw sockets: nothing is answered 200 by mistake, and a normal client is always served.
+ */
 class AbuseTest extends OneServer {
     private static final String BODY = "{\"user_id\":\"a\",\"message\":\"hi\"}";
 
@@ -54,7 +58,8 @@ class AbuseTest extends OneServer {
         byte[] bytes = new byte[4096];
         try {
             InputStream in = socket.getInputStream();
-            for (int n; (n = in.read(bytes)) >= 0; ) answer.append(new String(bytes, 0, n, StandardCharsets.ISO_8859_1));
+            for (int n; (n = in.read(bytes)) >= 0; )
+                answer.append(new String(bytes, 0, n, StandardCharsets.ISO_8859_1));
         } catch (SocketException e) {
             answer.append("[reset]");
         }
@@ -62,15 +67,19 @@ class AbuseTest extends OneServer {
     }
 
     private static String post(String headers, String body) {
-        return "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n" + headers + "\r\n" + body;
+        return "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                + headers + "\r\n" + body;
     }
 
     /** Whole requests that are wrong in one way each; | stands for CRLF. */
     @ParameterizedTest
-    @ValueSource(strings = {
-        "Content-Length: 31|Content-Length: 32|", "Content-Length: -1|", "Content-Length: x|", "Content-Length: 99999999999999999999|", "Content-Length: 31|Transfer-Encoding: chunked|",
-        "Transfer-Encoding: gzip, chunked|", "Transfer-Encoding: identity|", "Content-Length: |", "Content-Length : 31|", "Host: other|Content-Length: 31|"
-    })
+    @ValueSource(
+            strings = {
+                "Content-Length: 31|Content-Length: 32|", "Content-Length: -1|", "Content-Length: x|",
+                        "Content-Length: 99999999999999999999|", "Content-Length: 31|Transfer-Encoding: chunked|",
+                "Transfer-Encoding: gzip, chunked|", "Transfer-Encoding: identity|", "Content-Length: |",
+                        "Content-Length : 31|", "Host: other|Content-Length: 31|"
+            })
     void refusesFramingThatCouldSmuggle(String headers) throws Exception {
         try (Socket socket = connect()) {
             send(socket, post(headers.replace("|", "\r\n"), BODY));
@@ -81,7 +90,15 @@ class AbuseTest extends OneServer {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"zz\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "5\r\n{}\r\n0\r\n\r\n", "1e\r\nshort", "80000001\r\n{}"})
+    @ValueSource(
+            strings = {
+                "zz\r\n",
+                "-1\r\n",
+                "ffffffffffffffffff\r\n",
+                "5\r\n{}\r\n0\r\n\r\n",
+                "1e\r\nshort",
+                "80000001\r\n{}"
+            })
     void refusesChunksThatLie(String chunks) throws Exception {
         try (Socket socket = connect()) {
             send(socket, post("Transfer-Encoding: chunked\r\n", chunks));
@@ -91,18 +108,28 @@ class AbuseTest extends OneServer {
     }
 
     /**
-     * What Parley may answer gets a problem document. The JDK's server answers by itself, before any handler: a chunk's size that wraps
-     * or Content-Length with Transfer-Encoding, twice, negative or not a number (400 as HTML); chunk trailers and more than 200 header
+     * What Parley may answer gets a problem document. The JDK's server answers by itself, before any handler: a chunk's
+     * size that wraps
+     * or Content-Length with Transfer-Encoding, twice, negative or not a number (400 as HTML); chunk trailers and more
+     * than 200 header
      * fields (it closes with no answer); headers or bodies that trickle for over 30 s (it closes).
      */
     @ParameterizedTest
-    @ValueSource(strings = {
-        "Transfer-Encoding: chunked||zz|", "Transfer-Encoding: chunked||5|{}|0||", "Transfer-Encoding: chunked||1e|short", "Transfer-Encoding: chunked||-1|",
-        "Content-Length: 31||{\"user_id\":\"a\"", "Content-Length: +46||{\"user_id\":\"a\",\"message\":\"hi\"}"
-    })
+    @ValueSource(
+            strings = {
+                "Transfer-Encoding: chunked||zz|",
+                "Transfer-Encoding: chunked||5|{}|0||",
+                "Transfer-Encoding: chunked||1e|short",
+                "Transfer-Encoding: chunked||-1|",
+                "Content-Length: 31||{\"user_id\":\"a\"",
+                "Content-Length: +46||{\"user_id\":\"a\",\"message\":\"hi\"}"
+            })
     void answersAMalformedOrBrokenBodyWithAProblem(String rest) throws Exception {
         try (Socket socket = connect()) {
-            send(socket, "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n" + rest.replace("|", "\r\n"));
+            send(
+                    socket,
+                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                            + rest.replace("|", "\r\n"));
             socket.shutdownOutput();
             String answer = answer(socket);
             assertTrue(answer.startsWith("HTTP/1.1 400") && answer.contains("\"code\":\"invalid_request\""), answer);
@@ -112,22 +139,49 @@ class AbuseTest extends OneServer {
     @Test
     void takesARightChunkedBody() throws Exception {
         try (Socket socket = connect()) {
-            send(socket, post("Transfer-Encoding: chunked\r\n", Integer.toHexString(BODY.length()) + "\r\n" + BODY + "\r\n0\r\n\r\n"));
+            send(
+                    socket,
+                    post(
+                            "Transfer-Encoding: chunked\r\n",
+                            Integer.toHexString(BODY.length()) + "\r\n" + BODY + "\r\n0\r\n\r\n"));
             assertTrue(answer(socket).startsWith("HTTP/1.1 200 OK"));
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '!', value = {
-        "GET /health HTTP/1.1|Host: evil.example||!421", "GET /health HTTP/1.1|Host: evil.example:80||!421", "GET /health HTTP/1.1|Host: localhost.evil.example||!421",
-        "GET /health HTTP/1.1|Host: 127.0.0.1.evil.example||!421", "GET http://evil.example/health HTTP/1.1|Host: localhost||!421", "OPTIONS /chat HTTP/1.1|Host: evil.example||!421",
-        "GET /health HTTP/1.1|Host: LOCALHOST:1||!200", "GET /health HTTP/1.1|Host: 192.168.1.5:8080||!200", "GET /health HTTP/1.1|Host: [fe80::1]||!200", "GET /health HTTP/1.1|Host: 127.0.0.1||!200", "GET /health HTTP/1.1|Host: 127.9.9.9||!200", "GET /health HTTP/1.1|Host: [::1]:80||!200",
-        "GET http://localhost/health HTTP/1.1|Host: localhost||!200", "GET /health HTTP/1.0||!200", "GET /health HTTP/1.1|Host: ||!4", "GET /health HTTP/1.1||!400",
-        "GET /health HTTP/1.1|Host: localhost|Host: localhost||!400", "TRACE /health HTTP/1.1|Host: localhost||!405", "CONNECT evil.example:443 HTTP/1.1|Host: localhost||!4",
-        "GET * HTTP/1.1|Host: localhost||!4", "OPTIONS * HTTP/1.1|Host: localhost||!4", "GET //evil/health HTTP/1.1|Host: localhost||!4", "GET /x/../health HTTP/1.1|Host: localhost||!404",
-        "GET /%68ealth HTTP/1.1|Host: localhost||!404", "GET /health%00 HTTP/1.1|Host: localhost||!404", "GET /%zz HTTP/1.1|Host: localhost||!400", "GET /health?%zz HTTP/1.1|Host: localhost||!400",
-        "FOO<> /health HTTP/1.1|Host: localhost||!405", "nonsense||!4"
-    })
+    @CsvSource(
+            delimiter = '!',
+            value = {
+                "GET /health HTTP/1.1|Host: evil.example||!421",
+                "GET /health HTTP/1.1|Host: evil.example:80||!421",
+                "GET /health HTTP/1.1|Host: localhost.evil.example||!421",
+                "GET /health HTTP/1.1|Host: 127.0.0.1.evil.example||!421",
+                "GET http://evil.example/health HTTP/1.1|Host: localhost||!421",
+                "OPTIONS /chat HTTP/1.1|Host: evil.example||!421",
+                "GET /health HTTP/1.1|Host: LOCALHOST:1||!200",
+                "GET /health HTTP/1.1|Host: 192.168.1.5:8080||!200",
+                "GET /health HTTP/1.1|Host: [fe80::1]||!200",
+                "GET /health HTTP/1.1|Host: 127.0.0.1||!200",
+                "GET /health HTTP/1.1|Host: 127.9.9.9||!200",
+                "GET /health HTTP/1.1|Host: [::1]:80||!200",
+                "GET http://localhost/health HTTP/1.1|Host: localhost||!200",
+                "GET /health HTTP/1.0||!200",
+                "GET /health HTTP/1.1|Host: ||!4",
+                "GET /health HTTP/1.1||!400",
+                "GET /health HTTP/1.1|Host: localhost|Host: localhost||!400",
+                "TRACE /health HTTP/1.1|Host: localhost||!405",
+                "CONNECT evil.example:443 HTTP/1.1|Host: localhost||!4",
+                "GET * HTTP/1.1|Host: localhost||!4",
+                "OPTIONS * HTTP/1.1|Host: localhost||!4",
+                "GET //evil/health HTTP/1.1|Host: localhost||!4",
+                "GET /x/../health HTTP/1.1|Host: localhost||!404",
+                "GET /%68ealth HTTP/1.1|Host: localhost||!404",
+                "GET /health%00 HTTP/1.1|Host: localhost||!404",
+                "GET /%zz HTTP/1.1|Host: localhost||!400",
+                "GET /health?%zz HTTP/1.1|Host: localhost||!400",
+                "FOO<> /health HTTP/1.1|Host: localhost||!405",
+                "nonsense||!4"
+            })
     void answersEachKindOfTargetAndHost(String request, String status) throws Exception {
         try (Socket socket = connect()) {
             send(socket, request.replace("|", "\r\n").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
@@ -140,7 +194,8 @@ class AbuseTest extends OneServer {
     @Test
     void takesTheHostsThatAreAllowed() throws Exception {
         running.settings("ALLOWED_HOSTS=Chat.example, other.example");
-        for (String host : List.of("chat.example", "CHAT.example:443", "other.example", "localhost")) assertTrue(health(host).startsWith("HTTP/1.1 200"), host);
+        for (String host : List.of("chat.example", "CHAT.example:443", "other.example", "localhost"))
+            assertTrue(health(host).startsWith("HTTP/1.1 200"), host);
         assertTrue(health("evil.example").startsWith("HTTP/1.1 421"));
         assertTrue(health("evil.example").contains("misdirected_request"));
         running.settings("ALLOWED_HOSTS=*");
@@ -158,8 +213,15 @@ class AbuseTest extends OneServer {
     @Test
     void answersPipelinedRequestsInTheirOrder() throws Exception {
         try (Socket socket = connect()) {
-            send(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-            List<String> statuses = answer(socket).lines().flatMap(line -> Pattern.compile("HTTP/1\\.1 (\\d+)").matcher(line).results()).map(match -> match.group(1)).toList();
+            send(
+                    socket,
+                    "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            List<String> statuses = answer(socket)
+                    .lines()
+                    .flatMap(line ->
+                            Pattern.compile("HTTP/1\\.1 (\\d+)").matcher(line).results())
+                    .map(match -> match.group(1))
+                    .toList();
             assertEquals(List.of("200", "404", "200"), statuses);
         }
     }
@@ -169,7 +231,12 @@ class AbuseTest extends OneServer {
     void refusesHeadersWithoutEnd(int count, int length) throws Exception {
         try (Socket socket = connect()) {
             var request = new StringBuilder("GET /health HTTP/1.1\r\nHost: localhost\r\n");
-            for (int i = 0; i < count; i++) request.append("X-").append(i).append(": ").append("x".repeat(length)).append("\r\n");
+            for (int i = 0; i < count; i++)
+                request.append("X-")
+                        .append(i)
+                        .append(": ")
+                        .append("x".repeat(length))
+                        .append("\r\n");
             try {
                 send(socket, request + "Connection: close\r\n\r\n");
             } catch (SocketException e) {
@@ -190,7 +257,8 @@ class AbuseTest extends OneServer {
             }
             assertEquals(200, running.get("/health").status());
             long begun = System.nanoTime();
-            for (int i = 0; i < 20; i++) assertEquals(200, running.get("/health").status());
+            for (int i = 0; i < 20; i++)
+                assertEquals(200, running.get("/health").status());
             assertTrue((System.nanoTime() - begun) / 20 < 100_000_000, "within 100 ms each");
         } finally {
             for (Socket socket : idle) socket.close();
@@ -209,7 +277,8 @@ class AbuseTest extends OneServer {
         };
         var sockets = new ArrayList<Socket>();
         try (var provider = new Scripted(held).forgetting();
-                var server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx48m"))) {
+                var server = new CrashTest.Server(
+                        env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx48m"))) {
             for (int i = 0; i < 600; i++) {
                 Socket socket = connect(server.port());
                 sockets.add(socket);
@@ -217,11 +286,16 @@ class AbuseTest extends OneServer {
                 send(socket, post("Connection: close\r\nContent-Length: " + body.length() + "\r\n", body));
             }
             var heads = new ArrayList<String>();
-            for (Socket socket : sockets) heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
+            for (Socket socket : sockets)
+                heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
             all.open();
             for (int i = 0; i < heads.size(); i++) {
                 String rest = answer(sockets.get(i));
-                assertTrue(heads.get(i).equals("HTTP/1.1 200") ? rest.contains("event: done") : heads.get(i).equals("HTTP/1.1 503") && rest.contains("overloaded"), heads.get(i) + rest);
+                assertTrue(
+                        heads.get(i).equals("HTTP/1.1 200")
+                                ? rest.contains("event: done")
+                                : heads.get(i).equals("HTTP/1.1 503") && rest.contains("overloaded"),
+                        heads.get(i) + rest);
             }
             long served = heads.stream().filter("HTTP/1.1 200"::equals).count();
             assertTrue(served > 100, served + " were served");
@@ -239,7 +313,10 @@ class AbuseTest extends OneServer {
                 Socket socket = connect(server.port());
                 sockets.add(socket);
                 send(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                assertEquals("HTTP/1.1 200", new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII), "the answer to number " + i);
+                assertEquals(
+                        "HTTP/1.1 200",
+                        new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII),
+                        "the answer to number " + i);
             }
         } finally {
             for (Socket socket : sockets) socket.close();
@@ -247,7 +324,14 @@ class AbuseTest extends OneServer {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"half a header", "half a body", "a stream that nobody reads", "a history that nobody reads", "half closed"})
+    @ValueSource(
+            strings = {
+                "half a header",
+                "half a body",
+                "a stream that nobody reads",
+                "a history that nobody reads",
+                "half closed"
+            })
     void servesANormalClientBesideSlowOnes(String how) throws Exception {
         String large = "x".repeat(1_000_000);
         running.post("/chat", "{\"user_id\":\"slow\",\"message\":\"" + large + "\"}");
@@ -263,14 +347,16 @@ class AbuseTest extends OneServer {
                         String body = "{\"user_id\":\"slow" + i + "\",\"message\":\"hi\",\"stream\":true}";
                         send(socket, post("Content-Length: " + body.length() + "\r\n", body));
                     }
-                    case "a history that nobody reads" -> send(socket, "GET /history?user_id=slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                    case "a history that nobody reads" ->
+                        send(socket, "GET /history?user_id=slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
                     default -> {
                         send(socket, post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
                         socket.shutdownOutput();
                     }
                 }
             }
-            for (int i = 0; i < 5; i++) assertEquals(200, running.chat("normal", "hi").status());
+            for (int i = 0; i < 5; i++)
+                assertEquals(200, running.chat("normal", "hi").status());
             assertEquals(200, running.get("/health").status());
         } finally {
             for (Socket socket : slow) socket.close();
@@ -285,7 +371,8 @@ class AbuseTest extends OneServer {
             send(socket, post(framing + "\r\n", ""));
             String mebibyte = "x".repeat(1 << 20);
             try {
-                for (int i = 0; i < 100; i++) send(socket, framing.startsWith("C") ? mebibyte : "100000\r\n" + mebibyte + "\r\n");
+                for (int i = 0; i < 100; i++)
+                    send(socket, framing.startsWith("C") ? mebibyte : "100000\r\n" + mebibyte + "\r\n");
             } catch (SocketException e) {
                 return; // hung up on in the middle
             }
@@ -306,7 +393,10 @@ class AbuseTest extends OneServer {
         String text = "x".repeat(300_000);
         for (int i = 0; i < 50; i++) {
             String user = "stranger" + round + "-" + i;
-            assertEquals(400, running.post("/chat", "{\"user_id\":\"" + user + "\",\"message\":\"" + text).status());
+            assertEquals(
+                    400,
+                    running.post("/chat", "{\"user_id\":\"" + user + "\",\"message\":\"" + text)
+                            .status());
             assertEquals(200, running.get("/history?user_id=" + user).status());
             assertEquals(204, running.delete("/history?user_id=" + user).status());
             String body = "{\"user_id\":\"" + user + "\",\"message\":\"" + "y".repeat(200_000) + "\",\"stream\":true}";
@@ -326,12 +416,16 @@ class AbuseTest extends OneServer {
         return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
     }
 
-    /** The JDK's own limit, whose unit is not what its documentation says: a trickling request is ended after 30 s in all. */
+    /**
+     * The JDK's own limit, whose unit is not what its documentation says: a trickling request is ended after 30 s in
+     * all.
+     */
     @Test
     @Execution(ExecutionMode.CONCURRENT) // beside the others: it only waits
     void endsARequestThatTricklesAfterThirtySeconds() throws Exception {
         assertEquals("30", System.getProperty("sun.net.httpserver.maxReqTime"));
-        try (Socket header = connect(); Socket body = connect()) {
+        try (Socket header = connect();
+                Socket body = connect()) {
             header.setSoTimeout(45_000);
             body.setSoTimeout(45_000);
             send(header, "GET /health HTTP/1.1\r\nHost: loc");

@@ -1,6 +1,10 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -27,17 +31,27 @@ class ApiTest {
         try (var running = new Running(Scripted.gemini("Hel", "lo"))) {
             Running.Answer answer = running.chat("alice", "one");
             assertEquals(200, answer.status(), answer.text());
-            assertEquals("{\"user_id\":\"alice\",\"reply\":\"Hello\",\"finish_reason\":\"stop\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\","
-                    + "\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":15,\"total_tokens\":19}}", answer.text());
+            assertEquals(
+                    "{\"user_id\":\"alice\",\"reply\":\"Hello\",\"finish_reason\":\"stop\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\","
+                            + "\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":15,\"total_tokens\":19}}",
+                    answer.text());
             running.chat("alice", "two");
             running.chat("alice", "three");
-            assertEquals(List.of("one", "Hello", "two", "Hello", "three"), Json.items(running.provider.last().json(), "contents").stream()
-                    .map(each -> Json.string(each, "parts", 0, "text")).toList());
+            assertEquals(
+                    List.of("one", "Hello", "two", "Hello", "three"),
+                    Json.items(running.provider.last().json(), "contents").stream()
+                            .map(each -> Json.string(each, "parts", 0, "text"))
+                            .toList());
             assertEquals(6, running.said("alice").size());
             List<String> lines = Files.readAllLines(running.file("alice"));
             assertEquals("[", lines.get(0));
-            assertTrue(lines.get(1).matches("\\{\"role\":\"user\",\"content\":\"one\",\"time\":\"[0-9T:-]{19}Z\"},"), lines.get(1));
-            assertTrue(lines.get(2).matches("\\{\"role\":\"assistant\",\"content\":\"Hello\",\"time\":\"[^\"]*\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\"},"));
+            assertTrue(
+                    lines.get(1).matches("\\{\"role\":\"user\",\"content\":\"one\",\"time\":\"[0-9T:-]{19}Z\"},"),
+                    lines.get(1));
+            assertTrue(
+                    lines.get(2)
+                            .matches(
+                                    "\\{\"role\":\"assistant\",\"content\":\"Hello\",\"time\":\"[^\"]*\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\"},"));
             assertEquals("]", lines.get(7));
         }
     }
@@ -55,16 +69,27 @@ class ApiTest {
         })) {
             gates.get(0).open();
             var response = running.stream("alice", "hi");
-            assertEquals("text/event-stream", response.headers().firstValue("Content-Type").orElse(null));
-            assertEquals("no-cache", response.headers().firstValue("Cache-Control").orElse(null));
-            assertEquals("no", response.headers().firstValue("X-Accel-Buffering").orElse(null));
-            var lines = response.body().filter(line -> !line.isEmpty() && !line.startsWith(":")).iterator();
+            assertEquals(
+                    "text/event-stream",
+                    response.headers().firstValue("Content-Type").orElse(null));
+            assertEquals(
+                    "no-cache", response.headers().firstValue("Cache-Control").orElse(null));
+            assertEquals(
+                    "no", response.headers().firstValue("X-Accel-Buffering").orElse(null));
+            var lines = response.body()
+                    .filter(line -> !line.isEmpty() && !line.startsWith(":"))
+                    .iterator();
             for (int i = 0; i < 3; i++) {
                 assertEquals("data: {\"text\":\"piece " + i + " \"}", lines.next());
-                if (i < 2) gates.get(i + 1).open(); // only now can the provider go on: so the piece did not wait for the next one
+                if (i < 2)
+                    gates.get(i + 1)
+                            .open(); // only now can the provider go on: so the piece did not wait for the next one
             }
             assertEquals("event: done", lines.next());
-            assertTrue(lines.next().startsWith("data: {\"user_id\":\"alice\",\"reply\":\"piece 0 piece 1 piece 2 \",\"finish_reason\":\"stop\""));
+            assertTrue(
+                    lines.next()
+                            .startsWith(
+                                    "data: {\"user_id\":\"alice\",\"reply\":\"piece 0 piece 1 piece 2 \",\"finish_reason\":\"stop\""));
             assertFalse(lines.hasNext());
         }
     }
@@ -78,11 +103,13 @@ class ApiTest {
             Running.Answer answer = running.chat("alice", "two");
             assertEquals("from Nebius", answer.at("reply"), answer.text());
             assertEquals("openai/gpt-oss-120b", answer.at("model"));
-            assertEquals("[{\"role\":\"system\",\"content\":\"Be brief\"},{\"role\":\"user\",\"content\":\"one\"},"
-                    + "{\"role\":\"assistant\",\"content\":\"from Gemini\"},{\"role\":\"user\",\"content\":\"two\"}]",
+            assertEquals(
+                    "[{\"role\":\"system\",\"content\":\"Be brief\"},{\"role\":\"user\",\"content\":\"one\"},"
+                            + "{\"role\":\"assistant\",\"content\":\"from Gemini\"},{\"role\":\"user\",\"content\":\"two\"}]",
                     Json.write(Json.at(running.provider.last().json(), "messages")));
             assertEquals("/v1/chat/completions", running.provider.last().path());
-            assertEquals("Bearer " + Running.KEY, running.provider.last().headers().get("Authorization"));
+            assertEquals(
+                    "Bearer " + Running.KEY, running.provider.last().headers().get("Authorization"));
         }
     }
 
@@ -101,19 +128,27 @@ class ApiTest {
             List<String> said = running.said("alice");
             assertEquals(400, said.size());
             assertEquals("user: 0", said.get(0));
-            for (int i = 0; i < 400; i++) assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
-            assertEquals(200, said.stream().filter(each -> each.startsWith("user")).distinct().count());
+            for (int i = 0; i < 400; i++)
+                assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
+            assertEquals(
+                    200,
+                    said.stream()
+                            .filter(each -> each.startsWith("user"))
+                            .distinct()
+                            .count());
         }
     }
 
     @Test
     void letsAThousandUsersTalkAtOnce() throws Exception {
         var all = new CountDownLatch(1000);
-        try (var running = new Running(exchange -> {
-            all.countDown();
-            if (!all.await(40, TimeUnit.SECONDS)) throw new AssertionError(all + " users were waited for");
-            Scripted.gemini("ok").play(exchange);
-        }, "PROVIDER_TIMEOUT=50")) {
+        try (var running = new Running(
+                exchange -> {
+                    all.countDown();
+                    if (!all.await(40, TimeUnit.SECONDS)) throw new AssertionError(all + " users were waited for");
+                    Scripted.gemini("ok").play(exchange);
+                },
+                "PROVIDER_TIMEOUT=50")) {
             var answers = new ArrayList<CompletableFuture<Running.Answer>>();
             for (int i = 0; i < 1000; i++) answers.add(running.chatting("user" + i, "hi"));
             for (var answer : answers) assertEquals(200, answer.join().status());
@@ -126,7 +161,8 @@ class ApiTest {
         try (var running = new Running(gate.before(Scripted.gemini("ok")))) {
             var turn = running.chatting("alice", "hi");
             Running.await(() -> !running.provider.exchanges.isEmpty());
-            var deletion = running.client.sendAsync(running.request("/history?user_id=alice").DELETE().build(), HttpResponse.BodyHandlers.discarding());
+            var deletion = running.client.sendAsync(
+                    running.request("/history?user_id=alice").DELETE().build(), HttpResponse.BodyHandlers.discarding());
             gate.open();
             assertEquals(200, turn.join().status());
             assertEquals(204, deletion.join().statusCode());
@@ -155,8 +191,10 @@ class ApiTest {
     void sendsTheWindowAndKeepsTheWhole() throws Exception {
         try (var running = new Running(Scripted.gemini("ok"), "HISTORY_WINDOW=4")) {
             for (int i = 0; i < 5; i++) running.chat("alice", "m" + i);
-            assertEquals("[{\"role\":\"user\",\"parts\":[{\"text\":\"m3\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"ok\"}]},"
-                    + "{\"role\":\"user\",\"parts\":[{\"text\":\"m4\"}]}]", Json.write(Json.at(running.provider.last().json(), "contents")));
+            assertEquals(
+                    "[{\"role\":\"user\",\"parts\":[{\"text\":\"m3\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"ok\"}]},"
+                            + "{\"role\":\"user\",\"parts\":[{\"text\":\"m4\"}]}]",
+                    Json.write(Json.at(running.provider.last().json(), "contents")));
             Running.Answer last = running.get("/history?user_id=alice&limit=3");
             assertEquals(10L, last.at("total"));
             assertEquals(3, Json.items(last.json(), "messages").size());
@@ -190,8 +228,10 @@ class ApiTest {
     }
 
     private static void post(Socket socket, String body) throws IOException {
-        socket.getOutputStream().write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.US_ASCII));
+        socket.getOutputStream()
+                .write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                                + body.length() + "\r\n\r\n" + body)
+                        .getBytes(StandardCharsets.US_ASCII));
     }
 
     @Test
@@ -213,17 +253,28 @@ class ApiTest {
     void replacesTheLastTurnOnlyOnceTheNewReplyIsStored(boolean stream) throws Exception {
         try (var running = new Running(Scripted.gemini("first"))) {
             String replacing = "{\"user_id\":\"alice\",\"message\":\"%s\",\"replace\":true,\"stream\":" + stream + "}";
-            assertEquals(200, running.post("/chat", replacing.formatted("one")).status(), "in an empty conversation it is an ordinary turn");
+            assertEquals(
+                    200,
+                    running.post("/chat", replacing.formatted("one")).status(),
+                    "in an empty conversation it is an ordinary turn");
             running.chat("alice", "two");
             byte[] before = Files.readAllBytes(running.file("alice"));
             running.provider.usually(exchange -> exchange.json(400, "{\"error\":{\"message\":\"no\"}}"));
-            assertEquals(502, running.post("/chat", replacing.formatted("three")).status());
+            assertEquals(
+                    502, running.post("/chat", replacing.formatted("three")).status());
             assertArrayEquals(before, Files.readAllBytes(running.file("alice")), "the old turn stays untouched");
             running.provider.usually(Scripted.gemini("second"));
-            assertEquals(200, running.post("/chat", replacing.formatted("three")).status());
-            assertEquals(List.of("user: one", "assistant: first", "user: three", "assistant: second"), running.said("alice"));
-            assertEquals(List.of("one", "first", "three"), Json.items(running.provider.last().json(), "contents").stream()
-                    .map(each -> Json.string(each, "parts", 0, "text")).toList(), "the last turn is not sent");
+            assertEquals(
+                    200, running.post("/chat", replacing.formatted("three")).status());
+            assertEquals(
+                    List.of("user: one", "assistant: first", "user: three", "assistant: second"),
+                    running.said("alice"));
+            assertEquals(
+                    List.of("one", "first", "three"),
+                    Json.items(running.provider.last().json(), "contents").stream()
+                            .map(each -> Json.string(each, "parts", 0, "text"))
+                            .toList(),
+                    "the last turn is not sent");
             assertEquals(6, Files.readAllLines(running.file("alice")).size());
         }
     }
@@ -249,9 +300,14 @@ class ApiTest {
             Thread.sleep(1100); // longer than a second, which is how exact times are
             Scripted.gemini("ok").play(exchange);
         })) {
-            var answers = List.of(running.chatting("alice", "1"), running.chatting("alice", "2"), running.chatting("alice", "3"));
+            var answers = List.of(
+                    running.chatting("alice", "1"), running.chatting("alice", "2"), running.chatting("alice", "3"));
             for (var answer : answers) assertEquals(200, answer.join().status());
-            List<String> times = Json.items(running.get("/history?user_id=alice").json(), "messages").stream().map(each -> Json.string(each, "time")).toList();
+            List<String> times = Json.items(
+                            running.get("/history?user_id=alice").json(), "messages")
+                    .stream()
+                    .map(each -> Json.string(each, "time"))
+                    .toList();
             assertEquals(times.stream().sorted().toList(), times);
         }
     }
@@ -266,10 +322,15 @@ class ApiTest {
             var turn = running.chatting("alice", "two");
             Running.await(() -> running.provider.exchanges.size() == 2);
             String before = Files.readString(running.file("alice"));
-            String theirs = before.replaceFirst("\\n]\\n$", ",\n{\"role\":\"user\",\"content\":\"theirs\"},\n{\"role\":\"assistant\",\"content\":\"stored\"}\n]\n");
+            String theirs = before.replaceFirst(
+                    "\\n]\\n$",
+                    ",\n{\"role\":\"user\",\"content\":\"theirs\"},\n{\"role\":\"assistant\",\"content\":\"stored\"}\n]\n");
             Files.writeString(running.file("alice"), theirs);
             gate.open();
-            assertEquals("503 storage_unavailable", turn.join().status() + " " + turn.join().at("code"), turn.join().text());
+            assertEquals(
+                    "503 storage_unavailable",
+                    turn.join().status() + " " + turn.join().at("code"),
+                    turn.join().text());
             assertTrue(turn.join().text().contains("changed by another server meanwhile: send it again"));
             assertEquals(theirs, Files.readString(running.file("alice")));
             assertEquals(200, running.chat("alice", "two").status());
@@ -296,10 +357,16 @@ class ApiTest {
     void breaksAHistoryOffThatBecomesShorterWhileItIsSent() throws Exception {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.chat("alice", "one");
-            String turn = "{\"role\":\"user\",\"content\":\"" + "x".repeat(1 << 20) + "\"},\n{\"role\":\"assistant\",\"content\":\"a\"}";
-            Files.writeString(running.file("alice"), "[\n" + String.join(",\n", Collections.nCopies(20, turn)) + "\n]\n");
-            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + running.parley.port() + "/history?user_id=alice")).build();
-            try (InputStream body = running.client.send(request, HttpResponse.BodyHandlers.ofInputStream()).body()) {
+            String turn = "{\"role\":\"user\",\"content\":\"" + "x".repeat(1 << 20)
+                    + "\"},\n{\"role\":\"assistant\",\"content\":\"a\"}";
+            Files.writeString(
+                    running.file("alice"), "[\n" + String.join(",\n", Collections.nCopies(20, turn)) + "\n]\n");
+            var request = HttpRequest.newBuilder(
+                            URI.create("http://127.0.0.1:" + running.parley.port() + "/history?user_id=alice"))
+                    .build();
+            try (InputStream body = running.client
+                    .send(request, HttpResponse.BodyHandlers.ofInputStream())
+                    .body()) {
                 assertEquals('{', body.read());
                 Files.writeString(running.file("alice"), "[");
                 assertThrows(IOException.class, body::readAllBytes);

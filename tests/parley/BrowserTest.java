@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -49,7 +51,9 @@ class BrowserTest {
 
     @BeforeAll
     static void start() throws Exception {
-        Assumptions.assumeTrue(Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER), "no Chromium with ChromeDriver here: apt-get install chromium chromium-driver");
+        Assumptions.assumeTrue(
+                Files.isExecutable(CHROMIUM) && Files.isExecutable(DRIVER),
+                "no Chromium with ChromeDriver here: apt-get install chromium chromium-driver");
         folder = Files.createTempDirectory("parley");
         demo = new Demo(12);
         startParley(0);
@@ -59,13 +63,25 @@ class BrowserTest {
     private static void startBrowser() {
         var options = new ChromeOptions();
         options.setBinary(CHROMIUM.toFile());
-        options.addArguments("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync", "--window-size=1280,800");
+        options.addArguments(
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--window-size=1280,800");
         var logs = new LoggingPreferences();
         logs.enable(LogType.BROWSER, Level.ALL);
         logs.enable(LogType.PERFORMANCE, Level.ALL);
         options.setCapability("goog:loggingPrefs", logs);
-        browser = new ChromeDriver(new ChromeDriverService.Builder().usingDriverExecutable(DRIVER.toFile()).build(), options);
+        browser = new ChromeDriver(
+                new ChromeDriverService.Builder()
+                        .usingDriverExecutable(DRIVER.toFile())
+                        .build(),
+                options);
     }
 
     private static void startParley(int port) throws Exception {
@@ -86,11 +102,17 @@ class BrowserTest {
         openAs(user);
     }
 
-    /** Nothing ran that should not, nothing was loaded from elsewhere, and the console is clean but for statuses of the server's own. */
+    /**
+     * Nothing ran that should not, nothing was loaded from elsewhere, and the console is clean but for statuses of the
+     * server's own.
+     */
     @AfterEach
     void nothingElseHappened() {
-        List<String> errors = browser.manage().logs().get(LogType.BROWSER).getAll().stream().filter(entry -> entry.getLevel().intValue() >= Level.WARNING.intValue())
-                .map(entry -> entry.getMessage()).filter(text -> !text.contains("Failed to load resource")).toList();
+        List<String> errors = browser.manage().logs().get(LogType.BROWSER).getAll().stream()
+                .filter(entry -> entry.getLevel().intValue() >= Level.WARNING.intValue())
+                .map(entry -> entry.getMessage())
+                .filter(text -> !text.contains("Failed to load resource"))
+                .toList();
         assertEquals(List.of(), errors);
         for (var entry : browser.manage().logs().get(LogType.PERFORMANCE).getAll()) {
             String message = entry.getMessage();
@@ -106,7 +128,8 @@ class BrowserTest {
 
     private static void openAs(String user) {
         if (!browser.getCurrentUrl().startsWith(address())) browser.get(address());
-        browser.executeScript("localStorage.setItem('parley.user', arguments[0]); localStorage.removeItem('parley.draft')", user);
+        browser.executeScript(
+                "localStorage.setItem('parley.user', arguments[0]); localStorage.removeItem('parley.draft')", user);
         browser.get(address());
         await("#empty, .said, .bad");
     }
@@ -117,7 +140,8 @@ class BrowserTest {
 
     /** A look at an element that the page has just replaced is taken again. */
     private static FluentWait<WebDriver> waiting() {
-        return new WebDriverWait(browser, Duration.ofSeconds(20), Duration.ofMillis(30)).ignoring(StaleElementReferenceException.class);
+        return new WebDriverWait(browser, Duration.ofSeconds(20), Duration.ofMillis(30))
+                .ignoring(StaleElementReferenceException.class);
     }
 
     private static WebElement await(String css) {
@@ -145,7 +169,11 @@ class BrowserTest {
     }
 
     private static void click(String words) {
-        browser.findElements(By.tagName("button")).stream().filter(button -> button.getText().equals(words)).reduce((first, second) -> second).orElseThrow().click();
+        browser.findElements(By.tagName("button")).stream()
+                .filter(button -> button.getText().equals(words))
+                .reduce((first, second) -> second)
+                .orElseThrow()
+                .click();
     }
 
     @Test
@@ -178,7 +206,8 @@ class BrowserTest {
         assertEquals(0, all(".said").size());
         say("hello");
         id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user, Keys.TAB);
-        waiting().until(any -> all(".said.user .text").stream().anyMatch(each -> each.getText().equals("my dog is brown")));
+        waiting().until(any -> all(".said.user .text").stream()
+                .anyMatch(each -> each.getText().equals("my dog is brown")));
         assertEquals(2, all(".said").size());
     }
 
@@ -237,7 +266,11 @@ class BrowserTest {
         say("my cat is old");
         browser.executeScript("document.querySelector('.kept .again').closest('article').id = 'old'");
         click("Regenerate");
-        waiting().until(any -> all("#old").isEmpty() && all(".kept .again").size() == 1 && all(".said").size() == 4 && all(".writing").isEmpty());
+        waiting()
+                .until(any -> all("#old").isEmpty()
+                        && all(".kept .again").size() == 1
+                        && all(".said").size() == 4
+                        && all(".writing").isEmpty());
         assertEquals("my cat is old", all(".said.user .text").get(1).getText());
         click("Take back");
         awaitCount(".said", 2);
@@ -279,13 +312,31 @@ class BrowserTest {
     /** Replies of a provider that means harm: the page shows their text, and runs and loads nothing. */
     @Test
     void showsHostileMarkdownAsText() throws Exception {
-        String hostile = String.join("\n\n", "<img src=x onerror=\"window.broken=1\">", "<script>window.broken=1</script>", "</script><svg onload=window.broken=1>",
-                "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) [e](//elsewhere.example/)", "![i](https://elsewhere.example/x.png)",
-                "[ok](https://elsewhere.example/) <https://elsewhere.example/y> mailto: [m](mailto:a@b.example)", "```\"><img src=x onerror=window.broken=1>\ncode\n```", "x".repeat(20_000),
-                "`".repeat(3000), "[".repeat(3000), "*".repeat(3000), "> ".repeat(500) + "deep", "- ".repeat(200) + "deep", "| a | b |\n| - | - |\n| " + "y".repeat(500) + " | 2 |", "שלום עולם");
+        String hostile = String.join(
+                "\n\n",
+                "<img src=x onerror=\"window.broken=1\">",
+                "<script>window.broken=1</script>",
+                "</script><svg onload=window.broken=1>",
+                "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) [e](//elsewhere.example/)",
+                "![i](https://elsewhere.example/x.png)",
+                "[ok](https://elsewhere.example/) <https://elsewhere.example/y> mailto: [m](mailto:a@b.example)",
+                "```\"><img src=x onerror=window.broken=1>\ncode\n```",
+                "x".repeat(20_000),
+                "`".repeat(3000),
+                "[".repeat(3000),
+                "*".repeat(3000),
+                "> ".repeat(500) + "deep",
+                "- ".repeat(200) + "deep",
+                "| a | b |\n| - | - |\n| " + "y".repeat(500) + " | 2 |",
+                "שלום עולם");
         Path file = folder.resolve("histories/demo").resolve(Histories.fileName(user));
         Files.createDirectories(file.getParent());
-        Files.writeString(file, Json.write(List.of(Json.object("role", "user", "content", hostile), Json.object("role", "assistant", "content", hostile))), StandardCharsets.UTF_8);
+        Files.writeString(
+                file,
+                Json.write(List.of(
+                        Json.object("role", "user", "content", hostile),
+                        Json.object("role", "assistant", "content", hostile))),
+                StandardCharsets.UTF_8);
         browser.get(address());
         awaitCount(".said", 2);
         assertNull(browser.executeScript("return window.broken"));
@@ -295,8 +346,13 @@ class BrowserTest {
             assertTrue(link.getDomAttribute("rel").contains("noopener"));
         }
         assertEquals(4, all(".said a").size());
-        assertEquals(browser.executeScript("return document.documentElement.clientWidth"), browser.executeScript("return document.documentElement.scrollWidth"));
-        assertEquals(true, browser.executeScript("const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
+        assertEquals(
+                browser.executeScript("return document.documentElement.clientWidth"),
+                browser.executeScript("return document.documentElement.scrollWidth"));
+        assertEquals(
+                true,
+                browser.executeScript(
+                        "const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
         say("hello");
     }
 
@@ -306,7 +362,11 @@ class BrowserTest {
         Files.createDirectories(file.getParent());
         var text = new StringBuilder("[\n");
         for (int i = 0; i < 5000; i++) {
-            text.append("{\"role\":\"user\",\"content\":\"q").append(i).append("\"},\n{\"role\":\"assistant\",\"content\":\"a").append(i).append(i < 4999 ? "\"},\n" : "\"}\n]\n");
+            text.append("{\"role\":\"user\",\"content\":\"q")
+                    .append(i)
+                    .append("\"},\n{\"role\":\"assistant\",\"content\":\"a")
+                    .append(i)
+                    .append(i < 4999 ? "\"},\n" : "\"}\n]\n");
         }
         Files.writeString(file, text);
         browser.get(address());
@@ -314,13 +374,17 @@ class BrowserTest {
         assertEquals("a4999", all(".said.model .text").get(49).getText());
         browser.executeScript("document.getElementById('scroll').scrollTop = 0");
         awaitCount(".said", 200);
-        assertTrue((Long) browser.executeScript("return Math.round(document.getElementById('scroll').scrollTop)") > 500, "the place is kept");
+        assertTrue(
+                (Long) browser.executeScript("return Math.round(document.getElementById('scroll').scrollTop)") > 500,
+                "the place is kept");
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"light", "dark"})
     void hasNoSeriousAccessibilityViolation(String scheme) throws Exception {
-        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
+        browser.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
         say("write a long story");
         send("error 429");
         await(".bad");
@@ -331,19 +395,25 @@ class BrowserTest {
             axe = new String(file.readAllBytes(), StandardCharsets.UTF_8);
         }
         browser.executeScript(axe);
-        Object violations = browser.executeAsyncScript("const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => v.impact === 'serious' || v.impact === 'critical')"
-                + ".map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))))");
+        Object violations = browser.executeAsyncScript(
+                "const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => v.impact === 'serious' || v.impact === 'critical')"
+                        + ".map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))))");
         assertEquals(List.of(), violations);
         browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
     }
 
     @Test
     void fitsANarrowScreen() {
-        browser.executeCdpCommand("Emulation.setDeviceMetricsOverride", Map.of("width", 320, "height", 568, "deviceScaleFactor", 1, "mobile", false));
+        browser.executeCdpCommand(
+                "Emulation.setDeviceMetricsOverride",
+                Map.of("width", 320, "height", 568, "deviceScaleFactor", 1, "mobile", false));
         try {
             say("write a long story");
             assertEquals(320L, browser.executeScript("return document.documentElement.scrollWidth"));
-            assertEquals(true, browser.executeScript("const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
+            assertEquals(
+                    true,
+                    browser.executeScript(
+                            "const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth"));
             assertTrue(browser.findElement(By.id("send")).isDisplayed());
             assertTrue(box().getSize().getWidth() > 100, "" + box().getSize());
         } finally {
@@ -352,8 +422,12 @@ class BrowserTest {
         }
     }
 
-    /** What a text is made of: tags and words, without what the page adds (a heading's level, a frame around code and tables). */
-    private static final String SHAPE = """
+    /**
+     * What a text is made of: tags and words, without what the page adds (a heading's level, a frame around code and
+     * tables).
+     */
+    private static final String SHAPE =
+            """
             const shape = node => {
               if (node.nodeType === 3) return node.data.replace(/\\s+/g, ' ');
               if (node.nodeType !== 1) return '';
@@ -372,37 +446,70 @@ class BrowserTest {
     private static String marked() throws Exception {
         if (marked != null) return marked;
         Path npm = Files.createDirectories(Path.of("target/npm"));
-        Process install = new ProcessBuilder("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", npm.toString(), "marked@15").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+        Process install = new ProcessBuilder(
+                        "npm",
+                        "install",
+                        "--silent",
+                        "--no-audit",
+                        "--no-fund",
+                        "--prefix",
+                        npm.toString(),
+                        "marked@15")
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .start();
         Assumptions.assumeTrue(install.waitFor() == 0, "npm has no marked here");
         marked = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
         return marked;
     }
 
     static Stream<String> markdown() throws Exception {
-        return Stream.of(Files.readString(Path.of("tests/parley/markdown.txt")).strip().split("\n=====\n"));
+        return Stream.of(
+                Files.readString(Path.of("tests/parley/markdown.txt")).strip().split("\n=====\n"));
     }
 
     @ParameterizedTest
     @MethodSource
     void markdown(String text) throws Exception {
-        Assumptions.assumeTrue(Files.isExecutable(Path.of("/usr/bin/npm")) || Files.isExecutable(Path.of("/usr/local/bin/npm")), "no npm here");
-        Object theirs = browser.executeScript("const module = undefined, exports = undefined, define = undefined;" + marked() + ";\nconst parse = globalThis.marked.marked.parse;" + SHAPE
-                + "return all([...new DOMParser().parseFromString(parse(arguments[0], {gfm: true, breaks: true}), 'text/html').body.childNodes]);", text);
-        Object ours = browser.executeScript(SHAPE + "return all(blocks(arguments[0].split('\\n').map(untabbed)));", text);
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/npm")) || Files.isExecutable(Path.of("/usr/local/bin/npm")),
+                "no npm here");
+        Object theirs = browser.executeScript(
+                "const module = undefined, exports = undefined, define = undefined;" + marked()
+                        + ";\nconst parse = globalThis.marked.marked.parse;" + SHAPE
+                        + "return all([...new DOMParser().parseFromString(parse(arguments[0], {gfm: true, breaks: true}), 'text/html').body.childNodes]);",
+                text);
+        Object ours =
+                browser.executeScript(SHAPE + "return all(blocks(arguments[0].split('\\n').map(untabbed)));", text);
         assertEquals(theirs, ours, text);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"$a_1 \\cdot b_2$|$a_1 \\cdot b_2$", "\\(x^{2}_*y*\\)|\\(x^{2}_*y*\\)", "\\[\\frac{a}{b}\\]|\\[\\frac{a}{b}\\]", "$$\\sum_i x_i$$|$$\\sum_i x_i$$"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "$a_1 \\cdot b_2$|$a_1 \\cdot b_2$",
+                "\\(x^{2}_*y*\\)|\\(x^{2}_*y*\\)",
+                "\\[\\frac{a}{b}\\]|\\[\\frac{a}{b}\\]",
+                "$$\\sum_i x_i$$|$$\\sum_i x_i$$"
+            })
     void showsAFormulaAsItIs(String text, String shown) {
-        assertEquals(List.of(shown), browser.executeScript("return blocks([arguments[0]]).flatMap(node => [...node.querySelectorAll('code.math')]).map(node => node.textContent)", text));
+        assertEquals(
+                List.of(shown),
+                browser.executeScript(
+                        "return blocks([arguments[0]]).flatMap(node => [...node.querySelectorAll('code.math')]).map(node => node.textContent)",
+                        text));
         assertEquals("costs $5 and $6", browser.executeScript("return blocks(['costs $5 and $6'])[0].textContent"));
     }
 
-    /** A finished paragraph keeps its selection while more comes, and a word more at 32 KB builds no more than one at 4 KB. */
+    /**
+     * A finished paragraph keeps its selection while more comes, and a word more at 32 KB builds no more than one at 4
+     * KB.
+     */
     @Test
     void buildsFinishedBlocksOnce() {
-        Object built = browser.executeScript("""
+        Object built = browser.executeScript(
+                """
                 const body = document.createElement('div'), write = growing(body), paragraph = 'A paragraph with **some** words and `code` in it, as a reply has.\\n\\n';
                 const until = (text, length) => { while (text.length < length) { text += paragraph; write(text); } return text; };
                 const changes = new MutationObserver(() => {}), real = blocks;
@@ -420,7 +527,9 @@ class BrowserTest {
                 text = until(text, 32768);
                 return [body.firstChild === first, small, aWord(text), body.textContent.length > 25000];
                 """);
-        assertEquals(List.of(true, "3 lines, 2 nodes", "3 lines, 2 nodes", true), built); // the paragraph that was the last one, and the word
+        assertEquals(
+                List.of(true, "3 lines, 2 nodes", "3 lines, 2 nodes", true),
+                built); // the paragraph that was the last one, and the word
     }
 
     @Test
@@ -432,13 +541,19 @@ class BrowserTest {
         for (int i = 0; i < 2; i++) {
             browser.executeScript("chat('cut off', true)"); // as Edit sends it
             await(".bad");
-            assertEquals(List.of("hello", "my cat is old"), all(".said.user.kept .text").stream().map(WebElement::getText).toList());
+            assertEquals(
+                    List.of("hello", "my cat is old"),
+                    all(".said.user.kept .text").stream()
+                            .map(WebElement::getText)
+                            .toList());
             assertEquals(reply, all(".said.model.kept .text").get(1).getText());
             assertTrue(await(".said.model.unkept .label").getText().contains("not kept"));
             browser.executeScript("document.querySelectorAll('.bad, .unkept').forEach(each => each.remove())");
         }
         click("Regenerate");
-        waiting().until(any -> all(".writing").isEmpty() && all(".said.model.kept").size() == 2);
+        waiting()
+                .until(any ->
+                        all(".writing").isEmpty() && all(".said.model.kept").size() == 2);
         assertEquals("a draft", box().getDomProperty("value"));
         box().clear();
         browser.get(address());
@@ -453,7 +568,10 @@ class BrowserTest {
         click("Edit");
         WebElement edit = await(".edit textarea");
         edit.sendKeys(Keys.chord(Keys.CONTROL, "a"), "my dog is young", Keys.ENTER);
-        waiting().until(any -> all(".writing").isEmpty() && all(".said.user.kept").size() == 2 && all(".said.user.kept .text").get(1).getText().equals("my dog is young"));
+        waiting()
+                .until(any -> all(".writing").isEmpty()
+                        && all(".said.user.kept").size() == 2
+                        && all(".said.user.kept .text").get(1).getText().equals("my dog is young"));
         assertEquals("a draft", box().getDomProperty("value"));
         box().clear();
         browser.get(address());
@@ -466,11 +584,14 @@ class BrowserTest {
         say("hello");
         click("Image");
         click("Regenerate");
-        waiting().until(any -> all(".writing").isEmpty() && all(".said.model.kept .again").size() == 1);
+        waiting()
+                .until(any -> all(".writing").isEmpty()
+                        && all(".said.model.kept .again").size() == 1);
         assertEquals(0, all("figure").size());
         send("a blue hill");
         await("figure img");
-        assertEquals("false", browser.findElement(By.id("draw")).getDomAttribute("aria-pressed"), "it switches itself off");
+        assertEquals(
+                "false", browser.findElement(By.id("draw")).getDomAttribute("aria-pressed"), "it switches itself off");
     }
 
     @Test
@@ -488,8 +609,13 @@ class BrowserTest {
     void looksAgainWhenItGetsTheFocus() throws Exception {
         say("hello");
         try (var client = java.net.http.HttpClient.newHttpClient()) { // another device
-            client.send(java.net.http.HttpRequest.newBuilder(java.net.URI.create(address() + "chat")).header("Content-Type", "application/json")
-                    .POST(java.net.http.HttpRequest.BodyPublishers.ofString(Json.write(Json.object("user_id", user, "message", "from elsewhere")))).build(), java.net.http.HttpResponse.BodyHandlers.discarding());
+            client.send(
+                    java.net.http.HttpRequest.newBuilder(java.net.URI.create(address() + "chat"))
+                            .header("Content-Type", "application/json")
+                            .POST(java.net.http.HttpRequest.BodyPublishers.ofString(
+                                    Json.write(Json.object("user_id", user, "message", "from elsewhere"))))
+                            .build(),
+                    java.net.http.HttpResponse.BodyHandlers.discarding());
         }
         assertEquals(2, all(".said").size());
         browser.executeScript("window.dispatchEvent(new Event('focus'))");
@@ -499,14 +625,19 @@ class BrowserTest {
 
     @Test
     void readsALineSeparatorInAReply() {
-        Object read = browser.executeAsyncScript("const done = arguments[0]; const body = new Response('data: {\"text\":\"a\\u2028b\"}\\n\\nevent: done\\ndata: {\"reply\":\"a\\u2028b\"}\\n\\n');"
-                + "let pieces = ''; events(body, text => pieces += text).then(value => done(pieces + '|' + value.reply), problem => done(JSON.stringify(problem)));");
+        Object read = browser.executeAsyncScript(
+                "const done = arguments[0]; const body = new Response('data: {\"text\":\"a\\u2028b\"}\\n\\nevent: done\\ndata: {\"reply\":\"a\\u2028b\"}\\n\\n');"
+                        + "let pieces = ''; events(body, text => pieces += text).then(value => done(pieces + '|' + value.reply), problem => done(JSON.stringify(problem)));");
         assertEquals("a\u2028b|a\u2028b", read);
     }
 
     @Test
     void worksWithoutStorage() {
-        browser.executeCdpCommand("Page.addScriptToEvaluateOnNewDocument", Map.of("source", "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, {get() { throw new DOMException('blocked', 'SecurityError'); }});"));
+        browser.executeCdpCommand(
+                "Page.addScriptToEvaluateOnNewDocument",
+                Map.of(
+                        "source",
+                        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, {get() { throw new DOMException('blocked', 'SecurityError'); }});"));
         try {
             browser.get(address());
             await("#empty, .said");
@@ -520,12 +651,16 @@ class BrowserTest {
 
     @Test
     void sendsNothingAtTheEndOfACompositionOrOnAPhone() {
-        Object sent = browser.executeScript("return [[{key: 'Enter'}, true], [{key: 'Enter', keyCode: 229}, false], [{key: 'Enter', isComposing: true}, false], [{key: 'Enter', shiftKey: true}, false]]"
-                + ".every(([e, expected]) => sends(e) === expected)");
+        Object sent = browser.executeScript(
+                "return [[{key: 'Enter'}, true], [{key: 'Enter', keyCode: 229}, false], [{key: 'Enter', isComposing: true}, false], [{key: 'Enter', shiftKey: true}, false]]"
+                        + ".every(([e, expected]) => sends(e) === expected)");
         assertEquals(true, sent);
         browser.executeCdpCommand("Emulation.setTouchEmulationEnabled", Map.of("enabled", true));
-        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "pointer", "value", "coarse"))));
-        Object coarse = browser.executeScript("return matchMedia('(pointer: coarse)').matches ? sends({key: 'Enter'}) : 'not emulated'");
+        browser.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of("features", List.of(Map.of("name", "pointer", "value", "coarse"))));
+        Object coarse = browser.executeScript(
+                "return matchMedia('(pointer: coarse)').matches ? sends({key: 'Enter'}) : 'not emulated'");
         browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
         browser.executeCdpCommand("Emulation.setTouchEmulationEnabled", Map.of("enabled", false));
         assertTrue(coarse.equals(false) || coarse.equals("not emulated"), "" + coarse);
@@ -533,13 +668,18 @@ class BrowserTest {
 
     @Test
     void keepsHalfOfTheHeightOnASmallScreen() {
-        browser.executeCdpCommand("Emulation.setDeviceMetricsOverride", Map.of("width", 320, "height", 256, "deviceScaleFactor", 1, "mobile", false));
+        browser.executeCdpCommand(
+                "Emulation.setDeviceMetricsOverride",
+                Map.of("width", 320, "height", 256, "deviceScaleFactor", 1, "mobile", false));
         try {
             say("hello");
-            assertTrue((Long) browser.executeScript("return document.getElementById('scroll').clientHeight") >= 128, "" + browser.executeScript("return document.getElementById('scroll').clientHeight"));
+            assertTrue(
+                    (Long) browser.executeScript("return document.getElementById('scroll').clientHeight") >= 128,
+                    "" + browser.executeScript("return document.getElementById('scroll').clientHeight"));
             click("Clear");
             await("dialog[open]");
-            assertEquals("no", browser.executeScript("return document.activeElement.id"), "the dialog's focus is on Keep");
+            assertEquals(
+                    "no", browser.executeScript("return document.activeElement.id"), "the dialog's focus is on Keep");
             click("Keep");
         } finally {
             browser.executeCdpCommand("Emulation.clearDeviceMetricsOverride", Map.of());

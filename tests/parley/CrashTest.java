@@ -1,6 +1,7 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.URI;
@@ -29,7 +30,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Servers of one history folder are killed at random moments under load: what was acknowledged is there, in order, once; nothing
+ * Servers of one history folder are killed at random moments under load: what was acknowledged is there, in order,
+ * once; nothing
  * else is. The long form: {@code ./run.sh test -Dtest=CrashTest -DargLine=-Dcrash.kills=200}.
  */
 class CrashTest {
@@ -55,14 +57,27 @@ class CrashTest {
         }
 
         void start() throws Exception {
-            String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+            String compiled = Parley.class
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .getPath();
             var command = new ArrayList<>(wrapper);
-            command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1", "-cp", compiled, "parley.Parley", "--env", env.toString()));
+            command.addAll(List.of(
+                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    compiled,
+                    "parley.Parley",
+                    "--env",
+                    env.toString()));
             var builder = new ProcessBuilder(command);
             builder.environment().putAll(environment);
             builder.environment().put("PORT", Integer.toString(port));
             Path console = Files.createTempFile(env.getParent(), "console", ".log");
-            process = builder.redirectErrorStream(true).redirectOutput(console.toFile()).start();
+            process = builder.redirectErrorStream(true)
+                    .redirectOutput(console.toFile())
+                    .start();
             Running.await(() -> said(console).contains(" is at http") || !process.isAlive());
             assertTrue(process.isAlive(), said(console));
             port = Integer.parseInt(said(console).replaceFirst("(?s).* is at http://[^ ]*:(\\d+),.*", "$1"));
@@ -96,14 +111,17 @@ class CrashTest {
         final List<String> sent = new ArrayList<>();
         final List<String> acknowledged = new ArrayList<>();
         final List<String> replaced = new ArrayList<>(); // surely
-        final Map<String, List<String>> perhapsReplaced = new HashMap<>(); // by one of these: their server was killed in the middle
+        final Map<String, List<String>> perhapsReplaced =
+                new HashMap<>(); // by one of these: their server was killed in the middle
         private boolean certain = true; // which turn is the last one
 
         void acknowledge(String message, boolean replacing) {
             String last = acknowledged.isEmpty() ? null : acknowledged.getLast();
             if (replacing && last != null && certain) {
                 replaced.add(acknowledged.removeLast());
-                perhapsReplaced.values().stream().filter(by -> by.contains(last)).forEach(by -> by.add(message));
+                perhapsReplaced.values().stream()
+                        .filter(by -> by.contains(last))
+                        .forEach(by -> by.add(message));
             } else if (replacing) perhaps(message);
             acknowledged.add(message);
             certain = true;
@@ -115,7 +133,10 @@ class CrashTest {
         }
 
         private void perhaps(String message) {
-            if (!acknowledged.isEmpty()) perhapsReplaced.computeIfAbsent(acknowledged.getLast(), any -> new ArrayList<>()).add(message);
+            if (!acknowledged.isEmpty())
+                perhapsReplaced
+                        .computeIfAbsent(acknowledged.getLast(), any -> new ArrayList<>())
+                        .add(message);
         }
 
         boolean mayBeGone(String message, List<String> stored) {
@@ -132,8 +153,12 @@ class CrashTest {
         var turns = new AtomicInteger();
         var servers = new ArrayList<Server>();
         Process nginx = null;
-        try (var provider = new Scripted(CrashTest::echo).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
-            for (int i = 0; i < 3; i++) servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+        try (var provider = new Scripted(CrashTest::echo).forgetting();
+                var client = HttpClient.newBuilder()
+                        .version(HttpClient.Version.HTTP_1_1)
+                        .build()) {
+            for (int i = 0; i < 3; i++)
+                servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
             int address = 0; // of nginx before all three; 0 where there is none
             if (NginxTest.installed()) {
                 nginx = NginxTest.start(folder, servers);
@@ -147,7 +172,17 @@ class CrashTest {
                 int user = i;
                 ledgers.put(user, new Ledger());
                 // Half of the people go through the proxy's one address; half are, on purpose, at all servers in turn.
-                people.add(Thread.ofPlatform().start(() -> talk(client, n -> proxy > 0 && user % 2 == 0 ? proxy : servers.get((user + n) % servers.size()).port(), user, ledgers.get(user), over, turns)));
+                people.add(Thread.ofPlatform()
+                        .start(() -> talk(
+                                client,
+                                n -> proxy > 0 && user % 2 == 0
+                                        ? proxy
+                                        : servers.get((user + n) % servers.size())
+                                                .port(),
+                                user,
+                                ledgers.get(user),
+                                over,
+                                turns)));
             }
             var random = new Random(1);
             for (int kill = 0; kill < KILLS; kill++) {
@@ -161,7 +196,8 @@ class CrashTest {
             for (Server server : servers) server.close();
             for (int user = 0; user < USERS; user++) check(user, ledgers.get(user));
             assertTrue(turns.get() > USERS, "turns were made");
-            System.out.println(KILLS + " kills, " + turns + " acknowledged turns of " + USERS + " users over 3 servers: none lost");
+            System.out.println(KILLS + " kills, " + turns + " acknowledged turns of " + USERS
+                    + " users over 3 servers: none lost");
         } finally {
             if (nginx != null) nginx.destroy();
             for (Server server : servers) server.close();
@@ -174,13 +210,24 @@ class CrashTest {
         Scripted.openAi("re: ", Json.string(messages.getLast(), "content")).play(exchange);
     }
 
-    private static void talk(HttpClient client, IntUnaryOperator port, int user, Ledger ledger, AtomicBoolean over, AtomicInteger turns) {
+    private static void talk(
+            HttpClient client,
+            IntUnaryOperator port,
+            int user,
+            Ledger ledger,
+            AtomicBoolean over,
+            AtomicInteger turns) {
         for (int n = 0; !over.get(); n++) {
             String message = "m" + n + " of " + user + " é🦊 " + "x".repeat(n * 37 % 3000);
             boolean replacing = n % 4 == 3;
             ledger.sent.add(message);
-            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port.applyAsInt(n) + "/chat?user_id=user" + user)).timeout(Duration.ofSeconds(40)).header("Content-Type", "application/json")
-                    .POST(HttpRequest.BodyPublishers.ofString(Json.write(Json.object("user_id", "user" + user, "message", message, "replace", replacing)))).build();
+            var request = HttpRequest.newBuilder(
+                            URI.create("http://127.0.0.1:" + port.applyAsInt(n) + "/chat?user_id=user" + user))
+                    .timeout(Duration.ofSeconds(40))
+                    .header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString(Json.write(
+                            Json.object("user_id", "user" + user, "message", message, "replace", replacing))))
+                    .build();
             try {
                 var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
                 if (answer.statusCode() == 200) {
@@ -196,7 +243,9 @@ class CrashTest {
         }
     }
 
-    /** A person takes a moment before the next try: without it, a server that starts again would not get the processor. */
+    /**
+     * A person takes a moment before the next try: without it, a server that starts again would not get the processor.
+     */
     private static void rest() {
         LockSupport.parkNanos(50_000_000);
     }
@@ -204,11 +253,13 @@ class CrashTest {
     private void check(int user, Ledger ledger) throws Exception {
         Path file = folder.resolve("histories").resolve(Histories.fileName("user" + user));
         try (var histories = new Histories(file.getParent(), Duration.ofSeconds(5))) {
-            histories.inTurn("user" + user, history -> { // mends a torn end
-                history.last(1, 0);
-                histories.store(history);
-                return null;
-            });
+            histories.inTurn(
+                    "user" + user,
+                    history -> { // mends a torn end
+                        history.last(1, 0);
+                        histories.store(history);
+                        return null;
+                    });
         }
         List<?> messages = Json.items(Json.parse(Files.readString(file)));
         var stored = new ArrayList<String>();
@@ -221,24 +272,48 @@ class CrashTest {
         }
         assertEquals(stored.size(), new HashSet<>(stored).size(), "each once");
         assertTrue(ledger.sent.containsAll(stored), "nothing that was never sent");
-        List<String> expected = ledger.acknowledged.stream().filter(message -> stored.contains(message) || !ledger.mayBeGone(message, stored)).toList();
-        assertEquals(expected, stored.stream().filter(new HashSet<>(ledger.acknowledged)::contains).toList(), "all that was acknowledged, in order");
+        List<String> expected = ledger.acknowledged.stream()
+                .filter(message -> stored.contains(message) || !ledger.mayBeGone(message, stored))
+                .toList();
+        assertEquals(
+                expected,
+                stored.stream()
+                        .filter(new HashSet<>(ledger.acknowledged)::contains)
+                        .toList(),
+                "all that was acknowledged, in order");
         assertTrue(Collections.disjoint(stored, ledger.replaced), "nothing that was replaced");
     }
 
     /** The order of the system's calls: data is forced before the acknowledgement, and a new file's name too. */
     @Test
     void forcesTheDataAndTheNameToDiskBeforeItAnswers() throws Exception {
-        Assumptions.assumeTrue(Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
         Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
         Path trace = folder.resolve("trace");
-        try (var provider = new Scripted(CrashTest::echo); var client = HttpClient.newHttpClient();
-                var server = new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1"), "strace", "-f", "-o", trace.toString(), "-s", "200",
-                        "-e", "trace=openat,rename,fsync,fdatasync,write,writev,pwrite64,pwritev,sendto")) {
+        try (var provider = new Scripted(CrashTest::echo);
+                var client = HttpClient.newHttpClient();
+                var server = new Server(
+                        env,
+                        Map.of("LOCAL_BASE_URL", provider.address() + "/v1"),
+                        "strace",
+                        "-f",
+                        "-o",
+                        trace.toString(),
+                        "-s",
+                        "200",
+                        "-e",
+                        "trace=openat,rename,fsync,fdatasync,write,writev,pwrite64,pwritev,sendto")) {
             for (String message : List.of("first", "second")) {
-                var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat")).header("Content-Type", "application/json")
-                        .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"message\":\"" + message + "\"}")).build();
-                assertEquals(200, client.send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
+                var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat"))
+                        .header("Content-Type", "application/json")
+                        .POST(HttpRequest.BodyPublishers.ofString(
+                                "{\"user_id\":\"a\",\"message\":\"" + message + "\"}"))
+                        .build();
+                assertEquals(
+                        200,
+                        client.send(request, HttpResponse.BodyHandlers.ofString())
+                                .statusCode());
             }
         }
         String calls = Files.readString(trace);
@@ -253,7 +328,9 @@ class CrashTest {
         int at = from;
         for (String part : parts) {
             int next = text.indexOf(part, at);
-            assertTrue(next >= 0, part + " is missing behind:\n" + text.substring(from, Math.min(text.length(), from + 3000)));
+            assertTrue(
+                    next >= 0,
+                    part + " is missing behind:\n" + text.substring(from, Math.min(text.length(), from + 3000)));
             at = next + 1;
         }
         int answer = text.indexOf(parts[parts.length - 1], from);

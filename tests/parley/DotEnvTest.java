@@ -1,6 +1,9 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Map;
@@ -19,80 +22,80 @@ class DotEnvTest {
     /** Each text with what npm's dotenv 16.6 made of it: {@code JSON.stringify(require('dotenv').parse(text))}. */
     static Stream<String[]> dotenv() {
         return Arrays.stream(new String[][] {
-                {"A=1", "{\"A\":\"1\"}"},
-                {"A = 1 ", "{\"A\":\"1\"}"},
-                {"A: 1", "{\"A\":\"1\"}"},
-                {"A:1", "{}"},
-                {"export A=1", "{\"A\":\"1\"}"},
-                {"  A=1", "{\"A\":\"1\"}"},
-                {"A=", "{\"A\":\"\"}"},
-                {"A= ", "{\"A\":\"\"}"},
-                {"A=''", "{\"A\":\"\"}"},
-                {"A=\"\"", "{\"A\":\"\"}"},
-                {"A=``", "{\"A\":\"\"}"},
-                {"A='a b'", "{\"A\":\"a b\"}"},
-                {"A=\"a b\"", "{\"A\":\"a b\"}"},
-                {"A=`a b`", "{\"A\":\"a b\"}"},
-                {"A='  a  '", "{\"A\":\"  a  \"}"},
-                {"A=\"  a  \"", "{\"A\":\"  a  \"}"},
-                {"A=`  a  `", "{\"A\":\"  a  \"}"},
-                {"A='x\"y\"'", "{\"A\":\"x\\\"y\\\"\"}"},
-                {"A=\"x'y'\"", "{\"A\":\"x'y'\"}"},
-                {"A=`x'y\"z`", "{\"A\":\"x'y\\\"z\"}"},
-                {"A=\"a\\nb\"", "{\"A\":\"a\\nb\"}"},
-                {"A=\"a\\rb\"", "{\"A\":\"a\\rb\"}"},
-                {"A=\"a\\tb\"", "{\"A\":\"a\\\\tb\"}"},
-                {"A='a\\nb'", "{\"A\":\"a\\\\nb\"}"},
-                {"A=`a\\nb`", "{\"A\":\"a\\\\nb\"}"},
-                {"A=a\\nb", "{\"A\":\"a\\\\nb\"}"},
-                {"# A=1", "{}"},
-                {"A=1 # c", "{\"A\":\"1\"}"},
-                {"A=1#c", "{\"A\":\"1\"}"},
-                {"A='a # b' # c", "{\"A\":\"a # b\"}"},
-                {"A=\"a # b\" # c", "{\"A\":\"a # b\"}"},
-                {"A=`a # b`# c", "{\"A\":\"a # b\"}"},
-                {"A=b=c==", "{\"A\":\"b=c==\"}"},
-                {"A={\"x\":\"y\"}", "{\"A\":\"{\\\"x\\\":\\\"y\\\"}\"}"},
-                {"A='{\"x\":\"y\"}'", "{\"A\":\"{\\\"x\\\":\\\"y\\\"}\"}"},
-                {"A=a b  c ", "{\"A\":\"a b  c\"}"},
-                {"a.b-c_1=x", "{\"a.b-c_1\":\"x\"}"},
-                {"A=1\nA=2", "{\"A\":\"2\"}"},
-                {"A=1\r\nB=2", "{\"A\":\"1\",\"B\":\"2\"}"},
-                {"A=1\rB=2", "{\"A\":\"1\",\"B\":\"2\"}"},
-                {"\ufeffA=1", "{\"A\":\"1\"}"},
-                {"A=\"1\n2\"\nB=3", "{\"A\":\"1\\n2\",\"B\":\"3\"}"},
-                {"A='1\n2'\nB=3", "{\"A\":\"1\\n2\",\"B\":\"3\"}"},
-                {"A=`1\n2`", "{\"A\":\"1\\n2\"}"},
-                {"A=\"1\r\n2\"", "{\"A\":\"1\\n2\"}"},
-                {"A=\"a\\\"b\"", "{\"A\":\"a\\\\\\\"b\"}"},
-                {"A='a\\'b'", "{\"A\":\"a\\\\'b\"}"},
-                {"A=\"a\\\\nb\"", "{\"A\":\"a\\\\\\nb\"}"},
-                {"A='a' b", "{\"A\":\"'a' b\"}"},
-                {"A=a'b'", "{\"A\":\"a'b'\"}"},
-                {"A='a' 'b'", "{\"A\":\"a' 'b\"}"},
-                {"A", "{}"},
-                {"A B=1", "{}"},
-                {"=1", "{}"},
-                {"A=\u00e9\ud83e\udd8a", "{\"A\":\"\u00e9\ud83e\udd8a\"}"},
-                {"A=a\u00a0", "{\"A\":\"a\"}"},
-                {"A=$B", "{\"A\":\"$B\"}"},
-                {"A=\"${B}\"", "{\"A\":\"${B}\"}"},
-                {"A=\n\nB=2", "{\"A\":\"\",\"B\":\"2\"}"},
-                {"A='1' # x 'y'", "{\"A\":\"1\"}"},
-                {"A=\"a\\\\\"", "{\"A\":\"a\\\\\\\\\"}"},
-                {"export  A = 'x'", "{\"A\":\"x\"}"},
-                {"A=x\n#B=2\nC=3", "{\"A\":\"x\",\"C\":\"3\"}"},
-                {" # only", "{}"},
-                {"A=\"x\"y", "{\"A\":\"\\\"x\\\"y\"}"},
-                {"A=1 \t # c", "{\"A\":\"1\"}"},
-                {"A='\n\n'", "{\"A\":\"\\n\\n\"}"},
-                {"A=https://u:p@h/x?y=1&z=2", "{\"A\":\"https://u:p@h/x?y=1&z=2\"}"},
-                {"A=@#$%", "{\"A\":\"@\"}"},
-                {"A==x", "{\"A\":\"=x\"}"},
-                {"A='it''s'", "{\"A\":\"it''s\"}"},
-                {"1A=x", "{\"1A\":\"x\"}"},
-                {"A=\t'x'\t", "{\"A\":\"x\"}"},
-                {"A=\"multi # not\nB=2\"\nC=3", "{\"A\":\"multi # not\\nB=2\",\"C\":\"3\"}"}
+            {"A=1", "{\"A\":\"1\"}"},
+            {"A = 1 ", "{\"A\":\"1\"}"},
+            {"A: 1", "{\"A\":\"1\"}"},
+            {"A:1", "{}"},
+            {"export A=1", "{\"A\":\"1\"}"},
+            {"  A=1", "{\"A\":\"1\"}"},
+            {"A=", "{\"A\":\"\"}"},
+            {"A= ", "{\"A\":\"\"}"},
+            {"A=''", "{\"A\":\"\"}"},
+            {"A=\"\"", "{\"A\":\"\"}"},
+            {"A=``", "{\"A\":\"\"}"},
+            {"A='a b'", "{\"A\":\"a b\"}"},
+            {"A=\"a b\"", "{\"A\":\"a b\"}"},
+            {"A=`a b`", "{\"A\":\"a b\"}"},
+            {"A='  a  '", "{\"A\":\"  a  \"}"},
+            {"A=\"  a  \"", "{\"A\":\"  a  \"}"},
+            {"A=`  a  `", "{\"A\":\"  a  \"}"},
+            {"A='x\"y\"'", "{\"A\":\"x\\\"y\\\"\"}"},
+            {"A=\"x'y'\"", "{\"A\":\"x'y'\"}"},
+            {"A=`x'y\"z`", "{\"A\":\"x'y\\\"z\"}"},
+            {"A=\"a\\nb\"", "{\"A\":\"a\\nb\"}"},
+            {"A=\"a\\rb\"", "{\"A\":\"a\\rb\"}"},
+            {"A=\"a\\tb\"", "{\"A\":\"a\\\\tb\"}"},
+            {"A='a\\nb'", "{\"A\":\"a\\\\nb\"}"},
+            {"A=`a\\nb`", "{\"A\":\"a\\\\nb\"}"},
+            {"A=a\\nb", "{\"A\":\"a\\\\nb\"}"},
+            {"# A=1", "{}"},
+            {"A=1 # c", "{\"A\":\"1\"}"},
+            {"A=1#c", "{\"A\":\"1\"}"},
+            {"A='a # b' # c", "{\"A\":\"a # b\"}"},
+            {"A=\"a # b\" # c", "{\"A\":\"a # b\"}"},
+            {"A=`a # b`# c", "{\"A\":\"a # b\"}"},
+            {"A=b=c==", "{\"A\":\"b=c==\"}"},
+            {"A={\"x\":\"y\"}", "{\"A\":\"{\\\"x\\\":\\\"y\\\"}\"}"},
+            {"A='{\"x\":\"y\"}'", "{\"A\":\"{\\\"x\\\":\\\"y\\\"}\"}"},
+            {"A=a b  c ", "{\"A\":\"a b  c\"}"},
+            {"a.b-c_1=x", "{\"a.b-c_1\":\"x\"}"},
+            {"A=1\nA=2", "{\"A\":\"2\"}"},
+            {"A=1\r\nB=2", "{\"A\":\"1\",\"B\":\"2\"}"},
+            {"A=1\rB=2", "{\"A\":\"1\",\"B\":\"2\"}"},
+            {"\ufeffA=1", "{\"A\":\"1\"}"},
+            {"A=\"1\n2\"\nB=3", "{\"A\":\"1\\n2\",\"B\":\"3\"}"},
+            {"A='1\n2'\nB=3", "{\"A\":\"1\\n2\",\"B\":\"3\"}"},
+            {"A=`1\n2`", "{\"A\":\"1\\n2\"}"},
+            {"A=\"1\r\n2\"", "{\"A\":\"1\\n2\"}"},
+            {"A=\"a\\\"b\"", "{\"A\":\"a\\\\\\\"b\"}"},
+            {"A='a\\'b'", "{\"A\":\"a\\\\'b\"}"},
+            {"A=\"a\\\\nb\"", "{\"A\":\"a\\\\\\nb\"}"},
+            {"A='a' b", "{\"A\":\"'a' b\"}"},
+            {"A=a'b'", "{\"A\":\"a'b'\"}"},
+            {"A='a' 'b'", "{\"A\":\"a' 'b\"}"},
+            {"A", "{}"},
+            {"A B=1", "{}"},
+            {"=1", "{}"},
+            {"A=\u00e9\ud83e\udd8a", "{\"A\":\"\u00e9\ud83e\udd8a\"}"},
+            {"A=a\u00a0", "{\"A\":\"a\"}"},
+            {"A=$B", "{\"A\":\"$B\"}"},
+            {"A=\"${B}\"", "{\"A\":\"${B}\"}"},
+            {"A=\n\nB=2", "{\"A\":\"\",\"B\":\"2\"}"},
+            {"A='1' # x 'y'", "{\"A\":\"1\"}"},
+            {"A=\"a\\\\\"", "{\"A\":\"a\\\\\\\\\"}"},
+            {"export  A = 'x'", "{\"A\":\"x\"}"},
+            {"A=x\n#B=2\nC=3", "{\"A\":\"x\",\"C\":\"3\"}"},
+            {" # only", "{}"},
+            {"A=\"x\"y", "{\"A\":\"\\\"x\\\"y\"}"},
+            {"A=1 \t # c", "{\"A\":\"1\"}"},
+            {"A='\n\n'", "{\"A\":\"\\n\\n\"}"},
+            {"A=https://u:p@h/x?y=1&z=2", "{\"A\":\"https://u:p@h/x?y=1&z=2\"}"},
+            {"A=@#$%", "{\"A\":\"@\"}"},
+            {"A==x", "{\"A\":\"=x\"}"},
+            {"A='it''s'", "{\"A\":\"it''s\"}"},
+            {"1A=x", "{\"1A\":\"x\"}"},
+            {"A=\t'x'\t", "{\"A\":\"x\"}"},
+            {"A=\"multi # not\nB=2\"\nC=3", "{\"A\":\"multi # not\\nB=2\",\"C\":\"3\"}"}
         });
     }
 
@@ -105,7 +108,8 @@ class DotEnvTest {
     @ParameterizedTest
     @ValueSource(strings = {"A=\"open", "A='open\nB=2\n", "A=`open\n\n# end", "B=1\nA=\""})
     void refusesAHalfWrittenValue(String text) {
-        String said = assertThrows(DotEnv.InvalidSetting.class, () -> parse(text)).getMessage();
+        String said =
+                assertThrows(DotEnv.InvalidSetting.class, () -> parse(text)).getMessage();
         assertTrue(said.startsWith("A (line " + (text.startsWith("B") ? 2 : 1) + ") "), said);
     }
 
@@ -119,11 +123,15 @@ class DotEnvTest {
 
     @Test
     void numbersTheLines() throws Exception {
-        assertEquals(Map.of("A", 1, "B", 4, "C", 5), DotEnv.parse("A='1\n\n2'\nB=3\nexport C=4", UnaryOperator.identity()).lines());
+        assertEquals(
+                Map.of("A", 1, "B", 4, "C", 5),
+                DotEnv.parse("A='1\n\n2'\nB=3\nexport C=4", UnaryOperator.identity())
+                        .lines());
     }
 
     @Test
     void neverPrintsAValue() throws Exception {
-        assertFalse(DotEnv.parse("KEY=secret", UnaryOperator.identity()).toString().contains("secret"));
+        assertFalse(
+                DotEnv.parse("KEY=secret", UnaryOperator.identity()).toString().contains("secret"));
     }
 }

@@ -33,7 +33,9 @@ class EventStreamTest {
                 Arguments.of("data: a\ndata: b\n\n", List.of("message a\nb")),
                 Arguments.of("data: a\r\rdata: b\r\n\r\n", List.of("message a", "message b")),
                 Arguments.of("\ufeffdata: a\n\n", List.of("message a")),
-                Arguments.of(": comment\nevent: x\nid: 1\nretry: 5\nunknown\n\ndata: a\n\n", List.of("unreadable unknown", "message a")),
+                Arguments.of(
+                        ": comment\nevent: x\nid: 1\nretry: 5\nunknown\n\ndata: a\n\n",
+                        List.of("unreadable unknown", "message a")),
                 Arguments.of("event: error\ndata: a\n\ndata: b\n\n", List.of("error a", "message b")),
                 Arguments.of("error: {\"code\":500}\n\n", List.of("error {\"code\":500}")),
                 Arguments.of("database: no\n\n", List.of("unreadable database: no")),
@@ -43,7 +45,9 @@ class EventStreamTest {
                 Arguments.of(" \n {\"one\":\n\n\"object\"}", List.of("json  {\"one\":\n\n\"object\"}")),
                 Arguments.of("{\"one\":\"object\"}\n", List.of("json {\"one\":\"object\"}")),
                 Arguments.of("[{\"one\":1},\n{\"two\":2}]", List.of("json [{\"one\":1},\n{\"two\":2}]")),
-                Arguments.of("data: {\"not\":\"whole\"}\n\n{\"later\":1}\n\n", List.of("message {\"not\":\"whole\"}", "unreadable {\"later\":1}")),
+                Arguments.of(
+                        "data: {\"not\":\"whole\"}\n\n{\"later\":1}\n\n",
+                        List.of("message {\"not\":\"whole\"}", "unreadable {\"later\":1}")),
                 Arguments.of("<html>\n\n<body>", List.of("unreadable <html>", "unreadable <body>")));
     }
 
@@ -51,25 +55,27 @@ class EventStreamTest {
     void readsTheSameWhereverTheBytesAreSplit() throws Exception {
         byte[] bytes = FLAGS.getBytes(StandardCharsets.UTF_8);
         for (int portion = 1; portion <= bytes.length; portion++) {
-            assertEquals(List.of("message {\"a\":\"é🦊\"}", "message 2", "message x\ny"), read(bytes, portion), "in portions of " + portion);
+            assertEquals(
+                    List.of("message {\"a\":\"é🦊\"}", "message 2", "message x\ny"),
+                    read(bytes, portion),
+                    "in portions of " + portion);
         }
     }
 
     /** What nobody subscribed to: the test hands the portions over itself. */
     private static final Flow.Subscription NOTHING = new Flow.Subscription() {
         @Override
-        public void request(long count) {
-        }
+        public void request(long count) {}
 
         @Override
-        public void cancel() {
-        }
+        public void cancel() {}
     };
 
     static List<EventStream.Event> events(byte[] bytes, int portion) throws Exception {
         var stream = new EventStream(HttpHeaders.of(Map.of(), (name, value) -> true));
         stream.onSubscribe(NOTHING);
-        for (int from = 0; from < bytes.length; from += portion) stream.onNext(List.of(ByteBuffer.wrap(bytes, from, Math.min(portion, bytes.length - from))));
+        for (int from = 0; from < bytes.length; from += portion)
+            stream.onNext(List.of(ByteBuffer.wrap(bytes, from, Math.min(portion, bytes.length - from))));
         stream.onComplete();
         var events = new ArrayList<EventStream.Event>();
         while (true) {
@@ -80,6 +86,9 @@ class EventStreamTest {
     }
 
     private static List<String> read(byte[] bytes, int portion) throws Exception {
-        return events(bytes, portion).stream().filter(event -> !event.kind().equals("comment")).map(event -> event.kind() + " " + event.data()).toList();
+        return events(bytes, portion).stream()
+                .filter(event -> !event.kind().equals("comment"))
+                .map(event -> event.kind() + " " + event.data())
+                .toList();
     }
 }

@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -46,13 +48,15 @@ class FieldCasesTest extends OneServer {
     }
 
     private static String gemini(String text, String reason) {
-        return "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" + text + "\"}]},\"finishReason\":\"" + reason + "\"}]}";
+        return "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" + text + "\"}]},\"finishReason\":\"" + reason
+                + "\"}]}";
     }
 
     /** As these events break off: more bytes are announced than come. */
     private static Scripted.Script brokenOff(String... data) {
         return exchange -> {
-            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99999\r\nConnection: close\r\n\r\n");
+            exchange.send(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99999\r\nConnection: close\r\n\r\n");
             for (String each : data) exchange.event(each);
         };
     }
@@ -70,7 +74,8 @@ class FieldCasesTest extends OneServer {
 
     /** Dialect, what comes, and the reply. */
     static Stream<Arguments> replies() {
-        String two = "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}},{\"index\":0,\"delta\":{\"content\":\"right\"},\"finish_reason\":\"stop\"}]}";
+        String two =
+                "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}},{\"index\":0,\"delta\":{\"content\":\"right\"},\"finish_reason\":\"stop\"}]}";
         return Stream.of(
                 // 1. finished
                 Arguments.of("nebius", leftOpen(events(oai("all said"), STOP)), "all said"),
@@ -80,37 +85,138 @@ class FieldCasesTest extends OneServer {
                 Arguments.of("nebius", events(oai("a "), STOP, oai("longer story"), STOP, "[DONE]"), "a longer story"),
                 Arguments.of("nebius", events(oai("a "), STOP, oai("longer story"), "[DONE]"), "a longer story"),
                 Arguments.of("gemini", events(gemini("a ", "STOP"), gemini("longer story", "STOP")), "a longer story"),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]}", "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"\"}]}", STOP), "ab"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"\"}]}", gemini("b", "STOP")), "ab"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"FINISH_REASON_UNSPECIFIED\"}]}", gemini("b", "STOP")), "ab"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]}",
+                                "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"\"}]}",
+                                STOP),
+                        "ab"),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"\"}]}",
+                                gemini("b", "STOP")),
+                        "ab"),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"FINISH_REASON_UNSPECIFIED\"}]}",
+                                gemini("b", "STOP")),
+                        "ab"),
                 Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "eos")), "words"),
                 Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "end_turn")), "words"),
                 Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "COMPLETE")), "words"),
                 Arguments.of("nebius", events(oai("no reason"), "[DONE]"), "no reason"),
                 // 2. where the words are
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":\"Hel\"},\"message\":{\"content\":\"Hel\"}}]}", "{\"choices\":[{\"delta\":{\"content\":\"lo\"},\"message\":{\"content\":\"Hello\"}}]}", STOP), "Hello"),
-                Arguments.of("nebius", events("{\"choices\":[{\"message\":{\"content\":\"only a message\"}}]}", STOP), "only a message"),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":null,\"message\":{\"content\":\"only a message\"},\"finish_reason\":\"stop\"}]}"), "only a message"),
-                Arguments.of("nebius", events(delta("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},{\"type\":\"text\",\"text\":\"Four\"}]"), oai(" is it"), STOP), "Four is it"),
-                Arguments.of("nebius", json(200, "{\"choices\":[{\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":\"x\"},{\"type\":\"text\",\"text\":\"Fo\"},{\"type\":\"text\",\"text\":\"ur\"}]},\"finish_reason\":\"stop\"}]}"), "Four"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"choices\":[{\"delta\":{\"content\":\"Hel\"},\"message\":{\"content\":\"Hel\"}}]}",
+                                "{\"choices\":[{\"delta\":{\"content\":\"lo\"},\"message\":{\"content\":\"Hello\"}}]}",
+                                STOP),
+                        "Hello"),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"message\":{\"content\":\"only a message\"}}]}", STOP),
+                        "only a message"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"choices\":[{\"delta\":null,\"message\":{\"content\":\"only a message\"},\"finish_reason\":\"stop\"}]}"),
+                        "only a message"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                delta(
+                                        "\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},{\"type\":\"text\",\"text\":\"Four\"}]"),
+                                oai(" is it"),
+                                STOP),
+                        "Four is it"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"choices\":[{\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":\"x\"},{\"type\":\"text\",\"text\":\"Fo\"},{\"type\":\"text\",\"text\":\"ur\"}]},\"finish_reason\":\"stop\"}]}"),
+                        "Four"),
                 Arguments.of("nebius", events(two), "right"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"other\"}]}},{\"index\":0,\"content\":{\"parts\":[{\"text\":\"right\"}]},\"finishReason\":\"STOP\"}]}"), "right"),
-                Arguments.of("nebius", events(delta("\"content\":\"a\\ud83e\""), delta("\"content\":\"\\udd8ab\""), STOP), "a\ud83e\udd8ab"),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":\"a\\ud83eb\"}}]}", STOP), "a\ufffdb"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\udd8a\"}]}}]}", gemini("b\\ud83e", "STOP")), "a\ufffdb\ufffd"),
-                Arguments.of("nebius", events(delta("\"role\":\"assistant\",\"content\":\"\""), "{\"choices\":[]}", delta("\"role\":\"assistant\",\"content\":\"ok\""), delta("\"content\":null"), STOP), "ok"),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"other\"}]}},{\"index\":0,\"content\":{\"parts\":[{\"text\":\"right\"}]},\"finishReason\":\"STOP\"}]}"),
+                        "right"),
+                Arguments.of(
+                        "nebius",
+                        events(delta("\"content\":\"a\\ud83e\""), delta("\"content\":\"\\udd8ab\""), STOP),
+                        "a\ud83e\udd8ab"),
+                Arguments.of(
+                        "nebius", events("{\"choices\":[{\"delta\":{\"content\":\"a\\ud83eb\"}}]}", STOP), "a\ufffdb"),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\udd8a\"}]}}]}",
+                                gemini("b\\ud83e", "STOP")),
+                        "a\ufffdb\ufffd"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                delta("\"role\":\"assistant\",\"content\":\"\""),
+                                "{\"choices\":[]}",
+                                delta("\"role\":\"assistant\",\"content\":\"ok\""),
+                                delta("\"content\":null"),
+                                STOP),
+                        "ok"),
                 // 3. events
-                Arguments.of("nebius", lines("data:", "data: " + oai("a"), "data:", ": queued", "event: ping\ndata: {\"type\":\"ping\"}", "data: " + oai("b"), "data: " + STOP), "ab"),
-                Arguments.of("gemini", lines("data:", "data: " + gem("a"), ": queued", "data: " + gemini("b", "STOP")), "ab"),
+                Arguments.of(
+                        "nebius",
+                        lines(
+                                "data:",
+                                "data: " + oai("a"),
+                                "data:",
+                                ": queued",
+                                "event: ping\ndata: {\"type\":\"ping\"}",
+                                "data: " + oai("b"),
+                                "data: " + STOP),
+                        "ab"),
+                Arguments.of(
+                        "gemini",
+                        lines("data:", "data: " + gem("a"), ": queued", "data: " + gemini("b", "STOP")),
+                        "ab"),
                 Arguments.of("gemini", json(200, "[" + gem("a") + ",\n" + gemini("b", "STOP") + "]"), "ab"),
-                Arguments.of("gemini", json(200, "[{\n  \"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\"}]}}]\n}\n,\r\n" + gemini("b", "STOP") + "\n]"), "ab"),
-                Arguments.of("nebius", json(200, "\n\n\n{\"choices\":[{\"message\":{\"content\":\"behind keep-alive lines\"},\"finish_reason\":\"stop\"}]}"), "behind keep-alive lines"),
-                Arguments.of("nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"no reason\"}}]}"), "no reason"),
+                Arguments.of(
+                        "gemini",
+                        json(
+                                200,
+                                "[{\n  \"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\"}]}}]\n}\n,\r\n"
+                                        + gemini("b", "STOP") + "\n]"),
+                        "ab"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "\n\n\n{\"choices\":[{\"message\":{\"content\":\"behind keep-alive lines\"},\"finish_reason\":\"stop\"}]}"),
+                        "behind keep-alive lines"),
+                Arguments.of(
+                        "nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"no reason\"}}]}"), "no reason"),
                 Arguments.of("nebius", lines("data: ping", "data: " + oai("a"), "data: " + STOP), "a"),
                 // 4. no errors
-                Arguments.of("nebius", events("{\"error\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}", "{\"error\":\"\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}", "{\"error\":{},\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}"), "abc"),
-                Arguments.of("nebius", json(200, "{\"error\":{},\"choices\":[{\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}]}"), "whole"),
-                Arguments.of("gemini", events("{\"error\":null," + gemini("a", "STOP").substring(1)), "a"));
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"error\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}",
+                                "{\"error\":\"\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}",
+                                "{\"error\":{},\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}"),
+                        "abc"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"error\":{},\"choices\":[{\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}]}"),
+                        "whole"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"error\":null," + gemini("a", "STOP").substring(1)),
+                        "a"));
     }
 
     @ParameterizedTest
@@ -131,7 +237,11 @@ class FieldCasesTest extends OneServer {
     }
 
     private static String last(List<String> lines) {
-        return lines.stream().filter(line -> line.startsWith("data: ")).reduce((a, b) -> b).orElseThrow().substring(6);
+        return lines.stream()
+                .filter(line -> line.startsWith("data: "))
+                .reduce((a, b) -> b)
+                .orElseThrow()
+                .substring(6);
     }
 
     /** Dialect, what comes, the problem, and words of its detail. */
@@ -139,42 +249,168 @@ class FieldCasesTest extends OneServer {
         String googleList = "[{\"error\":{\"code\":%d,\"message\":\"said so\",\"status\":\"X\",\"details\":[%s]}}]";
         return Stream.of(
                 // 1. finished
-                Arguments.of("gemini", brokenOff(gemini("Half of", "STOP"), gem(" the story")), "502 provider_error", "broke the connection off"),
-                Arguments.of("nebius", brokenOff(oai("Half of"), STOP, oai(" the story")), "502 provider_error", "broke the connection off"),
-                Arguments.of("gemini", events(gemini("Half of", "STOP"), gem(" the story")), "502 provider_error", "cut its reply off"),
-                Arguments.of("nebius", lines("data: " + oai("Half"), "error: {\"code\":500,\"message\":\"context size exceeded\"}", "data: [DONE]"), "502 provider_error", "context size exceeded"),
-                Arguments.of("nebius", lines("data: " + oai("Half"), "event: error\ndata: {\"message\":\"context size exceeded\"}", "data: [DONE]"), "502 provider_error", "context size exceeded"),
-                Arguments.of("nebius", lines("data: " + oai("Half"), "data: " + STOP, "data: {\"error\":{\"message\":\"oops after all\"}}", "data: [DONE]"), "502 provider_error", "oops after all"),
-                Arguments.of("gemini", events(gemini("Half", "STOP"), "{\"error\":{\"code\":400,\"message\":\"oops after all\"}}"), "502 provider_error", "oops after all"),
-                Arguments.of("nebius", lines("data: " + oai("Half"), "data: Internal server error", "data: [DONE]"), "502 provider_error", "Internal server error"),
-                Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "error")), "502 provider_error", "error"),
-                Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "insufficient_system_resource")), "502 provider_error", "insufficient_system_resource"),
-                Arguments.of("nebius", events(delta("\"tool_calls\":[]"), STOP.replace("stop", "tool_calls")), "502 provider_error", "no tools are offered"),
-                Arguments.of("nebius", events(delta(""), STOP.replace("stop", "function_call")), "502 provider_error", "no tools are offered"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"UNEXPECTED_TOOL_CALL\"}]}"), "502 provider_error", "no tools are offered"),
+                Arguments.of(
+                        "gemini",
+                        brokenOff(gemini("Half of", "STOP"), gem(" the story")),
+                        "502 provider_error",
+                        "broke the connection off"),
+                Arguments.of(
+                        "nebius",
+                        brokenOff(oai("Half of"), STOP, oai(" the story")),
+                        "502 provider_error",
+                        "broke the connection off"),
+                Arguments.of(
+                        "gemini",
+                        events(gemini("Half of", "STOP"), gem(" the story")),
+                        "502 provider_error",
+                        "cut its reply off"),
+                Arguments.of(
+                        "nebius",
+                        lines(
+                                "data: " + oai("Half"),
+                                "error: {\"code\":500,\"message\":\"context size exceeded\"}",
+                                "data: [DONE]"),
+                        "502 provider_error",
+                        "context size exceeded"),
+                Arguments.of(
+                        "nebius",
+                        lines(
+                                "data: " + oai("Half"),
+                                "event: error\ndata: {\"message\":\"context size exceeded\"}",
+                                "data: [DONE]"),
+                        "502 provider_error",
+                        "context size exceeded"),
+                Arguments.of(
+                        "nebius",
+                        lines(
+                                "data: " + oai("Half"),
+                                "data: " + STOP,
+                                "data: {\"error\":{\"message\":\"oops after all\"}}",
+                                "data: [DONE]"),
+                        "502 provider_error",
+                        "oops after all"),
+                Arguments.of(
+                        "gemini",
+                        events(gemini("Half", "STOP"), "{\"error\":{\"code\":400,\"message\":\"oops after all\"}}"),
+                        "502 provider_error",
+                        "oops after all"),
+                Arguments.of(
+                        "nebius",
+                        lines("data: " + oai("Half"), "data: Internal server error", "data: [DONE]"),
+                        "502 provider_error",
+                        "Internal server error"),
+                Arguments.of(
+                        "nebius", events(oai("words"), STOP.replace("stop", "error")), "502 provider_error", "error"),
+                Arguments.of(
+                        "nebius",
+                        events(oai("words"), STOP.replace("stop", "insufficient_system_resource")),
+                        "502 provider_error",
+                        "insufficient_system_resource"),
+                Arguments.of(
+                        "nebius",
+                        events(delta("\"tool_calls\":[]"), STOP.replace("stop", "tool_calls")),
+                        "502 provider_error",
+                        "no tools are offered"),
+                Arguments.of(
+                        "nebius",
+                        events(delta(""), STOP.replace("stop", "function_call")),
+                        "502 provider_error",
+                        "no tools are offered"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"UNEXPECTED_TOOL_CALL\"}]}"),
+                        "502 provider_error",
+                        "no tools are offered"),
                 // 2. where the words are
-                Arguments.of("nebius", events(delta("\"refusal\":\"I cannot \""), delta("\"refusal\":\"help with that.\""), STOP), "422 blocked", "I cannot help with that."),
-                Arguments.of("nebius", json(200, "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"I cannot help.\"},\"finish_reason\":\"stop\"}]}"), "422 blocked", "I cannot help."),
-                Arguments.of("nebius", events(delta("\"reasoning_content\":\"hm\""), STOP), "502 empty_reply", "raise MAX_OUTPUT_TOKENS"),
-                Arguments.of("nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"\",\"reasoning\":\"hm\"},\"finish_reason\":\"stop\"}]}"), "502 empty_reply", "only thought"),
-                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"STOP\"}]}"), "502 empty_reply", "only thought"),
+                Arguments.of(
+                        "nebius",
+                        events(delta("\"refusal\":\"I cannot \""), delta("\"refusal\":\"help with that.\""), STOP),
+                        "422 blocked",
+                        "I cannot help with that."),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"I cannot help.\"},\"finish_reason\":\"stop\"}]}"),
+                        "422 blocked",
+                        "I cannot help."),
+                Arguments.of(
+                        "nebius",
+                        events(delta("\"reasoning_content\":\"hm\""), STOP),
+                        "502 empty_reply",
+                        "raise MAX_OUTPUT_TOKENS"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"choices\":[{\"message\":{\"content\":\"\",\"reasoning\":\"hm\"},\"finish_reason\":\"stop\"}]}"),
+                        "502 empty_reply",
+                        "only thought"),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"STOP\"}]}"),
+                        "502 empty_reply",
+                        "only thought"),
                 Arguments.of("nebius", events(oai("\n\n "), STOP), "502 empty_reply", "without a word"),
                 Arguments.of("gemini", events(gemini("\\n \\n", "STOP")), "502 empty_reply", "without a word"),
                 // 3. events
-                Arguments.of("nebius", (Scripted.Script) e -> e.answer(200, "text/html", "", "<!DOCTYPE html><html><head><title>Welcome</title>"), "502 provider_error", "answered 200 (text/html)"),
-                Arguments.of("gemini", (Scripted.Script) e -> e.answer(200, "text/html", "", "<!DOCTYPE html>\n<html><head><title>Welcome</title>"), "502 provider_error", "<!DOCTYPE html> <html><head><title>Welcome</title>"),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":\"wor", STOP), "502 provider_error", "not JSON"),
+                Arguments.of(
+                        "nebius",
+                        (Scripted.Script) e ->
+                                e.answer(200, "text/html", "", "<!DOCTYPE html><html><head><title>Welcome</title>"),
+                        "502 provider_error",
+                        "answered 200 (text/html)"),
+                Arguments.of(
+                        "gemini",
+                        (Scripted.Script) e ->
+                                e.answer(200, "text/html", "", "<!DOCTYPE html>\n<html><head><title>Welcome</title>"),
+                        "502 provider_error",
+                        "<!DOCTYPE html> <html><head><title>Welcome</title>"),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"delta\":{\"content\":\"wor", STOP),
+                        "502 provider_error",
+                        "not JSON"),
                 Arguments.of("nebius", json(200, "{\"hello\":1}"), "502 provider_error", "hello"),
                 // 4. errors
-                Arguments.of("gemini", json(400, googleList.formatted(400, "{\"reason\":\"API_KEY_INVALID\"}")), "502 provider_refused_key", "GEMINI_API_KEY"),
-                Arguments.of("nebius", json(400, googleList.formatted(400, "{\"reason\":\"API_KEY_INVALID\"}")), "502 provider_refused_key", "NEBIUS_API_KEY"),
-                Arguments.of("nebius", json(429, googleList.formatted(429, "{\"retryDelay\":\"36.4s\"}")), "429 rate_limited", "said so"),
+                Arguments.of(
+                        "gemini",
+                        json(400, googleList.formatted(400, "{\"reason\":\"API_KEY_INVALID\"}")),
+                        "502 provider_refused_key",
+                        "GEMINI_API_KEY"),
+                Arguments.of(
+                        "nebius",
+                        json(400, googleList.formatted(400, "{\"reason\":\"API_KEY_INVALID\"}")),
+                        "502 provider_refused_key",
+                        "NEBIUS_API_KEY"),
+                Arguments.of(
+                        "nebius",
+                        json(429, googleList.formatted(429, "{\"retryDelay\":\"36.4s\"}")),
+                        "429 rate_limited",
+                        "said so"),
                 Arguments.of("nebius", json(404, "404 page not found"), "502 unknown_model", "NEBIUS_BASE_URL"),
                 Arguments.of("nebius", json(404, "404 page not found"), "502 unknown_model", "NEBIUS_CHAT_MODEL"),
-                Arguments.of("nebius", json(400, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":null}}"), "502 unknown_model", "does not exist"),
-                Arguments.of("nebius", json(400, "{\"object\":\"error\",\"message\":\"said so\",\"code\":400}"), "502 provider_error", "said so"),
-                Arguments.of("nebius", (Scripted.Script) e -> e.answer(308, "text/html", "Location: https://new.example/v1\r\n", ""), "502 provider_error", "https://new.example/v1"),
-                Arguments.of("gemini", json(200, "[{\"error\":{\"code\":400,\"message\":\"said so\"}}]"), "502 provider_error", "said so"));
+                Arguments.of(
+                        "nebius",
+                        json(400, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":null}}"),
+                        "502 unknown_model",
+                        "does not exist"),
+                Arguments.of(
+                        "nebius",
+                        json(400, "{\"object\":\"error\",\"message\":\"said so\",\"code\":400}"),
+                        "502 provider_error",
+                        "said so"),
+                Arguments.of(
+                        "nebius",
+                        (Scripted.Script) e -> e.answer(308, "text/html", "Location: https://new.example/v1\r\n", ""),
+                        "502 provider_error",
+                        "https://new.example/v1"),
+                Arguments.of(
+                        "gemini",
+                        json(200, "[{\"error\":{\"code\":400,\"message\":\"said so\"}}]"),
+                        "502 provider_error",
+                        "said so"));
     }
 
     @ParameterizedTest
@@ -207,7 +443,8 @@ class FieldCasesTest extends OneServer {
         List<String> streamed = running.stream("patient", "hi").body().toList();
         assertTrue(streamed.contains("event: done"), streamed.toString());
         Running.Answer whole = running.chat("patient", "hi");
-        assertEquals("504 provider_timeout", whole.status() + " " + whole.at("code"), "a whole reply must be there in time");
+        assertEquals(
+                "504 provider_timeout", whole.status() + " " + whole.at("code"), "a whole reply must be there in time");
     }
 
     @Test
@@ -231,7 +468,9 @@ class FieldCasesTest extends OneServer {
             assertTrue(lines.stream().anyMatch(line -> line.contains("\"reply\":\"in the end\"")), lines.toString());
         }
         running.provider.usually(events(gem("some"), wrong));
-        assertTrue(running.stream(reason + "2", "hi").body().toList().contains("event: error"), "not once a piece was given");
+        assertTrue(
+                running.stream(reason + "2", "hi").body().toList().contains("event: error"),
+                "not once a piece was given");
     }
 
     /** Usage before the reason, after it, in every event, with nulls, or never. */
@@ -251,13 +490,29 @@ class FieldCasesTest extends OneServer {
         return Stream.of(
                 Arguments.of(List.of(oai("a"), STOP, alone, "[DONE]"), expected),
                 Arguments.of(List.of(alone, oai("a"), STOP), expected),
-                Arguments.of(List.of("{\"choices\":[{\"delta\":{\"content\":\"a\"}}]," + usage.formatted(1, 5) + "}", "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]," + usage.formatted(6, 10) + "}"), expected),
-                Arguments.of(List.of(oai("a"), alone, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}"), expected),
-                Arguments.of(List.of(oai("a"), STOP, "{\"choices\":[],\"usage\":{\"prompt_tokens\":null,\"completion_tokens\":6,\"total_tokens\":null}}"), "{\"completion_tokens\":6}"),
+                Arguments.of(
+                        List.of(
+                                "{\"choices\":[{\"delta\":{\"content\":\"a\"}}]," + usage.formatted(1, 5) + "}",
+                                "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]," + usage.formatted(6, 10)
+                                        + "}"),
+                        expected),
+                Arguments.of(
+                        List.of(
+                                oai("a"),
+                                alone,
+                                "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}"),
+                        expected),
+                Arguments.of(
+                        List.of(
+                                oai("a"),
+                                STOP,
+                                "{\"choices\":[],\"usage\":{\"prompt_tokens\":null,\"completion_tokens\":6,\"total_tokens\":null}}"),
+                        "{\"completion_tokens\":6}"),
                 Arguments.of(List.of(oai("a"), STOP), "null"));
     }
 
-    private static final String PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    private static final String PNG =
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
     @Test
     void fetchesAnImageFromTheProvidersOwnHostAndPort() throws Exception {
@@ -268,7 +523,8 @@ class FieldCasesTest extends OneServer {
                 exchange.json(200, "{\"data\":[{\"url\":\"" + running.provider.address() + "/out/1.png\"}]}");
                 return;
             }
-            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + png.length + "\r\nConnection: close\r\n\r\n");
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + png.length
+                    + "\r\nConnection: close\r\n\r\n");
             exchange.out().write(png);
         });
         Running.Answer answer = running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
@@ -282,15 +538,22 @@ class FieldCasesTest extends OneServer {
     void decodesAnImageInItsAddress() throws Exception {
         running.settings();
         running.provider.usually(json(200, "{\"data\":[{\"url\":\"data:image/png;base64," + PNG + "\"}]}"));
-        assertEquals(PNG, running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}").at("images", 0, "data"));
+        assertEquals(
+                PNG,
+                running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}").at("images", 0, "data"));
     }
 
     @Test
     void quotesThreeHundredCharactersOfWhatIsNoAnswerWithoutTheKey() throws Exception {
         running.settings("CHAT_PROVIDER=nebius");
-        running.provider.usually((Scripted.Script) e -> e.answer(200, "text/plain", "", "your key is " + Running.KEY + " " + "x".repeat(1000)));
+        running.provider.usually((Scripted.Script)
+                e -> e.answer(200, "text/plain", "", "your key is " + Running.KEY + " " + "x".repeat(1000)));
         String detail = (String) running.chat("alice", "hi").at("detail");
-        assertTrue(detail.contains("your key is *** xxx") && detail.contains("x".repeat(270)) && !detail.contains("x".repeat(300)), detail);
+        assertTrue(
+                detail.contains("your key is *** xxx")
+                        && detail.contains("x".repeat(270))
+                        && !detail.contains("x".repeat(300)),
+                detail);
     }
 
     @Test
@@ -303,7 +566,13 @@ class FieldCasesTest extends OneServer {
     void takesNullForFalse() throws Exception {
         running.settings();
         running.provider.usually(Scripted.gemini("ok"));
-        assertEquals(200, running.post("/chat", "{\"user_id\":\"n\",\"message\":\"a\",\"stream\":null,\"replace\":null}").status());
-        assertEquals(400, running.post("/chat", "{\"user_id\":\"n\",\"message\":\"a\",\"replace\":\"yes\"}").status());
+        assertEquals(
+                200,
+                running.post("/chat", "{\"user_id\":\"n\",\"message\":\"a\",\"stream\":null,\"replace\":null}")
+                        .status());
+        assertEquals(
+                400,
+                running.post("/chat", "{\"user_id\":\"n\",\"message\":\"a\",\"replace\":\"yes\"}")
+                        .status());
     }
 }

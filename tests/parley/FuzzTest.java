@@ -1,6 +1,9 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -16,7 +19,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Texts that grow from good ones by cutting, doubling and changing: nothing but the declared exceptions comes of them. Half a second
+ * Texts that grow from good ones by cutting, doubling and changing: nothing but the declared exceptions comes of them.
+ * Half a second
  * each; the long form is {@code ./run.sh test -Dtest=FuzzTest -DargLine=-Dfuzz.millis=60000}.
  */
 @Timeout(600)
@@ -37,7 +41,9 @@ class FuzzTest {
             try {
                 target.take(bytes);
             } catch (Throwable e) {
-                throw new AssertionError("case " + cases + " of seed " + seed + ": " + new String(bytes, StandardCharsets.ISO_8859_1), e);
+                throw new AssertionError(
+                        "case " + cases + " of seed " + seed + ": " + new String(bytes, StandardCharsets.ISO_8859_1),
+                        e);
             }
         }
         System.out.println(cases + " cases of seed " + seed);
@@ -52,7 +58,14 @@ class FuzzTest {
             case 0 -> joined(bytes, at, new byte[0], to);
             case 1 -> joined(bytes, random.nextInt(bytes.length), piece, -1);
             case 2 -> joined(bytes, at, new byte[] {(byte) random.nextInt(256)}, at + 1);
-            case 3 -> joined(bytes, at, new byte[] {"{}[]\",:\\\n\r\0'`#= e-.09u\ufeff".getBytes(StandardCharsets.UTF_8)[random.nextInt(24)]}, -1);
+            case 3 ->
+                joined(
+                        bytes,
+                        at,
+                        new byte[] {
+                            "{}[]\",:\\\n\r\0'`#= e-.09u\ufeff".getBytes(StandardCharsets.UTF_8)[random.nextInt(24)]
+                        },
+                        -1);
             default -> Arrays.copyOf(bytes, at);
         };
     }
@@ -61,35 +74,44 @@ class FuzzTest {
     private static byte[] joined(byte[] bytes, int at, byte[] piece, int from) {
         int rest = from < 0 ? at : from;
         ByteBuffer joined = ByteBuffer.allocate(at + piece.length + bytes.length - rest);
-        return joined.put(bytes, 0, at).put(piece).put(bytes, rest, bytes.length - rest).array();
+        return joined.put(bytes, 0, at)
+                .put(piece)
+                .put(bytes, rest, bytes.length - rest)
+                .array();
     }
 
     @Test
     void json() throws Exception {
-        fuzz(1, "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\ud83e\\udd8a\",true,false,null,{\"b\":{}}],\"é🦊\":12345678901234567890}", bytes -> {
-            try {
-                Object value = Json.parse(new String(bytes, StandardCharsets.UTF_8));
-                assertEquals(value, Json.parse(Json.write(value)));
-            } catch (Json.Malformed e) {
-                int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
-                assertTrue(offset >= 0 && offset <= bytes.length, e.getMessage());
-            }
-        });
+        fuzz(
+                1,
+                "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\ud83e\\udd8a\",true,false,null,{\"b\":{}}],\"é🦊\":12345678901234567890}",
+                bytes -> {
+                    try {
+                        Object value = Json.parse(new String(bytes, StandardCharsets.UTF_8));
+                        assertEquals(value, Json.parse(Json.write(value)));
+                    } catch (Json.Malformed e) {
+                        int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
+                        assertTrue(offset >= 0 && offset <= bytes.length, e.getMessage());
+                    }
+                });
     }
 
     @Test
     void env(@TempDir Path folder) throws Exception {
         Path file = folder.resolve(".env");
-        fuzz(2, "# c\nexport A = 'x' # y\nB=\"1\\n2\n3\"\nC=`q`\nPORT=8080\nTOP_P=0.5\nGEMINI_CHAT_EXTRA='{\"a\":1}'\nCORS_ALLOWED_ORIGINS=https://a.example, *\nGEMINI_BASE_URL=https://h/p\n", bytes -> {
-            String text = new String(bytes, StandardCharsets.UTF_8);
-            try {
-                DotEnv.parse(text, UnaryOperator.identity());
-                Files.writeString(file, text);
-                new LiveSettings(file, UnaryOperator.identity());
-            } catch (DotEnv.InvalidSetting e) {
-                assertFalse(e.getMessage().isBlank());
-            }
-        });
+        fuzz(
+                2,
+                "# c\nexport A = 'x' # y\nB=\"1\\n2\n3\"\nC=`q`\nPORT=8080\nTOP_P=0.5\nGEMINI_CHAT_EXTRA='{\"a\":1}'\nCORS_ALLOWED_ORIGINS=https://a.example, *\nGEMINI_BASE_URL=https://h/p\n",
+                bytes -> {
+                    String text = new String(bytes, StandardCharsets.UTF_8);
+                    try {
+                        DotEnv.parse(text, UnaryOperator.identity());
+                        Files.writeString(file, text);
+                        new LiveSettings(file, UnaryOperator.identity());
+                    } catch (DotEnv.InvalidSetting e) {
+                        assertFalse(e.getMessage().isBlank());
+                    }
+                });
     }
 
     @Test
@@ -103,25 +125,32 @@ class FuzzTest {
     void histories(@TempDir Path folder) throws Exception {
         Path file = folder.resolve(Histories.fileName("a"));
         try (var histories = new Histories(folder, Duration.ofSeconds(5))) {
-            fuzz(4, "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n", bytes -> {
-                Files.write(file, bytes);
-                List<Message> before = HistoriesTest.stored(histories, "a");
-                histories.inTurn("a", history -> {
-                    assertEquals(before, history.last(100, 0));
-                    histories.store(history, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
-                    return null;
-                });
-                List<Message> after = HistoriesTest.stored(histories, "a");
-                assertEquals(before, after.subList(0, before.size()));
-                assertEquals(before.size() + 2, after.size());
-                assertEquals(after.size(), Json.items(Json.parse(Files.readString(file))).size());
-                try (var files = Files.list(folder)) {
-                    for (Path each : files.filter(each -> each.toString().contains("corrupt")).toList()) {
-                        assertArrayEquals(bytes, Files.readAllBytes(each));
-                        Files.delete(each);
-                    }
-                }
-            });
+            fuzz(
+                    4,
+                    "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n",
+                    bytes -> {
+                        Files.write(file, bytes);
+                        List<Message> before = HistoriesTest.stored(histories, "a");
+                        histories.inTurn("a", history -> {
+                            assertEquals(before, history.last(100, 0));
+                            histories.store(history, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+                            return null;
+                        });
+                        List<Message> after = HistoriesTest.stored(histories, "a");
+                        assertEquals(before, after.subList(0, before.size()));
+                        assertEquals(before.size() + 2, after.size());
+                        assertEquals(
+                                after.size(),
+                                Json.items(Json.parse(Files.readString(file))).size());
+                        try (var files = Files.list(folder)) {
+                            for (Path each : files.filter(
+                                            each -> each.toString().contains("corrupt"))
+                                    .toList()) {
+                                assertArrayEquals(bytes, Files.readAllBytes(each));
+                                Files.delete(each);
+                            }
+                        }
+                    });
         }
     }
 }

@@ -1,6 +1,12 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -27,6 +33,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class HistoriesTest {
     @TempDir
     private Path folder;
+
     private Histories histories;
 
     @BeforeEach
@@ -64,7 +71,8 @@ class HistoriesTest {
         var stored = new ArrayList<Message>();
         try (FileChannel file = histories.openStored(user)) {
             var reader = new HistoryReader(file, 0, new Memory.Growing());
-            for (long left = HistoryReader.count(file); left > 0; left--) stored.add(reader.next().message());
+            for (long left = HistoryReader.count(file); left > 0; left--)
+                stored.add(reader.next().message());
         }
         return stored;
     }
@@ -79,7 +87,10 @@ class HistoriesTest {
 
     private List<String> names() throws Exception {
         try (Stream<Path> files = Files.list(folder)) {
-            return files.map(each -> each.getFileName().toString()).filter(name -> !name.startsWith(".")).sorted().toList();
+            return files.map(each -> each.getFileName().toString())
+                    .filter(name -> !name.startsWith("."))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -114,7 +125,11 @@ class HistoriesTest {
             for (String filling : List.of("", "zeros", "garbage", "garbage]")) {
                 byte[] torn = Arrays.copyOf(bytes, filling.isEmpty() ? kept : bytes.length);
                 for (int i = kept; i < torn.length; i++) {
-                    torn[i] = filling.equals("zeros") ? 0 : filling.endsWith("]") && i == torn.length - 1 ? (byte) ']' : (byte) (1 + random.nextInt(255));
+                    torn[i] = filling.equals("zeros")
+                            ? 0
+                            : filling.endsWith("]") && i == torn.length - 1
+                                    ? (byte) ']'
+                                    : (byte) (1 + random.nextInt(255));
                 }
                 Files.write(file(), torn);
                 List<String> left = all();
@@ -123,10 +138,16 @@ class HistoriesTest {
                 assertEquals(List.of("q1", "a1 }{,\n", "q2", "a2 é🦊"), left.subList(0, 4), what);
                 turn("next", "answer");
                 assertEquals(left.size() + 2, all().size(), what);
-                assertEquals(left.size() + 2, Json.items(Json.parse(Files.readString(file()))).size(), what);
+                assertEquals(
+                        left.size() + 2,
+                        Json.items(Json.parse(Files.readString(file()))).size(),
+                        what);
                 for (String name : names()) {
                     if (!name.contains(".corrupt-")) continue;
-                    assertArrayEquals(torn, Files.readAllBytes(folder.resolve(name)), what + ": the damaged file stays as it was");
+                    assertArrayEquals(
+                            torn,
+                            Files.readAllBytes(folder.resolve(name)),
+                            what + ": the damaged file stays as it was");
                     Files.delete(folder.resolve(name));
                 }
             }
@@ -138,14 +159,18 @@ class HistoriesTest {
         turn("q1", "a1");
         turn("q2", "x".repeat(400));
         byte[] whole = Files.readAllBytes(file());
-        for (byte[] damaged : List.of(Arrays.copyOf(whole, whole.length - 300), Arrays.copyOf(Arrays.copyOf(whole, whole.length - 300), whole.length))) {
+        for (byte[] damaged : List.of(
+                Arrays.copyOf(whole, whole.length - 300),
+                Arrays.copyOf(Arrays.copyOf(whole, whole.length - 300), whole.length))) {
             Files.write(file(), damaged);
             assertEquals(List.of("q1", "a1"), all(), "GET gives the whole turns");
             assertArrayEquals(damaged, Files.readAllBytes(file()), "and writes nothing");
             turn("next", "answer");
             assertEquals(List.of("q1", "a1", "next", "answer"), all());
             Path copy = folder.resolve(names().get(1));
-            assertTrue(copy.toString().matches(".*history_alice\\.json\\.corrupt-\\d{8}T\\d{6}\\.\\d{3}Z"), copy.toString());
+            assertTrue(
+                    copy.toString().matches(".*history_alice\\.json\\.corrupt-\\d{8}T\\d{6}\\.\\d{3}Z"),
+                    copy.toString());
             assertArrayEquals(damaged, Files.readAllBytes(copy));
             Files.delete(copy);
         }
@@ -174,7 +199,9 @@ class HistoriesTest {
     void showsTheConversationWithoutTheTurnThatIsReplaced() throws Exception {
         for (int i = 1; i <= 30; i++) turn("q" + i, "a" + i + "x".repeat(2000));
         List<String> shown = contents(histories.inTurn("alice", history -> history.last(4, 1)));
-        assertEquals(List.of("q28", "q29"), shown.stream().filter(each -> each.startsWith("q")).toList());
+        assertEquals(
+                List.of("q28", "q29"),
+                shown.stream().filter(each -> each.startsWith("q")).toList());
         assertEquals(4, shown.size());
     }
 
@@ -182,17 +209,22 @@ class HistoriesTest {
     void storesNothingOverATurnThatAnotherServerHasStoredMeanwhile() throws Exception {
         turn("q1", "a1");
         try (var other = new Histories(folder, Duration.ofSeconds(10))) {
-            Problem problem = assertThrows(Problem.class, () -> histories.inTurn("alice", history -> {
-                history.last(40, 0);
-                // Another server, which believes that it has the lock: as where a network's file system has dropped this one's.
-                var theirs = new HistoryFile(file(), history.id);
-                theirs.last(40, 0);
-                theirs.store(Message.fromUser("theirs"), Message.fromAssistant("stored", "p", "m"));
-                histories.store(history, Message.fromUser("mine"), Message.fromAssistant("lost", "p", "m"));
-                return null;
-            }));
+            Problem problem = assertThrows(
+                    Problem.class,
+                    () -> histories.inTurn("alice", history -> {
+                        history.last(40, 0);
+                        // Another server, which believes that it has the lock: as where a network's file system has
+                        // dropped this one's.
+                        var theirs = new HistoryFile(file(), history.id);
+                        theirs.last(40, 0);
+                        theirs.store(Message.fromUser("theirs"), Message.fromAssistant("stored", "p", "m"));
+                        histories.store(history, Message.fromUser("mine"), Message.fromAssistant("lost", "p", "m"));
+                        return null;
+                    }));
             assertEquals("storage_unavailable", problem.name());
-            assertTrue(problem.getMessage().contains("changed by another server meanwhile: send it again"), problem.getMessage());
+            assertTrue(
+                    problem.getMessage().contains("changed by another server meanwhile: send it again"),
+                    problem.getMessage());
             assertEquals(List.of("q1", "a1", "theirs", "stored"), all());
         }
     }
@@ -207,7 +239,8 @@ class HistoriesTest {
         List<String> more = new ArrayList<>(contents);
         more.addAll(List.of("next", "answer"));
         assertEquals(more, all());
-        assertEquals(more.size(), Json.items(Json.parse(Files.readString(file()))).size());
+        assertEquals(
+                more.size(), Json.items(Json.parse(Files.readString(file()))).size());
         assertEquals(1, names().size(), "nothing was set aside");
     }
 
@@ -224,7 +257,9 @@ class HistoriesTest {
                 Arguments.of("[\n" + u + ",\n" + a + "\n]\n\n", List.of("u", "a")),
                 Arguments.of("[\r\n" + u + ",\r\n" + a + "\r\n]\r\n", List.of("u", "a")),
                 Arguments.of("\ufeff[\n" + u + ",\n" + a + "\n]\n", List.of("u", "a")),
-                Arguments.of("[\n  {\n    \"role\": \"user\",\n    \"content\": \"u\"\n  },\n  {\n    \"role\": \"assistant\",\n    \"content\": \"a\"\n  }\n]\n", List.of("u", "a")),
+                Arguments.of(
+                        "[\n  {\n    \"role\": \"user\",\n    \"content\": \"u\"\n  },\n  {\n    \"role\": \"assistant\",\n    \"content\": \"a\"\n  }\n]\n",
+                        List.of("u", "a")),
                 Arguments.of("[\n" + u + ",\n" + u + "\n]\n", List.of("u", "u")),
                 Arguments.of("[\n" + a + ",\n" + a + "\n]\n", List.of("a", "a")),
                 Arguments.of("[\n" + a + "\n]\n", List.of("a")),
@@ -233,17 +268,29 @@ class HistoriesTest {
 
     @Test
     void keepsMembersThatItDoesNotKnow() throws Exception {
-        Files.writeString(file(), "[\n{\"role\":\"user\",\"content\":\"u\",\"note\":{\"n\":12345678901234567890}},\n" + line("user", "v") + "\n]\n");
+        Files.writeString(
+                file(),
+                "[\n{\"role\":\"user\",\"content\":\"u\",\"note\":{\"n\":12345678901234567890}},\n" + line("user", "v")
+                        + "\n]\n");
         turn("next", "answer");
         assertTrue(Files.readString(file()).contains("\"note\":{\"n\":12345678901234567890}"));
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "nonsense|", "{\"messages\":[]}|", "[1,2]|", "[{\"role\":\"system\",\"content\":\"x\"}]|", "[{\"role\":\"user\"}]|", "null|", "[{\"role\":\"user\",\"content\":\"x\"}|",
-        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}|x y", "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]]|x y",
-        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"z\"},null]|x y"
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "nonsense|",
+                "{\"messages\":[]}|",
+                "[1,2]|",
+                "[{\"role\":\"system\",\"content\":\"x\"}]|",
+                "[{\"role\":\"user\"}]|",
+                "null|",
+                "[{\"role\":\"user\",\"content\":\"x\"}|",
+                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}|x y",
+                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]]|x y",
+                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"z\"},null]|x y"
+            })
     void givesWhatIsWholeOfWhatAPersonBroke(String text, String whole) throws Exception {
         Files.writeString(file(), text);
         List<String> left = whole == null ? List.of() : List.of(whole.split(" "));
@@ -303,7 +350,11 @@ class HistoriesTest {
     @Test
     void writesNoMoreThanTheTurnWhateverTheLength() throws Exception {
         var text = new StringBuilder("[\n");
-        for (int i = 0; i < 50_000; i++) text.append(line("user", "u" + i)).append(",\n").append(line("assistant", "a" + i)).append(i < 49_999 ? ",\n" : "\n]\n");
+        for (int i = 0; i < 50_000; i++)
+            text.append(line("user", "u" + i))
+                    .append(",\n")
+                    .append(line("assistant", "a" + i))
+                    .append(i < 49_999 ? ",\n" : "\n]\n");
         Files.writeString(file(), text);
         Object same = Files.readAttributes(file(), "unix:ino").get("ino");
         turn("next", "answer");
@@ -335,9 +386,17 @@ class HistoriesTest {
 
     @Test
     void givesEachIdAFileOfItsOwn() {
-        var ids = List.of("Alice", "alice", "ALICE", "é", "e\u0301", "a/b", "a_b", "a%2Fb", "..", ".", "a b", "a+b", "\\", "🦊", "con", "CON");
+        var ids = List.of(
+                "Alice", "alice", "ALICE", "é", "e\u0301", "a/b", "a_b", "a%2Fb", "..", ".", "a b", "a+b", "\\", "🦊",
+                "con", "CON");
         var names = ids.stream().map(Histories::fileName).toList();
-        assertEquals(ids.size(), names.stream().map(name -> name.toLowerCase(java.util.Locale.ROOT)).distinct().count(), names.toString());
+        assertEquals(
+                ids.size(),
+                names.stream()
+                        .map(name -> name.toLowerCase(java.util.Locale.ROOT))
+                        .distinct()
+                        .count(),
+                names.toString());
         for (String name : names) assertTrue(name.matches("history_[a-z0-9_.@+%A-F-]*\\.json"), name);
         assertEquals("history_%41lice.json", names.get(0));
         assertEquals("history_a%2Fb.json", names.get(5));
@@ -350,7 +409,8 @@ class HistoriesTest {
             for (int i = 0; i < 8; i++) {
                 Histories mine = i % 2 == 0 ? histories : other;
                 threads.add(Thread.ofPlatform().start(() -> {
-                    for (int k = 0; k < 25; k++) turn(mine, 0, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+                    for (int k = 0; k < 25; k++)
+                        turn(mine, 0, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
                 }));
             }
             for (Thread thread : threads) thread.join();
@@ -360,9 +420,13 @@ class HistoriesTest {
 
     @Test
     void answersBusyWhenAnEarlierTurnLastsTooLong() throws Exception {
-        try (var hasty = new Histories(folder, Duration.ofMillis(50)); var threads = Executors.newSingleThreadExecutor()) {
-            Exception failed = hasty.inTurn("alice", history -> assertThrows(ExecutionException.class,
-                    () -> threads.submit(() -> hasty.inTurn("alice", other -> other.last(1, 0))).get()));
+        try (var hasty = new Histories(folder, Duration.ofMillis(50));
+                var threads = Executors.newSingleThreadExecutor()) {
+            Exception failed = hasty.inTurn(
+                    "alice",
+                    history -> assertThrows(ExecutionException.class, () -> threads.submit(
+                                    () -> hasty.inTurn("alice", other -> other.last(1, 0)))
+                            .get()));
             Problem problem = assertInstanceOf(Problem.class, failed.getCause());
             assertEquals("busy", problem.name());
             assertEquals(429, problem.status());

@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
@@ -27,13 +29,34 @@ class JsonTest {
 
     static List<Arguments> accepts() {
         String[][] rows = {
-            {"null", "null"}, {"true", "true"}, {"false", "false"}, {"\"\"", "\"\""}, {"[]", "[]"}, {"{}", "{}"}, {" \t\r\n1 \t\r\n", "1"},
-            {"\ufeff1", "1"}, {"0", "0"}, {"-0", "0"}, {"-1", "-1"}, {"1.50", "1.50"}, {"12345678901234567890", "12345678901234567890"},
-            {"-0.0000000001", "-1E-10"}, {"1e2", "1E+2"}, {"1E-2", "0.01"}, {"0.1e+1", "1"}, {"9223372036854775807", "9223372036854775807"},
+            {"null", "null"},
+            {"true", "true"},
+            {"false", "false"},
+            {"\"\"", "\"\""},
+            {"[]", "[]"},
+            {"{}", "{}"},
+            {" \t\r\n1 \t\r\n", "1"},
+            {"\ufeff1", "1"},
+            {"0", "0"},
+            {"-0", "0"},
+            {"-1", "-1"},
+            {"1.50", "1.50"},
+            {"12345678901234567890", "12345678901234567890"},
+            {"-0.0000000001", "-1E-10"},
+            {"1e2", "1E+2"},
+            {"1E-2", "0.01"},
+            {"0.1e+1", "1"},
+            {"9223372036854775807", "9223372036854775807"},
             {"3.141592653589793238462643383279", "3.141592653589793238462643383279"},
-            {"[1,2 , 3]", "[1,2,3]"}, {"[[],{}]", "[[],{}]"}, {"{\"a\":1,\"b\":[true,null]}", "{\"a\":1,\"b\":[true,null]}"}, {"{ \"a\" : 1 }", "{\"a\":1}"},
-            {"{\"a\":1,\"a\":2}", "{\"a\":2}"}, {"{\"\":0}", "{\"\":0}"},
-            {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""}, {"\"\\u0041\\u00e9\\uD83E\\uDD8A\"", "\"Aé🦊\""}, {"\"é🦊\u2028\u007f\"", "\"é🦊\u2028\u007f\""},
+            {"[1,2 , 3]", "[1,2,3]"},
+            {"[[],{}]", "[[],{}]"},
+            {"{\"a\":1,\"b\":[true,null]}", "{\"a\":1,\"b\":[true,null]}"},
+            {"{ \"a\" : 1 }", "{\"a\":1}"},
+            {"{\"a\":1,\"a\":2}", "{\"a\":2}"},
+            {"{\"\":0}", "{\"\":0}"},
+            {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
+            {"\"\\u0041\\u00e9\\uD83E\\uDD8A\"", "\"Aé🦊\""},
+            {"\"é🦊\u2028\u007f\"", "\"é🦊\u2028\u007f\""},
             {"\"\\u0000\\u001F\"", "\"\\u0000\\u001f\""},
         };
         return Arrays.stream(rows).map(row -> Arguments.of((Object[]) row)).toList();
@@ -41,13 +64,66 @@ class JsonTest {
 
     /** A text that RFC 8259 does not allow, and the offset at which that shows. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '~', ignoreLeadingAndTrailingWhitespace = false, value = {
-        "~~|0", "~ ~|1", "nul|0", "nulll|4", "True|0", "tru|0", "01|1", "-|1", "+1|0", ".5|0", "1.|2", "1.e1|2", "1e|2", "1e+|3", "0x1|1", "1 2|2", "NaN|0", "-Infinity|1", "1_0|1",
-        "\"|1", "\"a|2", "'a'|0", "\"\\x\"|2", "\"\\u12G4\"|5", "\"\\u12|5", "\"\\|2", "\"\t\"|1", "\"\\u٠٠٠٠\"|3",
-        "[|1", "[1|2", "[1,|3", "[1,]|3", "[,1]|1", "[1 2]|3", "]|0", "[1}|2", "[1]]|3",
-        "{|1", "{a:1}|1", "{\"a\"|4", "{\"a\" 1}|5", "{\"a\":}|5", "{\"a\":1|6", "{\"a\":1,}|7", "{\"a\":1,,}|7", "{,}|1", "{1:2}|1", "{\"a\":1]|6",
-        "// c|0", "[1]/**/|3", "\u00a01|0", "\u000b1|0", "a|0", "{\"a\":1}{|7"
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            ignoreLeadingAndTrailingWhitespace = false,
+            value = {
+                "~~|0",
+                "~ ~|1",
+                "nul|0",
+                "nulll|4",
+                "True|0",
+                "tru|0",
+                "01|1",
+                "-|1",
+                "+1|0",
+                ".5|0",
+                "1.|2",
+                "1.e1|2",
+                "1e|2",
+                "1e+|3",
+                "0x1|1",
+                "1 2|2",
+                "NaN|0",
+                "-Infinity|1",
+                "1_0|1",
+                "\"|1",
+                "\"a|2",
+                "'a'|0",
+                "\"\\x\"|2",
+                "\"\\u12G4\"|5",
+                "\"\\u12|5",
+                "\"\\|2",
+                "\"\t\"|1",
+                "\"\\u٠٠٠٠\"|3",
+                "[|1",
+                "[1|2",
+                "[1,|3",
+                "[1,]|3",
+                "[,1]|1",
+                "[1 2]|3",
+                "]|0",
+                "[1}|2",
+                "[1]]|3",
+                "{|1",
+                "{a:1}|1",
+                "{\"a\"|4",
+                "{\"a\" 1}|5",
+                "{\"a\":}|5",
+                "{\"a\":1|6",
+                "{\"a\":1,}|7",
+                "{\"a\":1,,}|7",
+                "{,}|1",
+                "{1:2}|1",
+                "{\"a\":1]|6",
+                "// c|0",
+                "[1]/**/|3",
+                "\u00a01|0",
+                "\u000b1|0",
+                "a|0",
+                "{\"a\":1}{|7"
+            })
     void refusesWithTheOffset(String text, int offset) {
         var refusal = assertThrows(Json.Malformed.class, () -> Json.parse(text == null ? "" : text));
         assertTrue(refusal.getMessage().endsWith(" at offset " + offset), refusal.getMessage());
@@ -63,11 +139,16 @@ class JsonTest {
         assertThrows(Json.Malformed.class, () -> Json.parse(open + deep + close));
     }
 
-    /** A lone surrogate, where it shows in what people send; what a provider sends keeps it, since the other half may follow. */
+    /**
+     * A lone surrogate, where it shows in what people send; what a provider sends keeps it, since the other half may
+     * follow.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"\"\\ud83e\"", "\"\\udd8a\\ud83e\"", "{\"x\\ud83ex\":1}", "[\"a\\udd8a\"]"})
     void refusesALoneSurrogateOfARequestOnly(String text) throws Exception {
-        assertTrue(assertThrows(Json.Malformed.class, () -> Json.parseRequest(text)).getMessage().contains("lone surrogate"));
+        assertTrue(assertThrows(Json.Malformed.class, () -> Json.parseRequest(text))
+                .getMessage()
+                .contains("lone surrogate"));
         Json.parse(text);
     }
 
@@ -86,11 +167,16 @@ class JsonTest {
     @Test
     void mergesAsRfc7396Has() throws Exception {
         String[][] rows = {
-            {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"}, {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"}, {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
-            {"{\"a\":[1]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"}, {"{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":3,\"c\":null}}", "{\"a\":{\"b\":3}}"},
+            {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+            {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
+            {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
+            {"{\"a\":[1]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+            {"{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":3,\"c\":null}}", "{\"a\":{\"b\":3}}"},
             {"{\"a\":1}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
         };
-        for (String[] row : rows) assertEquals(row[2], Json.write(Json.merge(Json.members(Json.parse(row[0])), Json.members(Json.parse(row[1])))));
+        for (String[] row : rows)
+            assertEquals(
+                    row[2], Json.write(Json.merge(Json.members(Json.parse(row[0])), Json.members(Json.parse(row[1])))));
     }
 
     @Test
@@ -110,7 +196,10 @@ class JsonTest {
             case 2 -> (long) random.nextInt();
             case 3 -> new BigDecimal(new BigInteger(90, random).add(BigInteger.ONE.shiftLeft(70)), random.nextInt(20));
             case 4 -> string(random);
-            case 5 -> Stream.generate(() -> value(random, depth - 1)).limit(random.nextInt(4)).toList();
+            case 5 ->
+                Stream.generate(() -> value(random, depth - 1))
+                        .limit(random.nextInt(4))
+                        .toList();
             default -> {
                 var map = new LinkedHashMap<String, Object>();
                 for (int i = random.nextInt(4); i > 0; i--) map.put(string(random), value(random, depth - 1));
@@ -121,7 +210,8 @@ class JsonTest {
 
     private static String string(Random random) {
         var string = new StringBuilder();
-        for (int i = random.nextInt(12); i > 0; i--) string.append((char) (random.nextInt(3) == 0 ? random.nextInt(0x10000) : random.nextInt(128)));
+        for (int i = random.nextInt(12); i > 0; i--)
+            string.append((char) (random.nextInt(3) == 0 ? random.nextInt(0x10000) : random.nextInt(128)));
         return string.toString();
     }
 
@@ -131,7 +221,8 @@ class JsonTest {
         String seed = "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\",true,null,{\"b\":{}}],\"c\":\"\\ud83e\\udd8a\"}";
         for (int i = 0; i < 50_000; i++) {
             var text = new StringBuilder(seed);
-            for (int k = random.nextInt(4); k >= 0; k--) text.setCharAt(random.nextInt(text.length()), seed.charAt(random.nextInt(seed.length())));
+            for (int k = random.nextInt(4); k >= 0; k--)
+                text.setCharAt(random.nextInt(text.length()), seed.charAt(random.nextInt(seed.length())));
             try {
                 Object value = Json.parse(text.toString());
                 assertEquals(value, Json.parse(Json.write(value)));

@@ -1,6 +1,10 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.URI;
 import java.nio.charset.Charset;
@@ -42,7 +46,8 @@ class LiveSettingsTest {
         String first = settings.current().chat().model();
         Files.writeString(file, "TOP_K=3\n", StandardOpenOption.APPEND);
         String second = settings.current().chat().model();
-        boolean soon = System.nanoTime() - begun < 80_000_000; // on a busy machine, the file may have been still for 100 ms by now
+        boolean soon = System.nanoTime() - begun
+                < 80_000_000; // on a busy machine, the file may have been still for 100 ms by now
         if (soon) assertEquals("before before", first + " " + second, "it was written this moment");
         Running.await(() -> settings.current().chat().model().equals("half"));
         assertEquals(3, settings.current().generation().topK().intValue());
@@ -69,19 +74,22 @@ class LiveSettingsTest {
             Set<String> seen = ConcurrentHashMap.newKeySet();
             var broken = ConcurrentHashMap.<String>newKeySet();
             var threads = new ArrayList<Thread>();
-            for (int i = 0; i < 3; i++) threads.add(Thread.ofPlatform().start(() -> {
-                while (!over.get()) {
-                    try {
-                        Running.Answer health = running.get("/health");
-                        if (health.status() != 200) broken.add(health.text());
-                        seen.add(health.at("chat", "model") + " " + health.at("image", "model"));
-                    } catch (Exception e) {
-                        broken.add(e.toString());
+            for (int i = 0; i < 3; i++)
+                threads.add(Thread.ofPlatform().start(() -> {
+                    while (!over.get()) {
+                        try {
+                            Running.Answer health = running.get("/health");
+                            if (health.status() != 200) broken.add(health.text());
+                            seen.add(health.at("chat", "model") + " " + health.at("image", "model"));
+                        } catch (Exception e) {
+                            broken.add(e.toString());
+                        }
                     }
-                }
-            }));
+                }));
             String usual = Files.readString(running.env);
-            var interrupted = new HashSet<String>(); // in two halves, the first of which was still for so long, on a busy machine, that it counts
+            var interrupted = new HashSet<
+                    String>(); // in two halves, the first of which was still for so long, on a busy machine, that it
+            // counts
             for (int i = 0; i < 100; i++) {
                 long begun = System.nanoTime();
                 edit(running.env, usual, i);
@@ -92,7 +100,11 @@ class LiveSettingsTest {
             for (Thread thread : threads) thread.join();
             assertEquals(Set.of(), broken);
             seen.removeIf(pair -> interrupted.contains(pair.split(" ")[0]));
-            for (String pair : seen) assertEquals(pair.split(" ")[0].replace("gemini-flash-latest", "x"), pair.split(" ")[1].replace("black-forest-labs/flux-schnell", "x"), "both of one edit");
+            for (String pair : seen)
+                assertEquals(
+                        pair.split(" ")[0].replace("gemini-flash-latest", "x"),
+                        pair.split(" ")[1].replace("black-forest-labs/flux-schnell", "x"),
+                        "both of one edit");
             assertFalse(seen.stream().anyMatch(pair -> pair.contains("senseless")), seen.toString());
         }
     }
@@ -112,8 +124,13 @@ class LiveSettingsTest {
                 Files.writeString(env, chat + image);
             }
             case 2 -> Files.writeString(env, chat + image);
-            case 3 -> Files.move(Files.writeString(folder.resolve("new"), chat + image), env, StandardCopyOption.ATOMIC_MOVE);
-            default -> Files.writeString(env, chat.replace("m" + number, "senseless") + image.replace("m" + number, "senseless") + "TOP_P=7\n");
+            case 3 ->
+                Files.move(Files.writeString(folder.resolve("new"), chat + image), env, StandardCopyOption.ATOMIC_MOVE);
+            default ->
+                Files.writeString(
+                        env,
+                        chat.replace("m" + number, "senseless") + image.replace("m" + number, "senseless")
+                                + "TOP_P=7\n");
         }
         if (number % 10 == 8) Thread.sleep(150); // long enough to be in force
     }
@@ -123,17 +140,30 @@ class LiveSettingsTest {
     void namesAnEncodingThatIsNotUtf8(String encoding, String words) throws Exception {
         Path file = folder.resolve(".env");
         Files.write(file, "SYSTEM_INSTRUCTIONS=Sei höflich\n".getBytes(Charset.forName(encoding)));
-        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity())).getMessage();
+        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity()))
+                .getMessage();
         assertTrue(said.contains("encoding") && said.contains("save it as " + words), said);
     }
 
     @Test
     void namesOnceWhatNothingReads() throws Exception {
-        try (var running = new Running(Scripted.gemini("ok"), "GEMNI_API_KEY=x", "HISTROY_WINDOW=3", "LOCAL_BASE_URL=http://127.0.0.1:1", "LOCAL_CHAT_MODEL=m", "no_proxy=a")) {
+        try (var running = new Running(
+                Scripted.gemini("ok"),
+                "GEMNI_API_KEY=x",
+                "HISTROY_WINDOW=3",
+                "LOCAL_BASE_URL=http://127.0.0.1:1",
+                "LOCAL_CHAT_MODEL=m",
+                "no_proxy=a")) {
             for (int i = 0; i < 2; i++) {
-                List<String> said = running.console().lines().filter(line -> line.contains("nothing reads it")).toList();
+                List<String> said = running.console()
+                        .lines()
+                        .filter(line -> line.contains("nothing reads it"))
+                        .toList();
                 assertEquals(2, said.size(), said.toString());
-                assertTrue(said.getFirst().contains("GEMNI_API_KEY (line 7)") && said.getLast().contains("HISTROY_WINDOW (line 8)"), said.toString());
+                assertTrue(
+                        said.getFirst().contains("GEMNI_API_KEY (line 7)")
+                                && said.getLast().contains("HISTROY_WINDOW (line 8)"),
+                        said.toString());
                 running.settings("GEMNI_API_KEY=x", "HISTROY_WINDOW=4");
                 running.get("/health");
             }
@@ -145,11 +175,23 @@ class LiveSettingsTest {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.settings("CHAT_PROVIDER=gemni");
             assertEquals(200, running.chat("a", "hi").status());
-            assertTrue(running.console().contains("CHAT_PROVIDER (line 7) must be gemini or nebius, or else GEMNI_BASE_URL must be set"), running.console());
+            assertTrue(
+                    running.console()
+                            .contains(
+                                    "CHAT_PROVIDER (line 7) must be gemini or nebius, or else GEMNI_BASE_URL must be set"),
+                    running.console());
             running.settings("GEMINI_API_KEY=");
-            assertEquals("503 not_configured", running.chat("a", "hi").status() + " " + running.chat("a", "hi").at("code"), "a key that is taken out is no mistake");
+            assertEquals(
+                    "503 not_configured",
+                    running.chat("a", "hi").status() + " "
+                            + running.chat("a", "hi").at("code"),
+                    "a key that is taken out is no mistake");
             running.settings("TOP_P=7", "GEMINI_API_KEY=k");
-            assertTrue(running.chat("a", "hi").text().contains("Its last edit was refused: it makes no sense: TOP_P (line 7)"), running.chat("a", "hi").text());
+            assertTrue(
+                    running.chat("a", "hi")
+                            .text()
+                            .contains("Its last edit was refused: it makes no sense: TOP_P (line 7)"),
+                    running.chat("a", "hi").text());
         }
     }
 
@@ -161,18 +203,26 @@ class LiveSettingsTest {
             assertTrue(running.console().contains("but for HOST and PORT: they take effect at the next start"));
             running.settings("PORT=0");
             running.get("/health");
-            assertTrue(running.console().lines().anyMatch(line -> line.endsWith(".env was edited and is in force")), running.console());
+            assertTrue(
+                    running.console().lines().anyMatch(line -> line.endsWith(".env was edited and is in force")),
+                    running.console());
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "HTTPS_PROXY=http://proxy.example:3128|https://a.example/|proxy.example:3128", "HTTPS_PROXY=proxy.example|https://a.example/|proxy.example:1080",
-        "https_proxy=http://lower:1/;HTTPS_PROXY=http://upper:2|https://a.example/|lower:1", "HTTPS_PROXY=http://p:1|http://a.example/|",
-        "HTTPS_PROXY=http://p:1;NO_PROXY=*|https://a.example/|", "HTTPS_PROXY=http://p:1;NO_PROXY=b.example, a.example|https://a.example/|",
-        "HTTPS_PROXY=http://p:1;NO_PROXY=.example|https://x.a.EXAMPLE/|", "HTTPS_PROXY=http://p:1;NO_PROXY=ample|https://a.example/|p:1",
-        "HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.1|https://10.0.0.1/|", "HTTPS_PROXY=|https://a.example/|"
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "HTTPS_PROXY=http://proxy.example:3128|https://a.example/|proxy.example:3128",
+                        "HTTPS_PROXY=proxy.example|https://a.example/|proxy.example:1080",
+                "https_proxy=http://lower:1/;HTTPS_PROXY=http://upper:2|https://a.example/|lower:1",
+                        "HTTPS_PROXY=http://p:1|http://a.example/|",
+                "HTTPS_PROXY=http://p:1;NO_PROXY=*|https://a.example/|",
+                        "HTTPS_PROXY=http://p:1;NO_PROXY=b.example, a.example|https://a.example/|",
+                "HTTPS_PROXY=http://p:1;NO_PROXY=.example|https://x.a.EXAMPLE/|",
+                        "HTTPS_PROXY=http://p:1;NO_PROXY=ample|https://a.example/|p:1",
+                "HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.1|https://10.0.0.1/|", "HTTPS_PROXY=|https://a.example/|"
+            })
     void choosesTheProxyAsCurlDoes(String variables, String address, String proxy) throws Exception {
         Path file = Files.writeString(folder.resolve(".env"), variables.replace(";", "\n"));
         var chosen = new LiveSettings(file, UnaryOperator.identity()).current().proxyFor(URI.create(address));
@@ -180,10 +230,18 @@ class LiveSettingsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"http://user:secret@proxy:1", "https://proxy:1", "socks5://proxy:1", "http://proxy:99999", "not a proxy"})
+    @ValueSource(
+            strings = {
+                "http://user:secret@proxy:1",
+                "https://proxy:1",
+                "socks5://proxy:1",
+                "http://proxy:99999",
+                "not a proxy"
+            })
     void refusesAProxyThatItCannotUse(String proxy) throws Exception {
         Path file = Files.writeString(folder.resolve(".env"), "HTTPS_PROXY=" + proxy);
-        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity())).getMessage();
+        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity()))
+                .getMessage();
         assertTrue(said.startsWith("HTTPS_PROXY (line 1)") && !said.contains("secret"), said);
     }
 }

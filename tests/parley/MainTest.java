@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -42,7 +44,8 @@ class MainTest {
     @BeforeAll
     static void build() throws Exception {
         copySources(first);
-        try (var program = new Program(new ProcessBuilder(JAVA.toString(), first.resolve("Main.java").toString(), "--version"))) {
+        try (var program = new Program(
+                new ProcessBuilder(JAVA.toString(), first.resolve("Main.java").toString(), "--version"))) {
             assertEquals(0, program.exit());
             assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
         }
@@ -88,7 +91,8 @@ class MainTest {
         copyFiles(home, "Main.java", ".env.example", "run.sh", "LICENSE");
         Files.createDirectories(home.resolve("src/parley"));
         try (Stream<Path> sources = Files.list(Path.of("src/parley"))) {
-            for (Path source : sources.toList()) Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
+            for (Path source : sources.toList())
+                Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
         }
     }
 
@@ -100,7 +104,9 @@ class MainTest {
     private Path copy() throws IOException {
         Path home = Files.createDirectory(folder.resolve("clone"));
         copySources(home);
-        Files.copy(first.resolve("build/parley.jar"), Files.createDirectory(home.resolve("build")).resolve("parley.jar")); // newer than its sources
+        Files.copy(
+                first.resolve("build/parley.jar"),
+                Files.createDirectory(home.resolve("build")).resolve("parley.jar")); // newer than its sources
         return home;
     }
 
@@ -115,27 +121,45 @@ class MainTest {
     }
 
     private static void writeSmall(Path home, String version) throws IOException {
-        Files.writeString(home.resolve("src/parley/Parley.java"), """
+        Files.writeString(
+                home.resolve("src/parley/Parley.java"),
+                """
                 package parley;
                 public class Parley {
                     public static void main(String[] args) { System.out.println("Parley %s"); }
                 }
-                """.formatted(version));
+                """
+                        .formatted(version));
     }
 
     private Program start(Path home, Map<String, String> environment, String... arguments) throws IOException {
-        return run(environment, Stream.concat(Stream.of(JAVA.toString(), home.resolve("Main.java").toString()), Stream.of(arguments)).toList());
+        return run(
+                environment,
+                Stream.concat(
+                                Stream.of(
+                                        JAVA.toString(),
+                                        home.resolve("Main.java").toString()),
+                                Stream.of(arguments))
+                        .toList());
     }
 
     /** Starts what Main would have compiled, which takes a tenth of the time. */
     private Program startCompiled(Path home, Map<String, String> environment, String... arguments) throws IOException {
-        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
-        return run(environment, Stream.concat(Stream.of(JAVA.toString(), "-Dparley.home=" + home, "-cp", compiled, "parley.Parley"), Stream.of(arguments)).toList());
+        String compiled =
+                Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+        return run(
+                environment,
+                Stream.concat(
+                                Stream.of(JAVA.toString(), "-Dparley.home=" + home, "-cp", compiled, "parley.Parley"),
+                                Stream.of(arguments))
+                        .toList());
     }
 
     private Program run(Map<String, String> environment, List<String> command) throws IOException {
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
-        Files.writeString(Files.createDirectories(elsewhere.resolve("parley")).resolve("Parley.class"), "stale: the working folder is on Java's class path");
+        Files.writeString(
+                Files.createDirectories(elsewhere.resolve("parley")).resolve("Parley.class"),
+                "stale: the working folder is on Java's class path");
         var builder = new ProcessBuilder(command).directory(elsewhere.toFile());
         builder.environment().putAll(environment);
         return new Program(builder);
@@ -146,22 +170,32 @@ class MainTest {
     }
 
     private static HttpRequest chatting(int port, String message) {
-        return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat")).header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"message\":\"" + message + "\"}")).build();
+        return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat"))
+                .header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"message\":\"" + message + "\"}"))
+                .build();
     }
 
     @Test
     void makesItsEnvAtTheFirstStartAndSaysWhatToFillIn() throws Exception {
         Path home = copy();
-        try (var program = start(home, Map.of("PORT", "0")); var client = HttpClient.newHttpClient()) {
+        try (var program = start(home, Map.of("PORT", "0"));
+                var client = HttpClient.newHttpClient()) {
             assertTrue(program.awaitLine("made ").contains("line 6, GEMINI_API_KEY"));
             int port = program.port();
-            assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve(".env"))));
-            assertEquals("GEMINI_API_KEY=", Files.readAllLines(home.resolve(".env")).get(5));
+            assertEquals(
+                    "rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(home.resolve(".env"))));
+            assertEquals(
+                    "GEMINI_API_KEY=", Files.readAllLines(home.resolve(".env")).get(5));
             var answer = chat(client, port, "hi");
             assertEquals(503, answer.statusCode());
-            assertTrue(answer.body().contains("not_configured") && answer.body().contains("GEMINI_API_KEY"), answer.body());
-            var page = client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/")).build(), HttpResponse.BodyHandlers.ofString());
+            assertTrue(
+                    answer.body().contains("not_configured") && answer.body().contains("GEMINI_API_KEY"),
+                    answer.body());
+            var page = client.send(
+                    HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/"))
+                            .build(),
+                    HttpResponse.BodyHandlers.ofString());
             assertTrue(page.body().startsWith("<!DOCTYPE html>"));
         }
     }
@@ -171,8 +205,11 @@ class MainTest {
         Path home = copy();
         var gate = new Scripted.Gate();
         try (var provider = new Scripted(Scripted.openAi("hello"))) {
-            Files.writeString(home.resolve(".env"), "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
-            try (var program = start(home, Map.of()); var client = HttpClient.newHttpClient()) {
+            Files.writeString(
+                    home.resolve(".env"),
+                    "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
+            try (var program = start(home, Map.of());
+                    var client = HttpClient.newHttpClient()) {
                 int port = program.port();
                 assertEquals(200, chat(client, port, "one").statusCode());
                 provider.then(gate.before(Scripted.openAi("late")));
@@ -184,24 +221,39 @@ class MainTest {
                 assertEquals(200, running.join().statusCode());
                 assertTrue(running.join().body().contains("late"));
                 assertEquals(0, program.exit(), program.lines.toString());
-                assertEquals(4, Json.items(Json.parse(Files.readString(home.resolve("histories/history_a.json")))).size());
+                assertEquals(
+                        4,
+                        Json.items(Json.parse(Files.readString(home.resolve("histories/history_a.json"))))
+                                .size());
             }
         }
     }
 
     private static boolean refusesNew(HttpClient client, int port) {
         try {
-            return client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/health")).build(), HttpResponse.BodyHandlers.discarding()).statusCode() == 503;
+            return client.send(
+                                    HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/health"))
+                                            .build(),
+                                    HttpResponse.BodyHandlers.discarding())
+                            .statusCode()
+                    == 503;
         } catch (Exception e) {
             return true;
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "--help|0|Usage: java Main.java", "--version|0|Parley 1.0", "--nonsense|2|Usage: java Main.java", "--env|2|Usage:", "--demo --check|2|Usage:", "--env nowhere|1|there is no file nowhere",
-        "--env .|1|cannot be read"
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--help|0|Usage: java Main.java",
+                "--version|0|Parley 1.0",
+                "--nonsense|2|Usage: java Main.java",
+                "--env|2|Usage:",
+                "--demo --check|2|Usage:",
+                "--env nowhere|1|there is no file nowhere",
+                "--env .|1|cannot be read"
+            })
     void answersItsArguments(String arguments, int exit, String words) throws Exception {
         try (var program = startCompiled(Path.of("").toAbsolutePath(), Map.of("PORT", "0"), arguments.split(" "))) {
             assertEquals(exit, program.exit(), program.lines.toString());
@@ -238,25 +290,43 @@ class MainTest {
         Files.writeString(home.resolve("src/parley/Broken.java"), "class Broken { int x = \"no\"; }");
         try (var program = start(home, Map.of())) {
             assertEquals(1, program.exit());
-            assertTrue(String.join("\n", program.lines).contains("Broken.java:1: error: incompatible types"), program.lines.toString());
+            assertTrue(
+                    String.join("\n", program.lines).contains("Broken.java:1: error: incompatible types"),
+                    program.lines.toString());
         }
     }
 
     @Test
     void checksKeysAndModelsAndMasksTheKeys() throws Exception {
         Path home = copy();
-        try (var provider = new Scripted(exchange -> exchange.json(200, "{\"name\":\"m\",\"data\":[{\"id\":\"openai/gpt-oss-120b\"},{\"id\":\"flux\"}]}"))) {
-            var environment = Map.of("GEMINI_BASE_URL", provider.address(), "NEBIUS_BASE_URL", provider.address() + "/v1", "GEMINI_API_KEY", Running.KEY, "NEBIUS_API_KEY", Running.KEY, "NEBIUS_IMAGE_MODEL", "flux");
+        try (var provider = new Scripted(exchange ->
+                exchange.json(200, "{\"name\":\"m\",\"data\":[{\"id\":\"openai/gpt-oss-120b\"},{\"id\":\"flux\"}]}"))) {
+            var environment = Map.of(
+                    "GEMINI_BASE_URL",
+                    provider.address(),
+                    "NEBIUS_BASE_URL",
+                    provider.address() + "/v1",
+                    "GEMINI_API_KEY",
+                    Running.KEY,
+                    "NEBIUS_API_KEY",
+                    Running.KEY,
+                    "NEBIUS_IMAGE_MODEL",
+                    "flux");
             try (var program = startCompiled(home, environment, "--check")) {
                 assertEquals(0, program.exit(), program.lines.toString());
                 String said = String.join("\n", program.lines);
-                assertTrue(said.contains("GEMINI_API_KEY=***") && said.contains("chat, gemini with gemini-flash-latest: good") && said.contains("image, nebius with flux: good"), said);
+                assertTrue(
+                        said.contains("GEMINI_API_KEY=***")
+                                && said.contains("chat, gemini with gemini-flash-latest: good")
+                                && said.contains("image, nebius with flux: good"),
+                        said);
                 assertFalse(said.contains(Running.KEY));
             }
             provider.usually(exchange -> exchange.json(403, "{\"error\":{\"code\":403,\"message\":\"no\"}}"));
             try (var program = startCompiled(home, environment, "--check")) {
                 assertEquals(1, program.exit());
-                assertTrue(String.join("\n", program.lines).contains("GEMINI_API_KEY in .env"), program.lines.toString());
+                assertTrue(
+                        String.join("\n", program.lines).contains("GEMINI_API_KEY in .env"), program.lines.toString());
             }
         }
     }
@@ -269,11 +339,17 @@ class MainTest {
         try (var program = startCompiled(home, environment, "--check")) {
             program.exit();
             String said = String.join("\n", program.lines);
-            assertTrue(said.contains("GEMINI_API_KEY=***") && said.contains("NEBIUS_IMAGE_EXTRA={\"width\":512}") && said.contains("TOP_K=4\n"), said);
+            assertTrue(
+                    said.contains("GEMINI_API_KEY=***")
+                            && said.contains("NEBIUS_IMAGE_EXTRA={\"width\":512}")
+                            && said.contains("TOP_K=4\n"),
+                    said);
         }
         try (var program = startCompiled(home, Map.of("HOST", "x86_64-conda-linux-gnu"))) {
             assertEquals(1, program.exit());
-            assertTrue(program.lines.getLast().contains("HOST (set by the environment, not by this file)"), program.lines.toString());
+            assertTrue(
+                    program.lines.getLast().contains("HOST (set by the environment, not by this file)"),
+                    program.lines.toString());
         }
     }
 
@@ -281,9 +357,12 @@ class MainTest {
     void checkSucceedsWhereChatIsGoodAndImagesAreNotSetUp() throws Exception {
         Path home = copy();
         try (var provider = new Scripted(exchange -> exchange.json(200, "{\"name\":\"m\"}"))) {
-            try (var program = startCompiled(home, Map.of("GEMINI_BASE_URL", provider.address(), "GEMINI_API_KEY", Running.KEY), "--check")) {
+            try (var program = startCompiled(
+                    home, Map.of("GEMINI_BASE_URL", provider.address(), "GEMINI_API_KEY", Running.KEY), "--check")) {
                 assertEquals(0, program.exit(), program.lines.toString());
-                assertTrue(program.lines.getLast().contains("not set up: NEBIUS_API_KEY is missing in .env"), program.lines.toString());
+                assertTrue(
+                        program.lines.getLast().contains("not set up: NEBIUS_API_KEY is missing in .env"),
+                        program.lines.toString());
             }
         }
     }
@@ -300,10 +379,14 @@ class MainTest {
             assertEquals(List.of("Parley 1.0"), second.lines);
         }
         try (Stream<Path> built = Files.list(home.resolve("build"))) {
-            assertEquals(List.of("parley.jar"), built.map(file -> file.getFileName().toString()).toList(), "nothing is left beside it");
+            assertEquals(
+                    List.of("parley.jar"),
+                    built.map(file -> file.getFileName().toString()).toList(),
+                    "nothing is left beside it");
         }
         Path link = Files.createSymbolicLink(folder.resolve("parley"), home.resolve("run.sh"));
-        try (var linked = run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
+        try (var linked =
+                run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
             assertEquals(0, linked.exit());
             assertEquals(List.of("Parley 1.0"), linked.lines);
         }
@@ -319,11 +402,16 @@ class MainTest {
         Path home = copy();
         var gate = new Scripted.Gate();
         try (var provider = new Scripted(gate.before(Scripted.openAi("late")))) {
-            Files.writeString(home.resolve(".env"), "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
-            try (var program = startCompiled(home, Map.of()); var client = HttpClient.newHttpClient()) {
+            Files.writeString(
+                    home.resolve(".env"),
+                    "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
+            try (var program = startCompiled(home, Map.of());
+                    var client = HttpClient.newHttpClient()) {
                 var running = client.sendAsync(chatting(program.port(), "one"), HttpResponse.BodyHandlers.ofString());
                 Running.await(() -> !provider.exchanges.isEmpty());
-                new ProcessBuilder("kill", "-INT", Long.toString(program.process.pid())).start().waitFor();
+                new ProcessBuilder("kill", "-INT", Long.toString(program.process.pid()))
+                        .start()
+                        .waitFor();
                 program.awaitLine("stopping: waits for 1 requests, at most 10 s");
                 gate.open();
                 assertEquals(200, running.join().statusCode());
@@ -336,7 +424,9 @@ class MainTest {
     void tellsAnOlderJdkInOneLine() throws Exception {
         Path old = Path.of("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
         Assumptions.assumeTrue(Files.isExecutable(old), "no JDK 17 here");
-        try (var program = run(Map.of(), List.of(old.toString(), Path.of("Main.java").toAbsolutePath().toString()))) {
+        try (var program = run(
+                Map.of(),
+                List.of(old.toString(), Path.of("Main.java").toAbsolutePath().toString()))) {
             assertEquals(1, program.exit());
             assertEquals(1, program.lines.size(), program.lines.toString());
             assertTrue(program.lines.get(0).contains("JDK of 21 or later"));
@@ -368,7 +458,8 @@ class MainTest {
     void runShServesFromTheSameJar() throws Exception {
         Path home = copy();
         var environment = Map.of("PORT", "0", "JAVA_HOME", System.getProperty("java.home"));
-        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--demo")); var client = HttpClient.newHttpClient()) {
+        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--demo"));
+                var client = HttpClient.newHttpClient()) {
             assertEquals(200, chat(client, program.port(), "hello").statusCode());
             assertTrue(!program.lines.contains(COMPILES), program.lines.toString());
         }
@@ -383,11 +474,15 @@ class MainTest {
             assertTrue(program.awaitLine(" MB: start it with ").contains(image.toString()));
             assertEquals(0, program.exit());
         }
-        Process probe = new ProcessBuilder(image.resolve("bin/java").toString(), "-version").redirectErrorStream(true).start();
+        Process probe = new ProcessBuilder(image.resolve("bin/java").toString(), "-version")
+                .redirectErrorStream(true)
+                .start();
         String version = new String(probe.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         Assumptions.assumeTrue(probe.waitFor() == 0, "this JDK's own jmods do not run on this machine: " + version);
         assertFalse(Files.exists(image.resolve("bin/javac")));
-        try (var program = run(Map.of("JAVA_HOME", "", "PATH", "/usr/bin:/bin", "PORT", "0"), List.of(image.resolve("parley").toString(), "--demo"));
+        try (var program = run(
+                        Map.of("JAVA_HOME", "", "PATH", "/usr/bin:/bin", "PORT", "0"),
+                        List.of(image.resolve("parley").toString(), "--demo"));
                 var client = HttpClient.newHttpClient()) {
             assertEquals(200, chat(client, program.port(), "hello").statusCode());
             assertTrue(Files.exists(image.resolve("histories/demo/history_a.json")));

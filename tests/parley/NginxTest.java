@@ -1,6 +1,6 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.ServerSocket;
 import java.net.URI;
@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The configuration of deploy/ in a real nginx over three Parleys, one of which dies. Skipped where nginx is missing. */
+/**
+ * The configuration of deploy/ in a real nginx over three Parleys, one of which dies. Skipped where nginx is missing.
+ */
 class NginxTest {
     private static final Path NGINX = Path.of("/usr/sbin/nginx");
 
@@ -33,8 +35,12 @@ class NginxTest {
         var over = new AtomicBoolean();
         var acknowledged = new AtomicInteger[12];
         Process nginx = null;
-        try (var provider = new Scripted(Scripted.openAi("re", "ply")).forgetting(); var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
-            for (int i = 0; i < 3; i++) servers.add(new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+        try (var provider = new Scripted(Scripted.openAi("re", "ply")).forgetting();
+                var client = HttpClient.newBuilder()
+                        .version(HttpClient.Version.HTTP_1_1)
+                        .build()) {
+            for (int i = 0; i < 3; i++)
+                servers.add(new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
             nginx = start(folder, servers);
             String address = "http://127.0.0.1:" + Files.readString(folder.resolve("port"));
             Running.await(() -> ok(client, address));
@@ -44,7 +50,8 @@ class NginxTest {
                 int user = i;
                 acknowledged[i] = new AtomicInteger();
                 people.add(Thread.ofPlatform().start(() -> {
-                    for (int n = 0; !over.get(); n++) if (turn(client, address, "user" + user, "m" + n)) acknowledged[user].incrementAndGet();
+                    for (int n = 0; !over.get(); n++)
+                        if (turn(client, address, "user" + user, "m" + n)) acknowledged[user].incrementAndGet();
                 }));
             }
             Running.await(() -> sum(acknowledged) > 50);
@@ -59,9 +66,14 @@ class NginxTest {
             for (Thread each : people) each.join();
 
             for (int i = 0; i < acknowledged.length; i++) {
-                var history = client.send(HttpRequest.newBuilder(URI.create(address + "/history?user_id=user" + i)).build(), HttpResponse.BodyHandlers.ofString());
+                var history = client.send(
+                        HttpRequest.newBuilder(URI.create(address + "/history?user_id=user" + i))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString());
                 List<?> messages = Json.items(Json.parse(history.body()), "messages");
-                assertTrue(messages.size() >= 2 * acknowledged[i].get() && messages.size() % 2 == 0, messages.size() + " messages, " + acknowledged[i] + " turns");
+                assertTrue(
+                        messages.size() >= 2 * acknowledged[i].get() && messages.size() % 2 == 0,
+                        messages.size() + " messages, " + acknowledged[i] + " turns");
             }
         } finally {
             if (nginx != null) nginx.destroy();
@@ -76,11 +88,21 @@ class NginxTest {
             port = free.getLocalPort();
         }
         String conf = Files.readString(Path.of("deploy/nginx.conf")).replace("listen 8080", "listen 127.0.0.1:" + port);
-        for (int i = 0; i < 3; i++) conf = conf.replace("127.0.0.1:808" + (i + 1), "127.0.0.1:" + servers.get(i).port());
-        Path file = Files.writeString(folder.resolve("nginx.conf"), "daemon off; pid " + folder + "/pid; error_log stderr; events { worker_connections 512; } http { access_log off;\n"
-                + "client_body_temp_path " + folder + "/b; proxy_temp_path " + folder + "/p; fastcgi_temp_path " + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;\n" + conf + "}\n");
+        for (int i = 0; i < 3; i++)
+            conf = conf.replace(
+                    "127.0.0.1:808" + (i + 1), "127.0.0.1:" + servers.get(i).port());
+        Path file = Files.writeString(
+                folder.resolve("nginx.conf"),
+                "daemon off; pid " + folder
+                        + "/pid; error_log stderr; events { worker_connections 512; } http { access_log off;\n"
+                        + "client_body_temp_path " + folder + "/b; proxy_temp_path " + folder + "/p; fastcgi_temp_path "
+                        + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;\n" + conf
+                        + "}\n");
         Files.writeString(folder.resolve("port"), Integer.toString(port));
-        return new ProcessBuilder(NGINX.toString(), "-c", file.toString(), "-e", folder + "/error.log").redirectErrorStream(true).redirectOutput(folder.resolve("nginx.log").toFile()).start();
+        return new ProcessBuilder(NGINX.toString(), "-c", file.toString(), "-e", folder + "/error.log")
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("nginx.log").toFile())
+                .start();
     }
 
     static boolean installed() {
@@ -95,7 +117,12 @@ class NginxTest {
 
     static boolean ok(HttpClient client, String address) {
         try {
-            return client.send(HttpRequest.newBuilder(URI.create(address + "/health")).build(), HttpResponse.BodyHandlers.discarding()).statusCode() == 200;
+            return client.send(
+                                    HttpRequest.newBuilder(URI.create(address + "/health"))
+                                            .build(),
+                                    HttpResponse.BodyHandlers.discarding())
+                            .statusCode()
+                    == 200;
         } catch (Exception e) {
             return false;
         }
@@ -103,10 +130,15 @@ class NginxTest {
 
     private static boolean turn(HttpClient client, String address, String user, String message) {
         try {
-            var request = HttpRequest.newBuilder(URI.create(address + "/chat?user_id=" + user)).header("Content-Type", "application/json")
-                    .POST(HttpRequest.BodyPublishers.ofString(Json.write(Json.object("message", message, "stream", message.endsWith("1"))))).build();
+            var request = HttpRequest.newBuilder(URI.create(address + "/chat?user_id=" + user))
+                    .header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString(
+                            Json.write(Json.object("message", message, "stream", message.endsWith("1")))))
+                    .build();
             var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
-            return answer.statusCode() == 200 && !answer.body().contains("event: error") && answer.body().contains("\"reply\"");
+            return answer.statusCode() == 200
+                    && !answer.body().contains("event: error")
+                    && answer.body().contains("\"reply\"");
         } catch (Exception e) {
             return false;
         }

@@ -27,7 +27,8 @@ final class Running implements AutoCloseable {
     final Path env;
     final Scripted provider;
     final Parley parley;
-    final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+    final HttpClient client =
+            HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
     private final ByteArrayOutputStream console = new ByteArrayOutputStream();
     private final PrintStream before = System.out;
 
@@ -43,16 +44,20 @@ final class Running implements AutoCloseable {
 
     /** Writes .env anew: the usual settings, and then these. */
     void settings(String... more) throws IOException {
-        String usual = """
+        String usual =
+                """
                 PORT=0
                 GEMINI_API_KEY=%1$s
                 NEBIUS_API_KEY=%1$s
                 GEMINI_BASE_URL=%2$s
                 NEBIUS_BASE_URL=%2$s/v1/
                 PROVIDER_TIMEOUT=10
-                """.formatted(KEY, provider.address());
-        Path edited = Files.writeString(folder.resolve("edited"), usual + Stream.of(more).collect(Collectors.joining("\n")) + "\n");
-        Files.setLastModifiedTime(edited, FileTime.from(Instant.now().minusSeconds(1))); // an edit counts once it has settled
+                """
+                        .formatted(KEY, provider.address());
+        Path edited = Files.writeString(
+                folder.resolve("edited"), usual + Stream.of(more).collect(Collectors.joining("\n")) + "\n");
+        Files.setLastModifiedTime(
+                edited, FileTime.from(Instant.now().minusSeconds(1))); // an edit counts once it has settled
         Files.move(edited, env, StandardCopyOption.REPLACE_EXISTING);
     }
 
@@ -80,7 +85,8 @@ final class Running implements AutoCloseable {
     }
 
     HttpRequest.Builder request(String path) {
-        return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + parley.port() + path)).timeout(Duration.ofSeconds(50));
+        return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + parley.port() + path))
+                .timeout(Duration.ofSeconds(50));
     }
 
     Answer send(HttpRequest.Builder request) throws IOException, InterruptedException {
@@ -109,7 +115,10 @@ final class Running implements AutoCloseable {
     }
 
     CompletableFuture<Answer> chatting(String user, String message) {
-        return client.sendAsync(posting("/chat", Json.write(Json.object("user_id", user, "message", message))).build(), HttpResponse.BodyHandlers.ofByteArray())
+        return client.sendAsync(
+                        posting("/chat", Json.write(Json.object("user_id", user, "message", message)))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofByteArray())
                 .thenApply(response -> new Answer(response.statusCode(), response));
     }
 
@@ -123,7 +132,9 @@ final class Running implements AutoCloseable {
     List<String> said(String user) throws IOException, InterruptedException {
         Answer history = get("/history?user_id=" + user);
         if (history.status() != 200) throw new AssertionError(history.text());
-        return Json.items(history.json(), "messages").stream().map(each -> Json.string(each, "role") + ": " + Json.string(each, "content")).toList();
+        return Json.items(history.json(), "messages").stream()
+                .map(each -> Json.string(each, "role") + ": " + Json.string(each, "content"))
+                .toList();
     }
 
     Path file(String user) {

@@ -20,7 +20,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/** A provider that does what a test tells it to, on a raw socket: the next script that is queued, or else the usual one. */
+/**
+ * A provider that does what a test tells it to, on a raw socket: the next script that is queued, or else the usual one.
+ */
 final class Scripted implements AutoCloseable {
     /** What is done to one request. */
     interface Script {
@@ -28,7 +30,8 @@ final class Scripted implements AutoCloseable {
     }
 
     /** One request as it came, and the connection that waits for its answer. */
-    record Exchange(String method, String path, Map<String, String> headers, String body, Socket socket, OutputStream out) {
+    record Exchange(
+            String method, String path, Map<String, String> headers, String body, Socket socket, OutputStream out) {
         Object json() {
             try {
                 return Json.parse(body);
@@ -45,7 +48,8 @@ final class Scripted implements AutoCloseable {
         /** A whole answer; more header lines end with CRLF each. */
         void answer(int status, String type, String moreHeaders, String text) throws IOException {
             byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-            send("HTTP/1.1 " + status + " X\r\nContent-Type: " + type + "\r\nContent-Length: " + bytes.length + "\r\n" + moreHeaders + "Connection: close\r\n\r\n");
+            send("HTTP/1.1 " + status + " X\r\nContent-Type: " + type + "\r\nContent-Length: " + bytes.length + "\r\n"
+                    + moreHeaders + "Connection: close\r\n\r\n");
             out.write(bytes);
             out.flush();
         }
@@ -66,7 +70,9 @@ final class Scripted implements AutoCloseable {
         /** Waits until the other end has hung up. */
         void awaitHangUp() throws IOException {
             try {
-                while (socket.getInputStream().read() >= 0) { /* nothing more is expected */ }
+                while (socket.getInputStream().read() >= 0) {
+                    /* nothing more is expected */
+                }
             } catch (IOException e) {
                 // a reset is a hang-up too
             }
@@ -147,9 +153,18 @@ final class Scripted implements AutoCloseable {
         if (lines.isEmpty()) return null;
         String[] request = lines.remove().split(" ");
         Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
-        for (String line : lines) headers.put(line.substring(0, line.indexOf(':')), line.substring(line.indexOf(':') + 1).strip());
+        for (String line : lines)
+            headers.put(
+                    line.substring(0, line.indexOf(':')),
+                    line.substring(line.indexOf(':') + 1).strip());
         byte[] body = in.readNBytes(Integer.parseInt(headers.getOrDefault("Content-Length", "0")));
-        return new Exchange(request[0], request[1], headers, new String(body, StandardCharsets.UTF_8), socket, socket.getOutputStream());
+        return new Exchange(
+                request[0],
+                request[1],
+                headers,
+                new String(body, StandardCharsets.UTF_8),
+                socket,
+                socket.getOutputStream());
     }
 
     private static String line(InputStream in) throws IOException {
@@ -199,7 +214,12 @@ final class Scripted implements AutoCloseable {
     static Script gemini(String... pieces) {
         return exchange -> {
             if (!exchange.path().contains(":streamGenerateContent")) {
-                exchange.json(200, GEMINI_END.replace("\"role\":\"model\"", "\"role\":\"model\",\"parts\":" + Json.write(List.of(Json.object("text", String.join("", pieces))))));
+                exchange.json(
+                        200,
+                        GEMINI_END.replace(
+                                "\"role\":\"model\"",
+                                "\"role\":\"model\",\"parts\":"
+                                        + Json.write(List.of(Json.object("text", String.join("", pieces))))));
                 return;
             }
             exchange.stream();
@@ -208,11 +228,15 @@ final class Scripted implements AutoCloseable {
         };
     }
 
-    static final String GEMINI_END = "{\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
-            + "\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":6,\"thoughtsTokenCount\":9,\"totalTokenCount\":19},\"modelVersion\":\"m\"}";
+    static final String GEMINI_END =
+            "{\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
+                    + "\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":6,\"thoughtsTokenCount\":9,\"totalTokenCount\":19},\"modelVersion\":\"m\"}";
 
     static String geminiPiece(String text) {
-        return Json.write(Json.object("candidates", List.of(Json.object("content", Json.object("role", "model", "parts", List.of(Json.object("text", text)))))));
+        return Json.write(Json.object(
+                "candidates",
+                List.of(Json.object(
+                        "content", Json.object("role", "model", "parts", List.of(Json.object("text", text)))))));
     }
 
     /** A whole reply where one is asked for, and else a stream of the pieces. */
@@ -220,18 +244,23 @@ final class Scripted implements AutoCloseable {
         return exchange -> {
             if (!Boolean.TRUE.equals(Json.at(exchange.json(), "stream"))) {
                 String message = Json.write(Json.object("role", "assistant", "content", String.join("", pieces)));
-                exchange.json(200, "{\"choices\":[{\"index\":0,\"message\":" + message + ",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+                exchange.json(
+                        200,
+                        "{\"choices\":[{\"index\":0,\"message\":" + message
+                                + ",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
                 return;
             }
             exchange.stream();
             for (String piece : pieces) exchange.event(openAiPiece(piece));
             exchange.event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
-            exchange.event("{\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+            exchange.event(
+                    "{\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
             exchange.event("[DONE]");
         };
     }
 
     static String openAiPiece(String text) {
-        return Json.write(Json.object("choices", List.of(Json.object("index", 0L, "delta", Json.object("content", text)))));
+        return Json.write(
+                Json.object("choices", List.of(Json.object("index", 0L, "delta", Json.object("content", text)))));
     }
 }

@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,11 +33,16 @@ class SettingsTest {
     void areTheSameWithTheExampleAndWithNothing() throws Exception {
         Map<String, String> example = shown(Files.readString(Path.of(".env.example")));
         Map<String, String> nothing = shown("");
-        assertEquals("{\"width\":1024,\"height\":1024,\"response_extension\":\"png\"}", example.remove("NEBIUS_IMAGE_EXTRA"), "what Nebius adds comes from the example");
+        assertEquals(
+                "{\"width\":1024,\"height\":1024,\"response_extension\":\"png\"}",
+                example.remove("NEBIUS_IMAGE_EXTRA"),
+                "what Nebius adds comes from the example");
         nothing.remove("NEBIUS_IMAGE_EXTRA");
         assertEquals(nothing, example);
-        Map<String, String> written = DotEnv.parse(Files.readString(Path.of(".env.example")), UnaryOperator.identity()).values();
-        Settings.DEFAULTS.forEach((name, value) -> assertTrue(name.equals("NEBIUS_IMAGE_EXTRA") || value.equals(written.get(name)), name));
+        Map<String, String> written = DotEnv.parse(Files.readString(Path.of(".env.example")), UnaryOperator.identity())
+                .values();
+        Settings.DEFAULTS.forEach((name, value) ->
+                assertTrue(name.equals("NEBIUS_IMAGE_EXTRA") || value.equals(written.get(name)), name));
     }
 
     @Test
@@ -46,23 +53,44 @@ class SettingsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-        "GEMINI_API_KEY='  k  '|k", "GOOGLE_API_KEY=g|g", "GOOGLE_API_KEY=g;GEMINI_API_KEY=k|k", "GEMINI_API_KEY=\"k\\n\"|k", "GEMINI_API_KEY=|"
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            value = {
+                "GEMINI_API_KEY='  k  '|k",
+                "GOOGLE_API_KEY=g|g",
+                "GOOGLE_API_KEY=g;GEMINI_API_KEY=k|k",
+                "GEMINI_API_KEY=\"k\\n\"|k",
+                "GEMINI_API_KEY=|"
+            })
     void trimKeys(String text, String key) throws Exception {
         Settings.Key found = settings(text.replace(";", "\n")).chat().key();
         assertEquals(key, found == null ? null : found.value());
     }
 
     @ParameterizedTest
-    @CsvSource({"http://127.0.0.1:1/v1, ", "http://localhost/v1, ", "http://[::1]/v1, ", "http://10.0.0.1/v1, MY_OWN_API_KEY", "https://a.example, MY_OWN_API_KEY"})
+    @CsvSource({
+        "http://127.0.0.1:1/v1, ",
+        "http://localhost/v1, ",
+        "http://[::1]/v1, ",
+        "http://10.0.0.1/v1, MY_OWN_API_KEY",
+        "https://a.example, MY_OWN_API_KEY"
+    })
     void wantNoKeyForALoopbackAddress(String address, String missing) throws Exception {
-        assertEquals(missing, settings("CHAT_PROVIDER=my-own\nMY_OWN_CHAT_MODEL=m\nMY_OWN_BASE_URL=" + address).chat().missing());
+        assertEquals(
+                missing,
+                settings("CHAT_PROVIDER=my-own\nMY_OWN_CHAT_MODEL=m\nMY_OWN_BASE_URL=" + address)
+                        .chat()
+                        .missing());
     }
 
     @Test
     void nameTheModelThatIsMissing() throws Exception {
-        assertEquals("LOCAL_CHAT_MODEL", settings("CHAT_PROVIDER=Local\nLOCAL_BASE_URL=http://127.0.0.1/").chat().missing());
+        assertEquals(
+                "LOCAL_CHAT_MODEL",
+                settings("CHAT_PROVIDER=Local\nLOCAL_BASE_URL=http://127.0.0.1/")
+                        .chat()
+                        .missing());
     }
 
     @Test
@@ -95,7 +123,10 @@ class SettingsTest {
     @Test
     void answerToTheirOwnNames() throws Exception {
         Settings settings = settings("HOST=127.0.0.1\nALLOWED_HOSTS=Chat.Example");
-        for (String name : List.of("localhost", "127.0.0.1", "[::1]", "192.168.1.5", "[fe80::1]", "chat.example", "CHAT.EXAMPLE")) assertTrue(settings.answersTo(name), name);
-        for (String name : List.of("", "example", "evil.example", "127.0.0.1.nip.io", "192.168.1", "::1")) assertFalse(settings.answersTo(name), name);
+        for (String name :
+                List.of("localhost", "127.0.0.1", "[::1]", "192.168.1.5", "[fe80::1]", "chat.example", "CHAT.EXAMPLE"))
+            assertTrue(settings.answersTo(name), name);
+        for (String name : List.of("", "example", "evil.example", "127.0.0.1.nip.io", "192.168.1", "::1"))
+            assertFalse(settings.answersTo(name), name);
     }
 }

@@ -1,6 +1,8 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.RandomAccessFile;
 import java.net.URI;
@@ -16,15 +18,25 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a disk can do to one user's file: that user gets a problem, the others are served, and nothing is lost once it has passed. */
+/**
+ * What a disk can do to one user's file: that user gets a problem, the others are served, and nothing is lost once it
+ * has passed.
+ */
 class StorageTest {
     private static boolean run(String... command) throws Exception {
-        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor() == 0;
+        return new ProcessBuilder(command)
+                        .redirectErrorStream(true)
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start()
+                        .waitFor()
+                == 0;
     }
 
     @Test
     void keepsAllThatWasSaidWhenTheDiskIsFull(@TempDir Path disk) throws Exception {
-        Assumptions.assumeTrue(run("mount", "-t", "tmpfs", "-o", "size=256k", "parley", disk.toString()), "a small disk cannot be mounted here");
+        Assumptions.assumeTrue(
+                run("mount", "-t", "tmpfs", "-o", "size=256k", "parley", disk.toString()),
+                "a small disk cannot be mounted here");
         try (var running = new Running(Scripted.gemini("ok"), "HISTORY_DIR=" + disk.resolve("histories"))) {
             assertEquals(200, running.chat("alice", "before").status());
             Running.Answer answer;
@@ -33,7 +45,8 @@ class StorageTest {
             assertEquals("507 storage_unavailable", answer.status() + " " + answer.at("code"));
             assertTrue(answer.text().contains("full"), answer.text());
             assertEquals(507, running.chat("newcomer", "x".repeat(20_000)).status());
-            for (int i = 0; i < 3; i++) assertEquals(507, running.chat("alice", "x".repeat(20_000)).status());
+            for (int i = 0; i < 3; i++)
+                assertEquals(507, running.chat("alice", "x".repeat(20_000)).status());
             assertEquals(2 * said, running.said("alice").size());
             Json.parse(Files.readString(disk.resolve("histories/history_alice.json")));
             assertEquals(204, running.delete("/history?user_id=alice").status());
@@ -50,7 +63,8 @@ class StorageTest {
             Files.createDirectory(running.file("folder"));
             Files.createSymbolicLink(running.file("link"), Path.of("/etc/passwd"));
             for (String user : List.of("folder", "link")) {
-                for (Running.Answer answer : List.of(running.chat(user, "hi"), running.get("/history?user_id=" + user))) {
+                for (Running.Answer answer :
+                        List.of(running.chat(user, "hi"), running.get("/history?user_id=" + user))) {
                     assertEquals("503 storage_unavailable", answer.status() + " " + answer.at("code"));
                     assertFalse(answer.text().contains(running.folder.toString()));
                 }
@@ -69,7 +83,9 @@ class StorageTest {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.chat("big", "first");
             try (var file = new RandomAccessFile(running.file("big").toFile(), "rw")) {
-                byte[] line = (",\n{\"role\":\"user\",\"content\":\"" + "x".repeat(100_000) + "\"},\n{\"role\":\"assistant\",\"content\":\"y\"}").getBytes();
+                byte[] line = (",\n{\"role\":\"user\",\"content\":\"" + "x".repeat(100_000)
+                                + "\"},\n{\"role\":\"assistant\",\"content\":\"y\"}")
+                        .getBytes();
                 file.seek(file.length() - 3);
                 while (file.getFilePointer() < 200_000_000) file.write(line);
                 file.write("\n]\n".getBytes());
@@ -98,10 +114,12 @@ class StorageTest {
 
     @Test
     void goesOnWhenAReadOnlyFolderCanBeWrittenAgain(@TempDir Path disk) throws Exception {
-        Assumptions.assumeTrue(run("mount", "-t", "tmpfs", "parley", disk.toString()), "a disk of its own cannot be mounted here");
+        Assumptions.assumeTrue(
+                run("mount", "-t", "tmpfs", "parley", disk.toString()), "a disk of its own cannot be mounted here");
         try (var running = new Running(Scripted.gemini("ok"), "HISTORY_DIR=" + disk.resolve("histories"))) {
             assertEquals(200, running.chat("alice", "hi").status());
-            assertTrue(run("mount", "--bind", "-o", "ro", disk.toString(), disk.toString()) && run("mount", "-o", "remount,bind,ro", disk.toString()));
+            assertTrue(run("mount", "--bind", "-o", "ro", disk.toString(), disk.toString())
+                    && run("mount", "-o", "remount,bind,ro", disk.toString()));
             for (String user : List.of("alice", "newcomer")) {
                 Running.Answer answer = running.chat(user, "hi");
                 assertEquals("503 storage_unavailable", answer.status() + " " + answer.at("code"), answer.text());
@@ -112,22 +130,37 @@ class StorageTest {
             assertEquals(200, running.chat("newcomer", "hi").status());
             assertEquals(4, running.said("alice").size());
         } finally {
-            while (run("umount", disk.toString())) { /* once for each mount */ }
+            while (run("umount", disk.toString())) {
+                /* once for each mount */
+            }
         }
     }
 
     /** As the user nobody, since root may read anything. */
     @Test
     void servesTheOthersWhileOneFileMayNotBeRead(@TempDir Path folder) throws Exception {
-        String compiled = Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath() + "parley/Parley.class";
-        Assumptions.assumeTrue(run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-r", compiled), "this needs root, setpriv, and a folder that nobody may read");
+        String compiled =
+                Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath() + "parley/Parley.class";
+        Assumptions.assumeTrue(
+                run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-r", compiled),
+                "this needs root, setpriv, and a folder that nobody may read");
         Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
         Path histories = Files.createDirectory(folder.resolve("histories"));
-        for (Path each : List.of(folder, histories)) Files.setPosixFilePermissions(each, PosixFilePermissions.fromString("rwxrwxrwx"));
-        Path file = Files.writeString(histories.resolve("history_locked.json"), "[\n{\"role\":\"user\",\"content\":\"u\"},\n{\"role\":\"assistant\",\"content\":\"a\"}\n]\n");
+        for (Path each : List.of(folder, histories))
+            Files.setPosixFilePermissions(each, PosixFilePermissions.fromString("rwxrwxrwx"));
+        Path file = Files.writeString(
+                histories.resolve("history_locked.json"),
+                "[\n{\"role\":\"user\",\"content\":\"u\"},\n{\"role\":\"assistant\",\"content\":\"a\"}\n]\n");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("---------"));
-        try (var provider = new Scripted(Scripted.openAi("ok")); var client = HttpClient.newHttpClient();
-                var server = new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1"), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) {
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = new CrashTest.Server(
+                        env,
+                        Map.of("LOCAL_BASE_URL", provider.address() + "/v1"),
+                        "setpriv",
+                        "--reuid=65534",
+                        "--regid=65534",
+                        "--clear-groups")) {
             assertEquals(503, chat(client, server.port(), "locked"));
             assertEquals(200, chat(client, server.port(), "other"));
             Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-rw-rw-"));
@@ -142,7 +175,13 @@ class StorageTest {
     }
 
     private static int chat(HttpClient client, int port, String user) throws Exception {
-        return client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat")).header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"" + user + "\",\"message\":\"hi\"}")).build(), HttpResponse.BodyHandlers.discarding()).statusCode();
+        return client.send(
+                        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat"))
+                                .header("Content-Type", "application/json")
+                                .POST(HttpRequest.BodyPublishers.ofString(
+                                        "{\"user_id\":\"" + user + "\",\"message\":\"hi\"}"))
+                                .build(),
+                        HttpResponse.BodyHandlers.discarding())
+                .statusCode();
     }
 }

@@ -1,6 +1,7 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpsConfigurator;
 import com.sun.net.httpserver.HttpsServer;
@@ -25,13 +26,17 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A provider behind TLS, as the real ones are: a server of the JDK's, with a certificate that keytool makes for this test. */
+/**
+ * A provider behind TLS, as the real ones are: a server of the JDK's, with a certificate that keytool makes for this
+ * test.
+ */
 class TlsTest {
     private static final char[] PASSWORD = "changeit".toCharArray();
     private static final int PIECES = 50;
 
     @TempDir
     private Path folder;
+
     private SSLContext usual;
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private SSLContext trusting;
@@ -41,8 +46,24 @@ class TlsTest {
     void startProvider() throws Exception {
         usual = SSLContext.getDefault();
         Path file = folder.resolve("keys.p12");
-        Process keytool = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "keytool").toString(), "-genkeypair", "-alias", "provider", "-keyalg", "EC",
-                "-dname", "CN=localhost", "-ext", "san=dns:localhost", "-keystore", file.toString(), "-storepass", new String(PASSWORD)).inheritIO().start();
+        Process keytool = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "keytool")
+                                .toString(),
+                        "-genkeypair",
+                        "-alias",
+                        "provider",
+                        "-keyalg",
+                        "EC",
+                        "-dname",
+                        "CN=localhost",
+                        "-ext",
+                        "san=dns:localhost",
+                        "-keystore",
+                        file.toString(),
+                        "-storepass",
+                        new String(PASSWORD))
+                .inheritIO()
+                .start();
         assertTrue(keytool.waitFor(30, TimeUnit.SECONDS) && keytool.exitValue() == 0, "keytool");
         KeyStore keys = KeyStore.getInstance("PKCS12");
         try (InputStream in = Files.newInputStream(file)) {
@@ -57,7 +78,8 @@ class TlsTest {
         trustManagers.init(trusted);
         trusting = SSLContext.getInstance("TLS");
         trusting.init(keyManagers.getKeyManagers(), trustManagers.getTrustManagers(), null);
-        Api.listen(new InetSocketAddress("127.0.0.1", 0)).stop(0); // the JDK reads a server's limits once a process, and other tests look for Parley's
+        Api.listen(new InetSocketAddress("127.0.0.1", 0))
+                .stop(0); // the JDK reads a server's limits once a process, and other tests look for Parley's
         provider = HttpsServer.create(new InetSocketAddress("127.0.0.1", 0), 100);
         provider.setHttpsConfigurator(new HttpsConfigurator(trusting));
         provider.setExecutor(threads);
@@ -69,10 +91,13 @@ class TlsTest {
                 exchange.sendResponseHeaders(200, 0);
                 OutputStream out = exchange.getResponseBody();
                 for (int i = 0; i < PIECES; i++) {
-                    out.write(("data: " + Scripted.openAiPiece(name + "é" + i + " ") + "\n\n").getBytes(StandardCharsets.UTF_8));
+                    out.write(("data: " + Scripted.openAiPiece(name + "é" + i + " ") + "\n\n")
+                            .getBytes(StandardCharsets.UTF_8));
                     out.flush();
                 }
-                out.write("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n".getBytes(StandardCharsets.UTF_8));
+                out.write(
+                        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+                                .getBytes(StandardCharsets.UTF_8));
             }
         });
         provider.start();
@@ -86,8 +111,12 @@ class TlsTest {
     }
 
     private Running running() throws Exception {
-        return new Running(Scripted.gemini("unused"), "CHAT_PROVIDER=safe", "SAFE_BASE_URL=https://localhost:" + provider.getAddress().getPort() + "/v1",
-                "SAFE_API_KEY=" + Running.KEY, "SAFE_CHAT_MODEL=m");
+        return new Running(
+                Scripted.gemini("unused"),
+                "CHAT_PROVIDER=safe",
+                "SAFE_BASE_URL=https://localhost:" + provider.getAddress().getPort() + "/v1",
+                "SAFE_API_KEY=" + Running.KEY,
+                "SAFE_CHAT_MODEL=m");
     }
 
     @Test
@@ -100,11 +129,15 @@ class TlsTest {
                 for (int i = 0; i < 100; i++) {
                     Running.Answer answer = answers.get(i).get(30, TimeUnit.SECONDS);
                     var expected = new StringBuilder();
-                    for (int k = 0; k < PIECES; k++) expected.append("hello").append(i).append("é").append(k).append(' ');
+                    for (int k = 0; k < PIECES; k++)
+                        expected.append("hello").append(i).append("é").append(k).append(' ');
                     assertEquals(expected.toString(), answer.at("reply"), answer.text());
                 }
             }
-            List<String> lines = running.stream("streaming", "hi").body().filter(line -> line.startsWith("data: {\"text\"")).toList();
+            List<String> lines = running.stream("streaming", "hi")
+                    .body()
+                    .filter(line -> line.startsWith("data: {\"text\""))
+                    .toList();
             assertEquals(PIECES, lines.size());
         }
     }

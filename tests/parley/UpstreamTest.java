@@ -1,6 +1,9 @@
 package parley;
 
-import static org.junit.jupiter.api.Assertions.*;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
@@ -22,7 +25,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Whatever a provider does, in both dialects, whole and streamed: the right problem, the history as it was, the key nowhere. */
+/**
+ * Whatever a provider does, in both dialects, whole and streamed: the right problem, the history as it was, the key
+ * nowhere.
+ */
 class UpstreamTest extends OneServer {
     @BeforeEach
     void forget() throws Exception {
@@ -30,7 +36,8 @@ class UpstreamTest extends OneServer {
         running.settings("PROVIDER_TIMEOUT=10");
     }
 
-    private static final String GEMINI_429 = """
+    private static final String GEMINI_429 =
+            """
             {"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"Requests%s"}]},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%s"}]}}""";
 
     private static Scripted.Script json(int status, String text) {
@@ -54,37 +61,146 @@ class UpstreamTest extends OneServer {
         String openAi = "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"code\":%s}}";
         return Stream.of(
                 // statuses, each with its body
-                Arguments.of("gemini", json(400, google.formatted(400)), "502 provider_error", "gemini answered 400: said so", 1),
-                Arguments.of("gemini", json(400, "{\"error\":{\"code\":400,\"message\":\"API key not valid\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}"), "502 provider_refused_key", "GEMINI_API_KEY", 1),
-                Arguments.of("gemini", json(403, google.formatted(403)), "502 provider_refused_key", "GEMINI_API_KEY", 1),
+                Arguments.of(
+                        "gemini",
+                        json(400, google.formatted(400)),
+                        "502 provider_error",
+                        "gemini answered 400: said so",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        json(
+                                400,
+                                "{\"error\":{\"code\":400,\"message\":\"API key not valid\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}"),
+                        "502 provider_refused_key",
+                        "GEMINI_API_KEY",
+                        1),
+                Arguments.of(
+                        "gemini", json(403, google.formatted(403)), "502 provider_refused_key", "GEMINI_API_KEY", 1),
                 Arguments.of("gemini", json(404, google.formatted(404)), "502 unknown_model", "GEMINI_CHAT_MODEL", 1),
-                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "36.429760048s")), "429 rate_limited", "Quota exceeded", 1),
-                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerDay", "0.1s")), "429 rate_limited", "Quota exceeded", 1),
-                Arguments.of("gemini", json(429, GEMINI_429.formatted("PerMinute", "0s")), "429 rate_limited", "Quota exceeded", 3),
-                Arguments.of("nebius", json(400, openAi.formatted("\"content_filter\"")), "422 blocked", "content_filter", 1),
-                Arguments.of("nebius", json(401, "{\"detail\":\"Incorrect key " + Running.KEY + "\"}"), "502 provider_refused_key", "Incorrect key *** (set NEBIUS_API_KEY", 1),
-                Arguments.of("nebius", json(404, openAi.formatted("\"model_not_found\"")), "502 unknown_model", "NEBIUS_CHAT_MODEL", 1),
-                Arguments.of("nebius", json(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\",\"type\":\"x\"}]}"), "502 provider_error", "field required", 1),
-                Arguments.of("nebius", json(429, openAi.formatted("\"insufficient_quota\"")), "429 rate_limited", "said so", 1),
+                Arguments.of(
+                        "gemini",
+                        json(429, GEMINI_429.formatted("PerMinute", "36.429760048s")),
+                        "429 rate_limited",
+                        "Quota exceeded",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        json(429, GEMINI_429.formatted("PerDay", "0.1s")),
+                        "429 rate_limited",
+                        "Quota exceeded",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        json(429, GEMINI_429.formatted("PerMinute", "0s")),
+                        "429 rate_limited",
+                        "Quota exceeded",
+                        3),
+                Arguments.of(
+                        "nebius",
+                        json(400, openAi.formatted("\"content_filter\"")),
+                        "422 blocked",
+                        "content_filter",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        json(401, "{\"detail\":\"Incorrect key " + Running.KEY + "\"}"),
+                        "502 provider_refused_key",
+                        "Incorrect key *** (set NEBIUS_API_KEY",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        json(404, openAi.formatted("\"model_not_found\"")),
+                        "502 unknown_model",
+                        "NEBIUS_CHAT_MODEL",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        json(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\",\"type\":\"x\"}]}"),
+                        "502 provider_error",
+                        "field required",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        json(429, openAi.formatted("\"insufficient_quota\"")),
+                        "429 rate_limited",
+                        "said so",
+                        1),
                 Arguments.of("nebius", json(429, openAi.formatted("null")), "429 rate_limited", "said so", 3),
-                Arguments.of("nebius", json(502, "<html>Bad gateway</html>"), "502 provider_error", "<html>Bad gateway</html>", 3),
+                Arguments.of(
+                        "nebius",
+                        json(502, "<html>Bad gateway</html>"),
+                        "502 provider_error",
+                        "<html>Bad gateway</html>",
+                        3),
                 Arguments.of("nebius", json(500, ""), "502 provider_error", "500", 3),
                 // what no provider should send
                 Arguments.of("gemini", events(google.formatted(503)), "502 provider_error", "said so", 3),
-                Arguments.of("gemini", events(Scripted.geminiPiece("some"), google.formatted(503)), "502 provider_error", "said so", 1),
+                Arguments.of(
+                        "gemini",
+                        events(Scripted.geminiPiece("some"), google.formatted(503)),
+                        "502 provider_error",
+                        "said so",
+                        1),
                 Arguments.of("nebius", json(200, openAi.formatted("429")), "429 rate_limited", "said so", 3),
                 // refusals and endings
-                Arguments.of("gemini", events("{\"promptFeedback\":{\"blockReason\":\"PROHIBITED_CONTENT\"}}"), "422 blocked", "PROHIBITED_CONTENT", 1),
-                Arguments.of("gemini", events(Scripted.geminiPiece("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"), "422 blocked", "SAFETY", 1),
-                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"RECITATION\"}]}"), "422 blocked", "RECITATION", 1),
-                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"BRAND_NEW\"}]}"), "502 provider_error", "BRAND_NEW", 1),
-                Arguments.of("gemini", events("{\"candidates\":[{\"finishReason\":\"MALFORMED_FUNCTION_CALL\"}]}"), "502 provider_error", "MALFORMED_FUNCTION_CALL", 3),
+                Arguments.of(
+                        "gemini",
+                        events("{\"promptFeedback\":{\"blockReason\":\"PROHIBITED_CONTENT\"}}"),
+                        "422 blocked",
+                        "PROHIBITED_CONTENT",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        events(Scripted.geminiPiece("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"),
+                        "422 blocked",
+                        "SAFETY",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"RECITATION\"}]}"),
+                        "422 blocked",
+                        "RECITATION",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"BRAND_NEW\"}]}"),
+                        "502 provider_error",
+                        "BRAND_NEW",
+                        1),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"MALFORMED_FUNCTION_CALL\"}]}"),
+                        "502 provider_error",
+                        "MALFORMED_FUNCTION_CALL",
+                        3),
                 Arguments.of("gemini", events(Scripted.GEMINI_END), "502 empty_reply", "without a word", 1),
-                Arguments.of("gemini", events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"MAX_TOKENS\"}]}"), "502 empty_reply", "MAX_OUTPUT_TOKENS", 1),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}"), "422 blocked", "content_filter", 1),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"stop\"}]}", "[DONE]"), "502 empty_reply", "without a word", 1),
+                Arguments.of(
+                        "gemini",
+                        events(
+                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"MAX_TOKENS\"}]}"),
+                        "502 empty_reply",
+                        "MAX_OUTPUT_TOKENS",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}"),
+                        "422 blocked",
+                        "content_filter",
+                        1),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"delta\":{\"content\":null},\"finish_reason\":\"stop\"}]}", "[DONE]"),
+                        "502 empty_reply",
+                        "without a word",
+                        1),
                 Arguments.of("nebius", events("[DONE]"), "502 empty_reply", "without a word", 1),
-                Arguments.of("nebius", events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}"), "502 provider_error", "tool_calls", 1));
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}"),
+                        "502 provider_error",
+                        "tool_calls",
+                        1));
     }
 
     private static final List<String> DIALECTS = List.of("gemini", "nebius");
@@ -95,28 +211,45 @@ class UpstreamTest extends OneServer {
 
     /** Each status that a provider may answer, with an error of its dialect, asking to be asked again at once. */
     static Stream<Arguments> statuses() {
-        return DIALECTS.stream().flatMap(dialect -> Stream.of(400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504).map(status -> {
-            String body = dialect.equals("gemini") ? "{\"error\":{\"code\":" + status + ",\"status\":\"X\",\"message\":\"said so\"}}"
-                    : "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"param\":null,\"code\":null}}";
-            Scripted.Script script = exchange -> exchange.answer(status, "application/json", "Retry-After: 0\r\n", body);
-            String problem = switch (status) {
-                case 401, 403 -> "502 provider_refused_key";
-                case 404 -> "502 unknown_model";
-                case 429 -> "429 rate_limited";
-                default -> "502 provider_error";
-            };
-            return Arguments.of(dialect, script, problem, dialect + " answered " + status + ": said so", List.of(408, 429, 500, 502, 503, 504).contains(status) ? 3 : 1);
-        }));
+        return DIALECTS.stream().flatMap(dialect -> Stream.of(
+                        400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504)
+                .map(status -> {
+                    String body = dialect.equals("gemini")
+                            ? "{\"error\":{\"code\":" + status + ",\"status\":\"X\",\"message\":\"said so\"}}"
+                            : "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"param\":null,\"code\":null}}";
+                    Scripted.Script script =
+                            exchange -> exchange.answer(status, "application/json", "Retry-After: 0\r\n", body);
+                    String problem =
+                            switch (status) {
+                                case 401, 403 -> "502 provider_refused_key";
+                                case 404 -> "502 unknown_model";
+                                case 429 -> "429 rate_limited";
+                                default -> "502 provider_error";
+                            };
+                    return Arguments.of(
+                            dialect,
+                            script,
+                            problem,
+                            dialect + " answered " + status + ": said so",
+                            List.of(408, 429, 500, 502, 503, 504).contains(status) ? 3 : 1);
+                }));
     }
 
     /** What breaks on the wire, in either dialect alike. */
     static Stream<Arguments> broken() {
         return DIALECTS.stream().flatMap(dialect -> {
             String piece = piece(dialect, "some");
-            String error = dialect.equals("gemini") ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}" : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
+            String error = dialect.equals("gemini")
+                    ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}"
+                    : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
             return Stream.of(
                     Arguments.of(dialect, json(200, "<html>hello</html>"), "502 provider_error", dialect, 1),
-                    Arguments.of(dialect, json(200, piece.substring(0, piece.length() / 2)), "502 provider_error", "not JSON", 1),
+                    Arguments.of(
+                            dialect,
+                            json(200, piece.substring(0, piece.length() / 2)),
+                            "502 provider_error",
+                            "not JSON",
+                            1),
                     Arguments.of(dialect, json(200, ""), "502 provider_error", "cut its reply off", 1),
                     Arguments.of(dialect, json(200, error), "502 provider_error", "said so", 1),
                     Arguments.of(dialect, events("not json"), "502 provider_error", "not JSON", 1),
@@ -124,24 +257,61 @@ class UpstreamTest extends OneServer {
                     Arguments.of(dialect, events(piece), "502 provider_error", "cut its reply off", 1),
                     Arguments.of(dialect, events(error), "502 provider_error", "said so", 1),
                     Arguments.of(dialect, events(piece, error), "502 provider_error", "said so", 1),
-                    Arguments.of(dialect, bytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\u0000\u0000"), "502 provider_error", dialect, 1),
+                    Arguments.of(
+                            dialect,
+                            bytes(
+                                    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\u0000\u0000"),
+                            "502 provider_error",
+                            dialect,
+                            1),
                     Arguments.of(dialect, bytes("no HTTP at all\r\n\r\n"), "502 provider_error", "_BASE_URL", 3),
-                    Arguments.of(dialect, (Scripted.Script) Scripted.Exchange::reset, "502 provider_error", "cannot be reached", 3),
-                    Arguments.of(dialect, (Scripted.Script) e -> { }, "502 provider_error", "cannot be reached", 3),
-                    Arguments.of(dialect, (Scripted.Script) e -> {
-                        e.stream();
-                        e.reset();
-                    }, "502 provider_error", "cannot be reached, or broke", 3),
-                    Arguments.of(dialect, bytes("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\ndata: " + piece + "\n\n"),
-                            "502 provider_error", "cannot be reached, or broke", 0),
-                    Arguments.of(dialect, bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "), "502 provider_error", "cannot be reached, or broke", 3),
-                    Arguments.of(dialect, (Scripted.Script) e -> e.answer(307, "text/plain", "Location: " + running.provider.address() + "/elsewhere\r\n", "moved"), "502 provider_error", "307", 1));
+                    Arguments.of(
+                            dialect,
+                            (Scripted.Script) Scripted.Exchange::reset,
+                            "502 provider_error",
+                            "cannot be reached",
+                            3),
+                    Arguments.of(dialect, (Scripted.Script) e -> {}, "502 provider_error", "cannot be reached", 3),
+                    Arguments.of(
+                            dialect,
+                            (Scripted.Script) e -> {
+                                e.stream();
+                                e.reset();
+                            },
+                            "502 provider_error",
+                            "cannot be reached, or broke",
+                            3),
+                    Arguments.of(
+                            dialect,
+                            bytes(
+                                    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\ndata: "
+                                            + piece + "\n\n"),
+                            "502 provider_error",
+                            "cannot be reached, or broke",
+                            0),
+                    Arguments.of(
+                            dialect,
+                            bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "),
+                            "502 provider_error",
+                            "cannot be reached, or broke",
+                            3),
+                    Arguments.of(
+                            dialect,
+                            (Scripted.Script) e -> e.answer(
+                                    307,
+                                    "text/plain",
+                                    "Location: " + running.provider.address() + "/elsewhere\r\n",
+                                    "moved"),
+                            "502 provider_error",
+                            "307",
+                            1));
         });
     }
 
     @ParameterizedTest
     @MethodSource({"faults", "statuses", "broken"})
-    void answersTheRightProblemAndStoresNothing(String dialect, Scripted.Script script, String problem, String words, int asked) throws Exception {
+    void answersTheRightProblemAndStoresNothing(
+            String dialect, Scripted.Script script, String problem, String words, int asked) throws Exception {
         running.settings("PROVIDER_TIMEOUT=10", "CHAT_PROVIDER=" + dialect);
         running.provider.usually(script);
         Running.Answer answer = running.chat("alice", "hi");
@@ -168,8 +338,10 @@ class UpstreamTest extends OneServer {
         running.settings("CHAT_PROVIDER=nebius");
         running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: 12\r\n", "{}"));
         assertEquals("12", running.chat("alice", "hi").header("Retry-After"));
-        String date = DateTimeFormatter.RFC_1123_DATE_TIME.format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100));
-        running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: " + date + "\r\n", "{}"));
+        String date = DateTimeFormatter.RFC_1123_DATE_TIME.format(
+                ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100));
+        running.provider.then(
+                exchange -> exchange.answer(429, "application/json", "Retry-After: " + date + "\r\n", "{}"));
         int seconds = Integer.parseInt(running.chat("alice", "hi").header("Retry-After"));
         assertTrue(seconds > 90 && seconds <= 100, "" + seconds);
     }
@@ -184,7 +356,8 @@ class UpstreamTest extends OneServer {
         running.provider.usually(asksForASecond);
         running.chat("alice", "hi");
         assertEquals(3, times.size());
-        for (int i = 1; i < 3; i++) assertTrue(millis(times, i) >= 1000 && millis(times, i) < 3000, millis(times, i) + " ms");
+        for (int i = 1; i < 3; i++)
+            assertTrue(millis(times, i) >= 1000 && millis(times, i) < 3000, millis(times, i) + " ms");
         times.clear();
         running.provider.usually(exchange -> {
             times.add(System.nanoTime());
@@ -192,7 +365,9 @@ class UpstreamTest extends OneServer {
         });
         running.chat("alice", "hi");
         assertEquals(3, times.size());
-        assertTrue(millis(times, 1) < 500 + 2000 && millis(times, 2) < 1000 + 2000, "full jitter: below 0.5 s, then below 1 s, and what a busy machine adds");
+        assertTrue(
+                millis(times, 1) < 500 + 2000 && millis(times, 2) < 1000 + 2000,
+                "full jitter: below 0.5 s, then below 1 s, and what a busy machine adds");
         times.clear();
         running.settings("PROVIDER_TIMEOUT=0.9");
         running.provider.usually(asksForASecond);
@@ -221,7 +396,10 @@ class UpstreamTest extends OneServer {
 
     /** Threads that are in the middle of Parley's own code. */
     private static long waiting() {
-        return Thread.getAllStackTraces().values().stream().filter(stack -> Arrays.stream(stack).anyMatch(frame -> frame.getClassName().equals("parley.Upstream"))).count();
+        return Thread.getAllStackTraces().values().stream()
+                .filter(stack -> Arrays.stream(stack)
+                        .anyMatch(frame -> frame.getClassName().equals("parley.Upstream")))
+                .count();
     }
 
     @ParameterizedTest
@@ -246,7 +424,8 @@ class UpstreamTest extends OneServer {
         Running.Answer answer = running.chat("bob", "hi");
         assertEquals("ab", answer.at("reply"), answer.text());
         assertEquals(3, running.provider.exchanges.size());
-        assertTrue(running.console().contains("retry 1 of 2 in ") && running.console().contains("retry 2 of 2 in "));
+        assertTrue(running.console().contains("retry 1 of 2 in ")
+                && running.console().contains("retry 2 of 2 in "));
         var arrived = new Scripted.Gate();
         running.provider.then(exchange -> {
             exchange.stream();
@@ -256,14 +435,24 @@ class UpstreamTest extends OneServer {
         });
         try (var stream = running.stream("bob", "again").body()) {
             List<String> lines = stream.peek(line -> arrived.open()).toList();
-            assertEquals(1, lines.stream().filter(line -> line.contains("only once")).count());
+            assertEquals(
+                    1, lines.stream().filter(line -> line.contains("only once")).count());
             assertTrue(lines.contains("event: error"));
         }
         assertEquals(4, running.provider.exchanges.size());
     }
 
     @ParameterizedTest
-    @CsvSource({"gemini, connected", "gemini, headers", "gemini, event", "gemini, trickle", "nebius, connected", "nebius, headers", "nebius, event", "nebius, trickle"})
+    @CsvSource({
+        "gemini, connected",
+        "gemini, headers",
+        "gemini, event",
+        "gemini, trickle",
+        "nebius, connected",
+        "nebius, headers",
+        "nebius, event",
+        "nebius, trickle"
+    })
     void endsASilenceAtItsTime(String dialect, String stage) throws Exception {
         running.settings("PROVIDER_TIMEOUT=0.6", "CHAT_PROVIDER=" + dialect);
         running.provider.then(exchange -> {
@@ -305,7 +494,8 @@ class UpstreamTest extends OneServer {
     @ValueSource(strings = {"gemini", "nebius"})
     void readsEventsThatAreSplitAtEveryByte(String dialect) throws Exception {
         running.settings("CHAT_PROVIDER=" + dialect);
-        String event = "data: " + piece(dialect, "é🦊") + "\r\n\r\ndata: " + (dialect.equals("gemini") ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
+        String event = "data: " + piece(dialect, "é🦊") + "\r\n\r\ndata: "
+                + (dialect.equals("gemini") ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
         running.provider.then(exchange -> {
             exchange.stream();
             exchange.socket().setTcpNoDelay(true);
@@ -319,18 +509,29 @@ class UpstreamTest extends OneServer {
 
     @Test
     void neverSplitsACharacterBetweenPieces() throws Exception {
-        running.provider.then(events("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\ud83e\"}]}}]}", "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\\udd8ab\"}]}}]}", Scripted.GEMINI_END));
+        running.provider.then(events(
+                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\\ud83e\"}]}}]}",
+                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\\udd8ab\"}]}}]}",
+                Scripted.GEMINI_END));
         try (var stream = running.stream("dave", "hi").body()) {
-            assertEquals(List.of("data: {\"text\":\"a\"}", "data: {\"text\":\"🦊b\"}"), stream.filter(line -> line.startsWith("data: {\"text\"")).toList());
+            assertEquals(
+                    List.of("data: {\"text\":\"a\"}", "data: {\"text\":\"🦊b\"}"),
+                    stream.filter(line -> line.startsWith("data: {\"text\"")).toList());
         }
     }
 
     @Test
     void readsOneObjectWhereAStreamWasAskedFor() throws Exception {
-        running.provider.then(json(200, Scripted.GEMINI_END.replace("\"role\":\"model\"", "\"parts\":[{\"text\":\"whole\"},{\"text\":\" and more\"},{\"text\":\"no\",\"thought\":true}]")));
+        running.provider.then(
+                json(
+                        200,
+                        Scripted.GEMINI_END.replace(
+                                "\"role\":\"model\"",
+                                "\"parts\":[{\"text\":\"whole\"},{\"text\":\" and more\"},{\"text\":\"no\",\"thought\":true}]")));
         assertEquals("whole and more", running.chat("erin", "hi").at("reply"));
         running.settings("CHAT_PROVIDER=nebius");
-        running.provider.then(json(200, "{\n\"choices\":[{\"message\":{\"content\":\"whole\"},\n\"finish_reason\":\"length\"}]}"));
+        running.provider.then(
+                json(200, "{\n\"choices\":[{\"message\":{\"content\":\"whole\"},\n\"finish_reason\":\"length\"}]}"));
         Running.Answer answer = running.chat("erin", "hi");
         assertEquals("whole", answer.at("reply"), answer.text());
         assertEquals("length", answer.at("finish_reason"));
@@ -360,7 +561,9 @@ class UpstreamTest extends OneServer {
         });
         try (var stream = running.stream("kim", "hi").body()) {
             List<String> lines = stream.filter(line -> !line.isEmpty()).toList();
-            assertEquals(List.of("data: {\"text\":\"thinking \"}", ": ping", "data: {\"text\":\"done\"}"), lines.subList(0, 3));
+            assertEquals(
+                    List.of("data: {\"text\":\"thinking \"}", ": ping", "data: {\"text\":\"done\"}"),
+                    lines.subList(0, 3));
         }
     }
 
@@ -374,54 +577,83 @@ class UpstreamTest extends OneServer {
 
     @Test
     void putsNothingOfTheProvidersOnTheConsoleThatCouldForgeALineOrColourIt() throws Exception {
-        running.provider.usually(json(503, "{\"error\":{\"code\":503,\"message\":\"x\\u001b[31m\\r\\nforged\\u2028line \\u202egnp\"}}"));
+        running.provider.usually(
+                json(503, "{\"error\":{\"code\":503,\"message\":\"x\\u001b[31m\\r\\nforged\\u2028line \\u202egnp\"}}"));
         Running.Answer answer = running.chat("alice", "hi");
         assertEquals("gemini answered 503: x [31m forged line gnp", answer.at("detail"));
         assertTrue(running.console().contains("x [31m forged line gnp"));
-        assertTrue(running.console().chars().allMatch(c -> c == '\n' || c >= ' ' && Character.getType(c) != Character.FORMAT), "no control characters");
+        assertTrue(
+                running.console()
+                        .chars()
+                        .allMatch(c -> c == '\n' || c >= ' ' && Character.getType(c) != Character.FORMAT),
+                "no control characters");
         assertTrue(running.console().lines().allMatch(line -> line.startsWith("20")), "each line begins with its time");
     }
 
     @Test
     void sendsGeminiWhatItsDocumentationSays() throws Exception {
-        running.settings("SYSTEM_INSTRUCTIONS=\"Be\\nbrief\"", "TEMPERATURE=0.70", "TOP_P=0.9", "TOP_K=40", "MAX_OUTPUT_TOKENS=1024", "GEMINI_CHAT_MODEL=models/m x",
+        running.settings(
+                "SYSTEM_INSTRUCTIONS=\"Be\\nbrief\"",
+                "TEMPERATURE=0.70",
+                "TOP_P=0.9",
+                "TOP_K=40",
+                "MAX_OUTPUT_TOKENS=1024",
+                "GEMINI_CHAT_MODEL=models/m x",
                 "GEMINI_CHAT_EXTRA='{\"generationConfig\":{\"thinkingConfig\":{\"thinkingBudget\":12345678901234567890},\"topK\":null},\"safetySettings\":[]}'");
         running.provider.then(Scripted.gemini("ok"));
         running.chat("grace", "hi");
         var sent = running.provider.last();
         assertEquals("/v1beta/models/m%20x:generateContent", sent.path());
         assertEquals(Running.KEY, sent.headers().get("x-goog-api-key"));
-        assertEquals("{\"systemInstruction\":{\"parts\":[{\"text\":\"Be\\nbrief\"}]},\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}],"
-                + "\"generationConfig\":{\"temperature\":0.70,\"topP\":0.9,\"maxOutputTokens\":1024,\"thinkingConfig\":{\"thinkingBudget\":12345678901234567890}},\"safetySettings\":[]}", sent.body());
+        assertEquals(
+                "{\"systemInstruction\":{\"parts\":[{\"text\":\"Be\\nbrief\"}]},\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}],"
+                        + "\"generationConfig\":{\"temperature\":0.70,\"topP\":0.9,\"maxOutputTokens\":1024,\"thinkingConfig\":{\"thinkingBudget\":12345678901234567890}},\"safetySettings\":[]}",
+                sent.body());
         running.stream("grace two", "hi").body().toList();
-        assertEquals("/v1beta/models/m%20x:streamGenerateContent?alt=sse", running.provider.last().path(), "a stream for a stream");
+        assertEquals(
+                "/v1beta/models/m%20x:streamGenerateContent?alt=sse",
+                running.provider.last().path(), "a stream for a stream");
         assertEquals(sent.body(), running.provider.last().body());
     }
 
     @Test
     void sendsOpenAiWhatItsDocumentationSays() throws Exception {
-        running.settings("CHAT_PROVIDER=local", "LOCAL_BASE_URL=" + running.provider.address() + "/v1/", "LOCAL_CHAT_MODEL=m", "TEMPERATURE=1", "TOP_K=4", "MAX_OUTPUT_TOKENS=9", "LOCAL_CHAT_EXTRA={\"seed\":7}");
+        running.settings(
+                "CHAT_PROVIDER=local",
+                "LOCAL_BASE_URL=" + running.provider.address() + "/v1/",
+                "LOCAL_CHAT_MODEL=m",
+                "TEMPERATURE=1",
+                "TOP_K=4",
+                "MAX_OUTPUT_TOKENS=9",
+                "LOCAL_CHAT_EXTRA={\"seed\":7}");
         running.provider.then(Scripted.openAi("ok"));
         Running.Answer answer = running.chat("heidi", "hi");
-        assertEquals("{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}", Json.write(answer.at("usage")));
+        assertEquals(
+                "{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}", Json.write(answer.at("usage")));
         assertEquals("local", answer.at("provider"));
         var sent = running.provider.last();
         assertEquals("/v1/chat/completions", sent.path());
         assertNull(sent.headers().get("Authorization"), "a service on a loopback address needs no key");
-        String body = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"temperature\":1,\"top_k\":4,\"max_tokens\":9,\"stream\":";
+        String body =
+                "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"temperature\":1,\"top_k\":4,\"max_tokens\":9,\"stream\":";
         assertEquals(body + "false,\"seed\":7}", sent.body());
         running.stream("heidi two", "hi").body().toList();
-        assertEquals(body + "true,\"stream_options\":{\"include_usage\":true},\"seed\":7}", running.provider.last().body());
+        assertEquals(
+                body + "true,\"stream_options\":{\"include_usage\":true},\"seed\":7}",
+                running.provider.last().body());
     }
 
     @Test
     void alternatesRolesForTheProviderWhateverTheFileHolds() throws Exception {
-        Files.writeString(running.file("ivan"), "[{\"role\":\"assistant\",\"content\":\"a0\"},{\"role\":\"user\",\"content\":\"u1\"},{\"role\":\"user\",\"content\":\"u2\"},"
-                + "{\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\"a3\"},{\"role\":\"user\",\"content\":\"u4\"}]");
+        Files.writeString(
+                running.file("ivan"),
+                "[{\"role\":\"assistant\",\"content\":\"a0\"},{\"role\":\"user\",\"content\":\"u1\"},{\"role\":\"user\",\"content\":\"u2\"},"
+                        + "{\"role\":\"assistant\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\"a3\"},{\"role\":\"user\",\"content\":\"u4\"}]");
         running.provider.then(Scripted.gemini("ok"));
         running.chat("ivan", "u5");
         var sent = new ArrayList<String>();
-        for (Object each : Json.items(running.provider.last().json(), "contents")) sent.add(Json.string(each, "role") + ":" + Json.string(each, "parts", 0, "text"));
+        for (Object each : Json.items(running.provider.last().json(), "contents"))
+            sent.add(Json.string(each, "role") + ":" + Json.string(each, "parts", 0, "text"));
         assertEquals(List.of("user:u1\n\nu2", "model:a3", "user:u4\n\nu5"), sent);
     }
 }

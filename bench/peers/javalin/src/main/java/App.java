@@ -19,23 +19,31 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 
-/** What a person would write with Javalin, virtual threads and langchain4j: a JSON file a user, one turn at a time for each user, written through a rename. */
+/**
+ * What a person would write with Javalin, virtual threads and langchain4j: a JSON file a user, one turn at a time for
+ * each user, written through a rename.
+ */
 public class App {
     private static final int WINDOW = 20;
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final Path FOLDER = Path.of(System.getenv("HISTORY_DIR"));
     private static final ConcurrentHashMap<String, ReentrantLock> TURNS = new ConcurrentHashMap<>();
-    private static final GoogleAiGeminiChatModel MODEL = GoogleAiGeminiChatModel.builder().baseUrl(System.getenv("GEMINI_BASE_URL") + "/v1beta").apiKey("none")
-            .modelName("gemini-flash-latest").temperature(0.7).build();
+    private static final GoogleAiGeminiChatModel MODEL = GoogleAiGeminiChatModel.builder()
+            .baseUrl(System.getenv("GEMINI_BASE_URL") + "/v1beta")
+            .apiKey("none")
+            .modelName("gemini-flash-latest")
+            .temperature(0.7)
+            .build();
 
     public static void main(String[] args) throws IOException {
         Files.createDirectories(FOLDER);
         Javalin.create(config -> {
-            config.concurrency.useVirtualThreads = true;
-            config.startup.showJavalinBanner = false;
-            config.routes.get("/health", context -> context.json(Map.of("status", "ok")));
-            config.routes.post("/chat", App::chat);
-        }).start("127.0.0.1", Integer.parseInt(System.getenv("PORT")));
+                    config.concurrency.useVirtualThreads = true;
+                    config.startup.showJavalinBanner = false;
+                    config.routes.get("/health", context -> context.json(Map.of("status", "ok")));
+                    config.routes.post("/chat", App::chat);
+                })
+                .start("127.0.0.1", Integer.parseInt(System.getenv("PORT")));
     }
 
     private static void chat(Context context) throws IOException {
@@ -64,14 +72,20 @@ public class App {
     }
 
     private static void add(ArrayNode history, String role, String content) {
-        history.addObject().put("role", role).put("content", content).put("time", Instant.now().toString());
+        history.addObject()
+                .put("role", role)
+                .put("content", content)
+                .put("time", Instant.now().toString());
     }
 
     private static List<ChatMessage> messages(ArrayNode history) {
         var messages = new ArrayList<ChatMessage>(List.of(SystemMessage.from("You are a helpful assistant.")));
         for (int i = Math.max(0, history.size() - WINDOW); i < history.size(); i++) {
             String content = history.get(i).get("content").asText();
-            messages.add(history.get(i).get("role").asText().equals("user") ? UserMessage.from(content) : AiMessage.from(content));
+            messages.add(
+                    history.get(i).get("role").asText().equals("user")
+                            ? UserMessage.from(content)
+                            : AiMessage.from(content));
         }
         return messages;
     }
