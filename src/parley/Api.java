@@ -49,7 +49,7 @@ final class Api implements HttpHandler {
     private final Histories histories;
     private final CompletableFuture<HttpClient> client;
     private final boolean demo;
-    private final Exchange.WriteTimeouts timeouts = new Exchange.WriteTimeouts();
+    private final WriteTimeouts timeouts = new WriteTimeouts();
     private final String page = resource("chat.html");
     private final Semaphore free = new Semaphore(Memory.MAX_REQUESTS);
     private volatile boolean stopping;
@@ -96,8 +96,8 @@ final class Api implements HttpHandler {
         } catch (UncheckedIOException e) {
             throw e;
         } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
-            Log.say("a defect: " + e);
-            for (StackTraceElement frame : e.getStackTrace()) Log.say("    at " + frame);
+            Log.log("a defect: " + e);
+            for (StackTraceElement frame : e.getStackTrace()) Log.log("    at " + frame);
             http.problem(new Problem(Problem.Code.INTERNAL_ERROR, "A defect of the server: its console says more"));
         }
     }
@@ -106,9 +106,9 @@ final class Api implements HttpHandler {
     void stop(Duration timeout) throws InterruptedException {
         stopping = true;
         int running = Memory.MAX_REQUESTS - free.availablePermits();
-        if (running > 0) Log.say("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
+        if (running > 0) Log.log("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
         boolean ended = free.tryAcquire(Memory.MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
-        if (!ended) Log.say("stopped before every turn had ended: those are not stored");
+        if (!ended) Log.log("stopped before every turn had ended: those are not stored");
         timeouts.close();
     }
 

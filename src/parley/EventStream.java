@@ -102,7 +102,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     private ByteBuffer await(long nanos) throws IOException, InterruptedException {
         long announced = headers.firstValueAsLong("Content-Length").orElse(0);
         if (Math.max(announced, length) > MAX_LENGTH) throw new TooLong();
-        memory.to(announced);
+        memory.grownTo(announced);
         ByteBuffer portion = arrived.poll(nanos, TimeUnit.NANOSECONDS);
         ended = portion == END;
         if (ended && broken != null) throw new IOException(broken.getMessage(), broken);
@@ -113,7 +113,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
     }
 
     private void keep(ByteBuffer bytes, int count) {
-        memory.to(line.size() + count);
+        memory.grownTo(line.size() + count);
         byte[] part = new byte[count];
         bytes.get(part);
         line.writeBytes(part);
@@ -166,7 +166,7 @@ final class EventStream implements HttpResponse.BodySubscriber<EventStream>, Aut
 
     private void addData(String value) {
         data = (data == null ? new StringBuilder() : data.append('\n')).append(value);
-        memory.to(data.length());
+        memory.grownTo(data.length());
     }
 
     private void endEvent() {

@@ -5,7 +5,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -14,10 +13,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /**
@@ -240,7 +235,7 @@ final class Exchange implements AutoCloseable {
         int written = 0;
         while (written < bytes.length && !is("HEAD")) {
             int from = written;
-            int length = Math.min(HistoryReader.PORTION, bytes.length - from);
+            int length = Math.min(HistoryReader.BUFFER_SIZE, bytes.length - from);
             timeouts.run(() -> out.write(bytes, from, length));
             written += length;
         }
@@ -296,55 +291,6 @@ final class Exchange implements AutoCloseable {
         long millis = (System.nanoTime() - begun) / 1_000_000;
         String path = path().substring(0, Math.min(path().length(), 100));
         String who = user.substring(0, Math.min(user.length(), 40));
-        Log.say(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
-    }
-
-    /** What writes to a client. */
-    interface Write {
-        void run() throws IOException;
-    }
-
-    /**
-     * Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a
-     * thread for ever.
-     */
-    static final class WriteTimeouts implements AutoCloseable {
-        private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
-
-        private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
-        private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(
-                Thread.ofPlatform().daemon().factory());
-
-        WriteTimeouts() {
-            clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
-        }
-
-        private void interruptIfLate(Thread thread) {
-            running.computeIfPresent(thread, (same, begun) -> {
-                if (System.nanoTime() - begun < TIMEOUT) return begun;
-                thread.interrupt();
-                return null;
-            });
-        }
-
-        /**
-         * Once it returns, nothing is interrupted any more: that would close the history's file under the thread's
-         * hands.
-         */
-        void run(Write write) {
-            running.put(Thread.currentThread(), System.nanoTime());
-            try {
-                write.run();
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            } finally {
-                if (running.remove(Thread.currentThread()) == null) Thread.interrupted();
-            }
-        }
-
-        @Override
-        public void close() {
-            clock.shutdownNow();
-        }
+        Log.log(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
     }
 }

@@ -174,7 +174,7 @@ final class Histories implements AutoCloseable {
         try {
             lock.release();
         } catch (IOException e) {
-            Log.say("history: a lock could not be released: " + e);
+            Log.log("history: a lock could not be released: " + e);
         }
     }
 
@@ -207,7 +207,7 @@ final class Histories implements AutoCloseable {
 
     /** The problem that an IOException of the disk makes, which the console tells more of. */
     static Problem unavailable(String user, IOException e) {
-        Log.say("history of " + user + ": " + e);
+        Log.log("history of " + user + ": " + e);
         return HistoryFile.isDiskFull(e)
                 ? new Problem(
                         Problem.Code.STORAGE_FULL,

@@ -76,12 +76,12 @@ final class HistoryFile {
             end = readEnd(channel, REMEMBERED);
             var memory = new Memory.Growing();
             for (int length = FIRST_WINDOW; length <= MAX_WINDOW && length < size; length *= 4) {
-                memory.to(length);
+                memory.grownTo(length);
                 List<Message> last = read(new HistoryReader(channel, size - length, memory), -1, count, replaced);
                 if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
                 memory.release(); // first: who holds memory and waits for more could wait for others who do the same
             }
-            memory.to(Math.min(size, MAX_WINDOW));
+            memory.grownTo(Math.min(size, MAX_WINDOW));
             return read(new HistoryReader(channel, 0, memory), BEGINNING.length, count, replaced);
         }
     }
@@ -224,7 +224,7 @@ final class HistoryFile {
             channel.force(true);
         }
         force(file.getParent());
-        Log.say(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
+        Log.log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
                 + " keeps it as it was");
     }
 
@@ -249,7 +249,7 @@ final class HistoryFile {
     private static long write(FileChannel channel, byte[] bytes, long position) throws IOException {
         ByteBuffer left = ByteBuffer.wrap(bytes);
         while (left.position() < bytes.length) {
-            left.limit(Math.min(bytes.length, left.position() + HistoryReader.PORTION));
+            left.limit(Math.min(bytes.length, left.position() + HistoryReader.BUFFER_SIZE));
             channel.write(left, position + left.position());
         }
         return position + bytes.length;

@@ -13,7 +13,7 @@ import java.nio.charset.CharacterCodingException;
  */
 final class HistoryReader {
     /** Bytes that are read or written at once: the JDK keeps buffers as large, for each thread and each connection. */
-    static final int PORTION = 16 << 10;
+    static final int BUFFER_SIZE = 16 << 10;
 
     private static final int MAX_MESSAGE =
             (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes
@@ -28,10 +28,10 @@ final class HistoryReader {
     record Item(Message message, long end, int length, boolean aLine) {}
 
     private final FileChannel channel;
-    private final ByteBuffer portion = ByteBuffer.allocate(PORTION).limit(0);
+    private final ByteBuffer buffer = ByteBuffer.allocate(BUFFER_SIZE).limit(0);
     private final ByteArrayOutputStream text = new ByteArrayOutputStream(); // of the message that is being read
     private final Memory.Growing memory; // for a message
-    private long position; // in the file, behind the portion
+    private long position; // in the file, behind the buffer
     private boolean ended; // as a history ends
     private Item ahead;
 
@@ -110,9 +110,9 @@ final class HistoryReader {
         boolean quoted = false;
         boolean escaped = false;
         while (depth > 0 && fill()) {
-            int at = portion.position();
-            while (depth > 0 && at < portion.limit()) {
-                byte b = portion.array()[at++];
+            int at = buffer.position();
+            while (depth > 0 && at < buffer.limit()) {
+                byte b = buffer.array()[at++];
                 if (escaped) escaped = false;
                 else if (b == '"') quoted = !quoted;
                 else if (quoted) escaped = b == '\\';
@@ -125,17 +125,17 @@ final class HistoryReader {
     }
 
     private void keep(int end) throws IOException {
-        text.write(portion.array(), portion.position(), end - portion.position());
-        portion.position(end);
+        text.write(buffer.array(), buffer.position(), end - buffer.position());
+        buffer.position(end);
         if (text.size() > MAX_MESSAGE) throw new IOException("a message of over " + MAX_MESSAGE + " bytes");
-        memory.to(text.size());
+        memory.grownTo(text.size());
     }
 
     private Item parsed() {
         try {
             String json = Json.decode(text.toByteArray());
             var message = new Message(Json.members(Json.parse(json)));
-            return new Item(message, position - portion.remaining(), text.size(), json.indexOf('\n') < 0);
+            return new Item(message, position - buffer.remaining(), text.size(), json.indexOf('\n') < 0);
         } catch (CharacterCodingException | Json.Malformed | IllegalArgumentException e) {
             return null;
         }
@@ -149,13 +149,13 @@ final class HistoryReader {
 
     /** The next byte; -1 at the end. */
     private int read() throws IOException {
-        return fill() ? portion.get() & 0xFF : -1;
+        return fill() ? buffer.get() & 0xFF : -1;
     }
 
-    /** Whether there is more of the file, which lies in the portion then. */
+    /** Whether there is more of the file, which lies in the buffer then. */
     private boolean fill() throws IOException {
-        if (portion.hasRemaining()) return true;
-        position += Math.max(0, channel.read(portion.clear(), position));
-        return portion.flip().hasRemaining();
+        if (buffer.hasRemaining()) return true;
+        position += Math.max(0, channel.read(buffer.clear(), position));
+        return buffer.flip().hasRemaining();
     }
 }

@@ -108,7 +108,7 @@ final class LiveSettings {
         if (!now.historyDir().equals(started.historyDir())) later.add("HISTORY_DIR");
         String but =
                 later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
-        Log.say(file.getFileName() + " was edited and is in force" + but);
+        Log.log(file.getFileName() + " was edited and is in force" + but);
     }
 
     /** Names each variable that nothing reads, such as a misspelt one, once. */
@@ -116,7 +116,7 @@ final class LiveSettings {
         last.env.lines().forEach((name, line) -> {
             boolean misspelt = !isRead(name) && named.add(name);
             if (misspelt)
-                Log.say(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
+                Log.log(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
         });
     }
 
@@ -132,7 +132,7 @@ final class LiveSettings {
     }
 
     private void refuse(String what) {
-        if (!what.equals(refusal)) Log.say(file.getFileName() + " " + what + "; the last good settings stay in force");
+        if (!what.equals(refusal)) Log.log(file.getFileName() + " " + what + "; the last good settings stay in force");
         refusal = what;
     }
 

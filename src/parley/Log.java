@@ -8,13 +8,13 @@ import java.util.regex.Pattern;
 final class Log {
     private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
 
-    /** Prints one line, whatever the text holds: {@link #plain} sees to it. */
-    static void say(String text) {
-        System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + plain(text));
+    /** Prints one line, whatever the text holds: {@link #sanitized} sees to it. */
+    static void log(String text) {
+        System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + sanitized(text));
     }
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */
-    static String plain(String text) {
+    static String sanitized(String text) {
         return UNSAFE.matcher(text).replaceAll(" ");
     }
 }

@@ -47,7 +47,7 @@ final class Memory {
         private long reserved = SMALL; // bytes of text
 
         /** Reserves memory for a text that has grown to so many bytes, or will. */
-        void to(long bytes) {
+        void grownTo(long bytes) {
             if (bytes <= reserved) return;
             long more = Math.max(bytes, reserved + reserved / 4);
             reserve(PER_BYTE * (more - reserved));

@@ -167,7 +167,7 @@ public final class Parley implements AutoCloseable {
         try {
             run(options, env);
         } catch (IOException e) {
-            System.err.println("Parley cannot start: " + Log.plain(e.getMessage()));
+            System.err.println("Parley cannot start: " + Log.sanitized(e.getMessage()));
             System.exit(1);
         }
     }
@@ -182,7 +182,7 @@ public final class Parley implements AutoCloseable {
                 case "--help" -> System.out.println(USAGE);
                 case "--version" -> System.out.println("Parley " + VERSION);
                 default -> {
-                    System.err.println("unknown: " + Log.plain(words) + System.lineSeparator() + USAGE);
+                    System.err.println("unknown: " + Log.sanitized(words) + System.lineSeparator() + USAGE);
                     System.exit(2);
                 }
             }
@@ -217,9 +217,9 @@ public final class Parley implements AutoCloseable {
             Files.move(Files.write(made, lines, StandardCharsets.UTF_8), env);
             int line = 1 + lines.indexOf("GEMINI_API_KEY=");
             String advice = demo ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
-            Log.say("made " + env + " from " + example.getFileName() + advice);
+            Log.log("made " + env + " from " + example.getFileName() + advice);
         } catch (IOException e) {
-            Log.say("no .env is there, and none can be made (" + e
+            Log.log("no .env is there, and none can be made (" + e
                     + "): the environment counts, and --env FILE reads another one");
         }
     }
@@ -230,10 +230,10 @@ public final class Parley implements AutoCloseable {
         Settings now = settings.current();
         String host = now.host().contains(":") ? "[" + now.host() + "]" : now.host();
         String name = "Parley " + VERSION + (demo ? ", as a demo," : "");
-        Log.say(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
+        Log.log(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
         for (Settings.Account account : List.of(now.chat(), now.image())) {
             String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-            Log.say(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model()
+            Log.log(account.use().toLowerCase(Locale.ROOT) + ": " + account.provider() + " with " + account.model()
                     + ", " + ready);
         }
     }
@@ -242,14 +242,14 @@ public final class Parley implements AutoCloseable {
         try {
             close();
         } catch (IOException e) {
-            Log.say("closing: " + e);
+            Log.log("closing: " + e);
         }
         Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
     }
 
     /** Prints the settings, and whether each provider takes its key and knows its model. Images need not be set up. */
     private static boolean check(LiveSettings settings) throws IOException {
-        settings.shown().forEach((name, value) -> System.out.println(Log.plain(name + "=" + value)));
+        settings.shown().forEach((name, value) -> System.out.println(Log.sanitized(name + "=" + value)));
         Settings now = settings.current();
         try (HttpClient client = client(settings)) {
             boolean chat = check(client, now, now.chat());

@@ -175,7 +175,7 @@ interface Provider {
         Reply reply(String provider) {
             send(held);
             if (!text.toString().isBlank()) return new Reply(text.toString(), finishReason, usage);
-            String refused = Log.plain(refusal.toString());
+            String refused = Log.sanitized(refusal.toString());
             if (!refused.isBlank()) throw new Problem(Problem.Code.BLOCKED, provider + " refused it: " + refused);
             String why = " ended its reply without a word: send the message again, or in other words";
             if (thought) why = " only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less";

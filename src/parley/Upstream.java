@@ -128,7 +128,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
             if (event == null || event == EventStream.SILENCE) continue;
             boolean finished = reply.isFinished();
             take(event, reply, reader);
-            memory.to(reply.length());
+            memory.grownTo(reply.length());
             boolean done = event.data().strip().equals(DONE);
             if (reply.isFinished() && (done || !finished)) deadline = in(done ? AFTER_DONE : AFTER_REASON);
             if (!reply.isFinished()) deadline = reply.streams() ? in(timeout) : end;
@@ -216,7 +216,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         long pause = problem.retryAfter == null ? backoff : TimeUnit.SECONDS.toNanos(problem.retryAfter);
         boolean tooLong = pause > TimeUnit.SECONDS.toNanos(LONGEST_PAUSE) || System.nanoTime() + pause >= deadline;
         if (!problem.isTransient || tried == TRIES || tooLong) throw problem;
-        Log.say(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause / 1_000_000 + " ms");
+        Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause / 1_000_000 + " ms");
         TimeUnit.NANOSECONDS.sleep(pause);
     }
 
@@ -362,7 +362,7 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     private String brief(String words) {
         String safe =
                 account.key() == null ? words : words.replace(account.key().value(), "***");
-        String line = Log.plain(safe).strip().replaceAll("\\s+", " ");
+        String line = Log.sanitized(safe).strip().replaceAll("\\s+", " ");
         return line.length() <= MAX_WORDS ? line : line.substring(0, MAX_WORDS) + "…";
     }
 

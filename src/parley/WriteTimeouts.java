@@ -1,0 +1,58 @@
+package parley;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread
+ * for ever.
+ */
+final class WriteTimeouts implements AutoCloseable {
+    /** What writes to a client. */
+    interface Write {
+        void run() throws IOException;
+    }
+
+    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
+
+    private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
+    private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().factory());
+
+    WriteTimeouts() {
+        clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
+    }
+
+    private void interruptIfLate(Thread thread) {
+        running.computeIfPresent(thread, (same, begun) -> {
+            if (System.nanoTime() - begun < TIMEOUT) return begun;
+            thread.interrupt();
+            return null;
+        });
+    }
+
+    /**
+     * Once it returns, nothing is interrupted any more: that would close the history's file under the thread's
+     * hands.
+     */
+    void run(Write write) {
+        running.put(Thread.currentThread(), System.nanoTime());
+        try {
+            write.run();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } finally {
+            if (running.remove(Thread.currentThread()) == null) Thread.interrupted();
+        }
+    }
+
+    @Override
+    public void close() {
+        clock.shutdownNow();
+    }
+}
