@@ -150,7 +150,8 @@ final class Api implements HttpHandler {
         Provider provider = provider(http.settings, account);
         Map<String, Object> answer = histories.inTurn(user, history -> {
             Message asked = Message.fromUser(message);
-            var conversation = new ArrayList<>(history.last(http.settings.window() - 1, replaced));
+            var conversation =
+                    new ArrayList<>(history.last(http.settings.history().window() - 1, replaced));
             conversation.add(asked);
             Provider.Reply reply = provider.chat(conversation, stream ? http::piece : null);
             if (stream) http.piece(""); // finds out whether the client is still there

@@ -26,12 +26,19 @@ final class Exchange implements AutoCloseable {
     private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
 
+    /** What the client has got so far. */
+    private enum State {
+        UNANSWERED,
+        ANSWERING,
+        STREAMING
+    }
+
     private final HttpExchange exchange;
     final Settings settings;
     private final WriteTimeouts timeouts;
     private final long begun = System.nanoTime();
-    private String outcome = "";
-    private boolean streaming;
+    private State state = State.UNANSWERED;
+    private String outcome = ""; // for the log: the status, and what went wrong
     private String user = "";
 
     Exchange(HttpExchange exchange, Settings settings, WriteTimeouts timeouts) {
@@ -70,7 +77,7 @@ final class Exchange implements AutoCloseable {
                 old ? "localhost" : HOST_PORT.matcher(named.getFirst().strip()).replaceFirst("");
         String target = exchange.getRequestURI()
                 .getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
-        if (settings.answersTo(target == null ? host : target)) return;
+        if (settings.server().answersTo(target == null ? host : target)) return;
         throw new Problem(
                 Problem.Code.MISDIRECTED_REQUEST,
                 "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
@@ -219,7 +226,8 @@ final class Exchange implements AutoCloseable {
 
     /** @param length bytes of the body; as the JDK has it, 0 for an unknown number, and -1 for no body at all */
     private void begin(int status, String type, int length) {
-        outcome = status + outcome;
+        if (outcome.isEmpty()) outcome = Integer.toString(status);
+        state = State.ANSWERING;
         if (type != null) header("Content-Type", type);
         if (is("HEAD") && length > 0) header("Content-Length", Integer.toString(length));
         timeouts.run(() -> exchange.sendResponseHeaders(status, is("HEAD") ? -1 : length));
@@ -248,7 +256,7 @@ final class Exchange implements AutoCloseable {
     /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
     void piece(String text) {
         if (!text.isEmpty()) event("data: " + Json.write(Json.object("text", text)));
-        else if (streaming) event(": ping");
+        else if (state == State.STREAMING) event(": ping");
     }
 
     /** The end of a stream. */
@@ -257,11 +265,11 @@ final class Exchange implements AutoCloseable {
     }
 
     private void event(String lines) {
-        if (!streaming) {
+        if (state == State.UNANSWERED) {
             header("Cache-Control", "no-cache");
             header("X-Accel-Buffering", "no");
             begin("text/event-stream");
-            streaming = true;
+            state = State.STREAMING;
         }
         write(lines + "\n\n");
         flush();
@@ -269,13 +277,17 @@ final class Exchange implements AutoCloseable {
 
     /** The refusal: as the answer, as the last event of a stream that has begun, or by breaking off another answer. */
     void problem(Problem problem) {
-        boolean begun = !outcome.isEmpty();
-        outcome += (begun ? ", then " + problem.status() : "") + " " + problem.name();
-        if (!begun && problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
         String json = Json.write(problem.document());
-        if (streaming) event("event: error\ndata: " + json);
-        else if (begun) Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
-        else answer(problem.status(), "application/problem+json", json.getBytes(StandardCharsets.UTF_8));
+        outcome += (outcome.isEmpty() ? "" : ", then ") + problem.status() + " " + problem.name();
+        switch (state) {
+            case UNANSWERED -> {
+                if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
+                answer(problem.status(), "application/problem+json", json.getBytes(StandardCharsets.UTF_8));
+            }
+            case STREAMING -> event("event: error\ndata: " + json);
+            case ANSWERING ->
+                Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
+        }
     }
 
     /** What the console is to say where the client has gone. */

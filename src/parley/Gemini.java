@@ -40,7 +40,9 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
                 generation.maxOutputTokens());
         Map<String, Object> body = object(
                 "systemInstruction",
-                        settings.instructions() == null ? null : object("parts", parts(settings.instructions())),
+                        generation.systemInstructions() == null
+                                ? null
+                                : object("parts", parts(generation.systemInstructions())),
                 "contents",
                         Provider.alternating(messages).stream()
                                 .map(message -> object(

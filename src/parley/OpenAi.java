@@ -32,7 +32,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     @Override
     public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
         var said = new ArrayList<Object>();
-        if (settings.instructions() != null) said.add(object("role", "system", "content", settings.instructions()));
+        String instructions = settings.generation().systemInstructions();
+        if (instructions != null) said.add(object("role", "system", "content", instructions));
         for (Message message : Provider.alternating(messages)) {
             said.add(object("role", message.byUser() ? "user" : "assistant", "content", message.content()));
         }

@@ -60,16 +60,18 @@ public final class Parley implements AutoCloseable {
     Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
         try {
-            histories =
-                    new Histories(settings.file.resolveSibling(now.historyDir()).normalize(), TURN_TIMEOUT);
-            server = Api.listen(new InetSocketAddress(now.host(), now.port()));
+            histories = new Histories(
+                    settings.file.resolveSibling(now.history().folder()).normalize(), TURN_TIMEOUT);
+            server = Api.listen(
+                    new InetSocketAddress(now.server().host(), now.server().port()));
         } catch (BindException e) {
-            String where = now.host() + ", port " + now.port() + " (" + e.getMessage();
+            String where = now.server().host() + ", port " + now.server().port() + " (" + e.getMessage();
             throw new IOException(
                     "cannot listen on " + where + "): stop what listens there, or set HOST and PORT in .env", e);
         } catch (IOException | InvalidPathException e) {
             String advice = "): set HISTORY_DIR, in .env or in the environment";
-            throw new IOException("the history folder " + now.historyDir() + " cannot be written (" + e + advice, e);
+            throw new IOException(
+                    "the history folder " + now.history().folder() + " cannot be written (" + e + advice, e);
         }
         api = new Api(settings, histories, client, demo);
         server.createContext("/", api);
@@ -140,7 +142,7 @@ public final class Parley implements AutoCloseable {
                 .proxy(new ProxySelector() {
                     @Override
                     public List<Proxy> select(URI uri) {
-                        InetSocketAddress proxy = settings.latest().proxyFor(uri);
+                        InetSocketAddress proxy = settings.latest().proxy().addressFor(uri);
                         return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
                     }
 
@@ -228,7 +230,9 @@ public final class Parley implements AutoCloseable {
         Parley parley = new Parley(settings, demo);
         Runtime.getRuntime().addShutdownHook(new Thread(parley::shutDown));
         Settings now = settings.current();
-        String host = now.host().contains(":") ? "[" + now.host() + "]" : now.host();
+        String host = now.server().host().contains(":")
+                ? "[" + now.server().host() + "]"
+                : now.server().host();
         String name = "Parley " + VERSION + (demo ? ", as a demo," : "");
         Log.log(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
         for (Settings.Account account : List.of(now.chat(), now.image())) {

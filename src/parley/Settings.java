@@ -1,5 +1,6 @@
 package parley;
 
+import java.math.BigDecimal;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
@@ -15,28 +16,64 @@ import java.util.stream.Stream;
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its
  * end.
  *
- * @param allowedHosts more names that requests may call this server by, in lower case; {@code *} for any
- * @param instructions the system instructions, or null
- * @param historyDir   the folder of the history files; a relative one starts from the settings' own file
- * @param window       how many of the last messages are sent to the provider, the new one among them
- * @param timeout      how long a provider may be silent, and how long a whole reply may take
- * @param proxy        the proxy for https addresses, or null
- * @param noProxy      the hosts that are asked directly even so
+ * @param timeout how long a provider may be silent, and how long a whole reply may take
  */
 record Settings(
-        String host,
-        int port,
-        List<String> allowedHosts,
+        Server server,
         Account chat,
         Account image,
-        String instructions,
         Generation generation,
-        String historyDir,
-        int window,
         Duration timeout,
-        InetSocketAddress proxy,
-        List<String> noProxy,
+        Proxy proxy,
+        History history,
         Cors cors) {
+
+    /**
+     * Where this server listens, and what it is called.
+     *
+     * @param allowedHosts more names that requests may call it by, in lower case; {@code *} for any
+     */
+    record Server(String host, int port, List<String> allowedHosts) {
+        /**
+         * Whether a request that names this host is meant for this server. A page of a foreign site can make its own
+         * name lead to this machine (DNS rebinding), but it cannot make the browser send another name; an IP address
+         * cannot be rebound.
+         */
+        boolean answersTo(String name) {
+            return isLoopback(name)
+                    || IP_ADDRESS.matcher(name).matches()
+                    || name.equalsIgnoreCase(host)
+                    || allowedHosts.contains("*")
+                    || allowedHosts.contains(name.toLowerCase(Locale.ROOT));
+        }
+    }
+
+    /**
+     * Where conversations are kept.
+     *
+     * @param folder of the history files; a relative one starts from the settings' own file
+     * @param window how many of the last messages are sent to the provider, the new one among them
+     */
+    record History(String folder, int window) {}
+
+    /**
+     * The way to the services.
+     *
+     * @param address the proxy for https addresses, or null
+     * @param direct  the hosts that are asked directly even so
+     */
+    record Proxy(InetSocketAddress address, List<String> direct) {
+        /**
+         * The proxy to ask this address through, or null: curl's rules of HTTPS_PROXY and NO_PROXY
+         * (https://everything.curl.dev/usingcurl/proxies/env.html).
+         */
+        InetSocketAddress addressFor(URI uri) {
+            String domains = "." + uri.getHost().toLowerCase(Locale.ROOT);
+            boolean isDirect = direct.stream()
+                    .anyMatch(name -> name.equals("*") || domains.endsWith("." + name.replaceAll("^\\.+", "")));
+            return isDirect || !"https".equalsIgnoreCase(uri.getScheme()) ? null : address;
+        }
+    }
 
     /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
     record Key(String value) {
@@ -47,7 +84,8 @@ record Settings(
     }
 
     /** What the model is asked to keep to; null for what is not to be sent. */
-    record Generation(Number temperature, Number topP, Number topK, Number maxOutputTokens) {}
+    record Generation(
+            String systemInstructions, Number temperature, Number topP, Number topK, Number maxOutputTokens) {}
 
     /** Which web pages may call: their origins ({@code *} for all), and the methods and headers that they may use. */
     record Cors(List<String> origins, String methods, String headers) {}
@@ -113,34 +151,48 @@ record Settings(
      * @throws DotEnv.InvalidSetting naming the first variable that makes no sense
      */
     static Settings of(DotEnv env) throws DotEnv.InvalidSetting {
+        return new Settings(
+                server(env),
+                account(env, "CHAT"),
+                account(env, "IMAGE"),
+                generation(env),
+                timeout(env),
+                proxy(env),
+                history(env),
+                cors(env));
+    }
+
+    private static Server server(DotEnv env) throws DotEnv.InvalidSetting {
         String host = env.text("HOST");
         if (new InetSocketAddress(host, 0).isUnresolved())
             throw env.invalid("HOST", "is no known address: unset it, or set 127.0.0.1");
+        int port = env.number("PORT", true, "0", "65535").intValue();
+        return new Server(host, port, lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")));
+    }
+
+    private static Generation generation(DotEnv env) throws DotEnv.InvalidSetting {
         String instructions = env.values().get("SYSTEM_INSTRUCTIONS");
-        var generation = new Generation(
+        return new Generation(
+                instructions.isBlank() ? null : instructions,
                 env.number("TEMPERATURE", false, "0", "2"),
                 env.number("TOP_P", false, "0", "1"),
                 env.number("TOP_K", true, "1", "2147483647"),
                 env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
-        long timeout = (long)
-                (1000 * env.number("PROVIDER_TIMEOUT", false, "0.1", "86400").doubleValue());
-        List<String> noProxy = lowerCase(List.of(env.values().get("NO_PROXY").split("[,\\s]+")));
-        int port = env.number("PORT", true, "0", "65535").intValue();
+    }
+
+    private static Duration timeout(DotEnv env) throws DotEnv.InvalidSetting {
+        BigDecimal seconds = env.number("PROVIDER_TIMEOUT", false, "0.1", "86400");
+        return Duration.ofMillis(seconds.movePointRight(3).longValue());
+    }
+
+    private static Proxy proxy(DotEnv env) throws DotEnv.InvalidSetting {
+        List<String> direct = List.of(env.values().get("NO_PROXY").split("[,\\s]+"));
+        return new Proxy(env.proxy("HTTPS_PROXY"), lowerCase(direct));
+    }
+
+    private static History history(DotEnv env) throws DotEnv.InvalidSetting {
         int window = env.number("HISTORY_WINDOW", true, "1", "1000000").intValue();
-        return new Settings(
-                host,
-                port,
-                lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")),
-                account(env, "CHAT"),
-                account(env, "IMAGE"),
-                instructions.isBlank() ? null : instructions,
-                generation,
-                env.text("HISTORY_DIR"),
-                window,
-                Duration.ofMillis(timeout),
-                env.proxy("HTTPS_PROXY"),
-                noProxy,
-                cors(env));
+        return new History(env.text("HISTORY_DIR"), window);
     }
 
     private static Account account(DotEnv env, String use) throws DotEnv.InvalidSetting {
@@ -185,31 +237,7 @@ record Settings(
         return items.stream().map(item -> item.toLowerCase(Locale.ROOT)).toList();
     }
 
-    /**
-     * Whether a request that names this host is meant for this server. A page of a foreign site can make its own name
-     * lead to this
-     * machine (DNS rebinding), but it cannot make the browser send another name; an IP address cannot be rebound.
-     */
-    boolean answersTo(String name) {
-        return isLoopback(name)
-                || IP_ADDRESS.matcher(name).matches()
-                || name.equalsIgnoreCase(host)
-                || allowedHosts.contains("*")
-                || allowedHosts.contains(name.toLowerCase(Locale.ROOT));
-    }
-
     static boolean isLoopback(String host) {
         return LOOPBACK.matcher(host).matches();
-    }
-
-    /**
-     * The proxy to ask this address through, or null: curl's rules of HTTPS_PROXY and NO_PROXY
-     * (https://everything.curl.dev/usingcurl/proxies/env.html).
-     */
-    InetSocketAddress proxyFor(URI uri) {
-        String domains = "." + uri.getHost().toLowerCase(Locale.ROOT);
-        boolean direct = noProxy.stream()
-                .anyMatch(name -> name.equals("*") || domains.endsWith("." + name.replaceAll("^\\.+", "")));
-        return direct || !"https".equalsIgnoreCase(uri.getScheme()) ? null : proxy;
     }
 }

@@ -225,7 +225,10 @@ class LiveSettingsTest {
             })
     void choosesTheProxyAsCurlDoes(String variables, String address, String proxy) throws Exception {
         Path file = Files.writeString(folder.resolve(".env"), variables.replace(";", "\n"));
-        var chosen = new LiveSettings(file, UnaryOperator.identity()).current().proxyFor(URI.create(address));
+        var chosen = new LiveSettings(file, UnaryOperator.identity())
+                .current()
+                .proxy()
+                .addressFor(URI.create(address));
         assertEquals(proxy, chosen == null ? null : chosen.getHostString() + ":" + chosen.getPort());
     }
 
