@@ -4,12 +4,10 @@ import static parley.Json.object;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
-import com.sun.net.httpserver.HttpServer;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -25,26 +23,6 @@ import java.util.concurrent.TimeUnit;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
-    private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
-
-    /** The limits that the JDK's server lacks by default. It reads them once, when the first server is made. */
-    private static final Map<String, String> LIMITS = Map.of(
-            "sun.net.httpserver.nodelay", "true", // else the kernel holds small answers back for 40 ms
-            "sun.net.httpserver.maxReqTime",
-                    "30", // s for headers and body together, although its documentation says ms (JDK-8387598)
-            "sun.net.httpserver.maxReqHeaderSize",
-                    "" + (32 << 10), // bytes, and all of them for each connection that is open
-            "sun.net.httpserver.drainAmount",
-                    "" + (16 << 20), // bytes of a refused body that are read, so that its client hears of it
-            "sun.net.httpserver.idleInterval", "60", // s for a connection without a request
-            "sun.net.httpserver.maxIdleConnections", "" + Memory.MAX_REQUESTS,
-            "jdk.httpserver.maxConnections",
-                    "" + 2 * Memory.MAX_REQUESTS); // also those that have yet to send a whole request
-
-    static {
-        LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
-    }
-
     private final LiveSettings settings;
     private final Histories histories;
     private final CompletableFuture<HttpClient> client;
@@ -63,11 +41,6 @@ final class Api implements HttpHandler {
         this.histories = histories;
         this.client = client;
         this.demo = demo;
-    }
-
-    /** The JDK's server with these limits. */
-    static HttpServer listen(InetSocketAddress address) throws IOException {
-        return HttpServer.create(address, BACKLOG);
     }
 
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */

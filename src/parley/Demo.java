@@ -45,7 +45,7 @@ final class Demo implements AutoCloseable {
     Demo(int pace) throws IOException {
         this.pace = pace;
         System.setProperty("java.awt.headless", "true"); // for painting
-        server = Api.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+        server = JdkServer.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
         server.setExecutor(
                 Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory()));

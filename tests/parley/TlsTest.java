@@ -78,7 +78,7 @@ class TlsTest {
         trustManagers.init(trusted);
         trusting = SSLContext.getInstance("TLS");
         trusting.init(keyManagers.getKeyManagers(), trustManagers.getTrustManagers(), null);
-        Api.listen(new InetSocketAddress("127.0.0.1", 0))
+        JdkServer.listen(new InetSocketAddress("127.0.0.1", 0))
                 .stop(0); // the JDK reads a server's limits once a process, and other tests look for Parley's
         provider = HttpsServer.create(new InetSocketAddress("127.0.0.1", 0), 100);
         provider.setHttpsConfigurator(new HttpsConfigurator(trusting));

@@ -1,0 +1,62 @@
+package parley;
+
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+
+/** The JDK's HTTP server, with the limits and the threads that it lacks by default. */
+final class JdkServer {
+    private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
+
+    /** The server reads them once, when the first one is made. What the command line sets wins. */
+    private static final Map<String, String> LIMITS = Map.of(
+            // Without it, the kernel holds small answers back for 40 ms.
+            "sun.net.httpserver.nodelay",
+            "true",
+            // Seconds for headers and body together, although its documentation says milliseconds (JDK-8387598).
+            "sun.net.httpserver.maxReqTime",
+            "30",
+            // Bytes, and all of them for each connection that is open.
+            "sun.net.httpserver.maxReqHeaderSize",
+            "" + (32 << 10),
+            // Bytes of a refused body that are read, so that its client hears of it.
+            "sun.net.httpserver.drainAmount",
+            "" + (16 << 20),
+            // Seconds for a connection without a request.
+            "sun.net.httpserver.idleInterval",
+            "60",
+            "sun.net.httpserver.maxIdleConnections",
+            "" + Memory.MAX_REQUESTS,
+            // Also those that have yet to send a whole request.
+            "jdk.httpserver.maxConnections",
+            "" + 2 * Memory.MAX_REQUESTS);
+
+    static {
+        LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
+    }
+
+    private JdkServer() {}
+
+    /** A server that holds the address, and has yet to be started. */
+    static HttpServer listen(InetSocketAddress address) throws IOException {
+        return HttpServer.create(address, BACKLOG);
+    }
+
+    /**
+     * Virtual threads from JDK 24 on. Before it, the JDK's server would pin them: its streams are synchronized, so a
+     * slow client would hold one of the few carriers, and a handful of them the whole server (JEP 491).
+     */
+    static ExecutorService threads() {
+        if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
+        ThreadFactory daemons = Thread.ofPlatform().daemon().factory();
+        return new ThreadPoolExecutor(
+                16, Memory.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), daemons);
+    }
+}
