@@ -5,6 +5,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.URI;
 import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -48,8 +49,12 @@ final class Exchange implements AutoCloseable {
         allowOrigin();
     }
 
+    /** The target's path as it was sent: {@code //x/y} is one of itself, where URI takes x for a host. */
     String path() {
-        return String.valueOf(exchange.getRequestURI().getRawPath());
+        URI target = exchange.getRequestURI();
+        return target.isAbsolute()
+                ? String.valueOf(target.getRawPath())
+                : target.toString().split("[?#]", 2)[0];
     }
 
     boolean is(String method) {
@@ -73,11 +78,10 @@ final class Exchange implements AutoCloseable {
         List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
         boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
         if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
-        String host =
-                old ? "localhost" : HOST_PORT.matcher(named.getFirst().strip()).replaceFirst("");
-        String target = exchange.getRequestURI()
-                .getHost(); // in a target of the absolute form, which wins (RFC 9112, section 3.2.2)
-        if (settings.server().answersTo(target == null ? host : target)) return;
+        String host = old ? "localhost" : named.getFirst().strip();
+        URI target = exchange.getRequestURI();
+        if (target.isAbsolute()) host = String.valueOf(target.getRawAuthority()); // wins (RFC 9112, section 3.2.2)
+        if (settings.server().answersTo(HOST_PORT.matcher(host).replaceFirst(""))) return;
         throw new Problem(
                 Problem.Code.MISDIRECTED_REQUEST,
                 "This server does not go by that name: put it into ALLOWED_HOSTS in .env");

@@ -48,6 +48,8 @@ final class HistoryFile {
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
+    private static final String ANY_TIME = TIME.format(Instant.EPOCH).replaceAll("\\d", "[0-9]"); // a glob
+
     private final Path file;
     final UUID id; // names what is this user's alone
 
@@ -228,14 +230,15 @@ final class HistoryFile {
                 + " keeps it as it was");
     }
 
+    /** No copy's name is another user's file or copy: those end otherwise, and a ~ is in no user's name. */
     private String copyPrefix() {
         String name = file.getFileName() + ".corrupt-";
-        return name.length() < 230 ? name : "history_" + id + ".json.corrupt-"; // with the time, at most 255 bytes
+        return name.length() < 230 ? name : "history_~" + id + ".json.corrupt-"; // with the time, at most 255 bytes
     }
 
     /** Removes the file, and the copies of damaged ones. */
     void delete() throws IOException {
-        try (DirectoryStream<Path> copies = Files.newDirectoryStream(file.getParent(), copyPrefix() + "*")) {
+        try (DirectoryStream<Path> copies = Files.newDirectoryStream(file.getParent(), copyPrefix() + ANY_TIME)) {
             for (Path copy : copies) Files.deleteIfExists(copy);
         }
         if (Files.deleteIfExists(file)) force(file.getParent());

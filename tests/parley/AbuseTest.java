@@ -191,6 +191,31 @@ class AbuseTest extends OneServer {
         }
     }
 
+    /** A foreign page can send each of these with one fetch, once its own name leads to this address. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    //127.0.0.1/history?user_id=normal       | evil.example | 421 400
+                    //127.0.0.1/history?user_id=normal       | localhost    | 404 400
+                    //evil.example/history?user_id=normal    | localhost    | 404 400
+                    ///history?user_id=normal                | evil.example | 421 400
+                    http://evil_host/history?user_id=normal  | localhost    | 421
+                    http://localhost@evil_host/history       | localhost    | 421
+                    http:///history?user_id=normal           | localhost    | 421
+                    http:/history?user_id=normal             | localhost    | 421
+                    http://localhost:1/history?user_id=b     | evil.example | 200
+                    """)
+    void takesAHostFromATargetOnlyBehindAScheme(String target, String host, String statuses) throws Exception {
+        try (var socket = connect()) {
+            send(socket, "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
+            String answer = answer(socket);
+            assertTrue(List.of(statuses.split(" ")).contains(answer.split(" ")[1]), answer); // 400: JDK 21 itself
+            assertFalse(answer.contains("\"content\""), answer);
+        }
+    }
+
     @Test
     void takesTheHostsThatAreAllowed() throws Exception {
         running.settings("ALLOWED_HOSTS=Chat.example, other.example");

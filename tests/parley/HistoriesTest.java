@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.stream.Stream;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HistoriesTest {
     @TempDir
@@ -55,7 +57,11 @@ class HistoriesTest {
     }
 
     private static void turn(Histories histories, int replaced, Message... messages) {
-        histories.inTurn("alice", history -> {
+        turn(histories, "alice", replaced, messages);
+    }
+
+    private static void turn(Histories histories, String user, int replaced, Message... messages) {
+        histories.inTurn(user, history -> {
             history.last(40, replaced);
             histories.store(history, messages);
             return null;
@@ -313,18 +319,36 @@ class HistoriesTest {
         assertEquals(broken, Files.readString(folder.resolve(names().get(1))));
     }
 
-    @Test
-    void removesTheDamagedCopiesOfAUserWithTheConversation() throws Exception {
-        Files.writeString(folder.resolve("history_alice2.json.corrupt-x"), "another user's");
-        Files.writeString(file(), "nonsense");
-        turn("q", "a");
-        assertEquals(3, names().size());
-        histories.inTurn("alice", history -> {
+    /** What lies beside the file of alice, or of a user whose name is too long for a copy's. */
+    @ParameterizedTest
+    @ValueSource(strings = {"alice", LONG})
+    void removesTheDamagedCopiesOfAUserWithTheConversationAndNothingElse(String user) throws Exception {
+        String time = "20261123T231639.123Z";
+        String id = UUID.nameUUIDFromBytes(Histories.fileName(user).getBytes()).toString();
+        var others = new ArrayList<String>();
+        for (String other : List.of(
+                user + ".json.corrupt-notes",
+                user + ".json.corrupt-" + time,
+                user + ".json.corrupt-" + time + ".json.corrupt-" + time,
+                user + "2",
+                id,
+                id + ".json.corrupt-")) {
+            String name = Histories.fileName(other);
+            if (name.length() <= 255) others.add(name);
+            if (name.length() <= 230) others.add(name + ".corrupt-" + time);
+        }
+        for (String other : others) Files.writeString(folder.resolve(other), "another user's");
+        Files.writeString(folder.resolve(Histories.fileName(user)), "nonsense");
+        turn(histories, user, 0, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
+        assertEquals(others.size() + 2, names().size(), "the file and its copy");
+        histories.inTurn(user, history -> {
             history.delete();
             return null;
         });
-        assertEquals(List.of("history_alice2.json.corrupt-x"), names());
+        assertEquals(others.stream().sorted().toList(), names());
     }
+
+    private static final String LONG = "ééééééééééééééééééééééééééééééééééééééaaaa"; // 245 bytes of a file name
 
     @Test
     void goesOnBehindAMessageThatIsLongerThanTheWindow() throws Exception {
