@@ -95,6 +95,10 @@ class CrashTest {
             return port;
         }
 
+        boolean isAlive() {
+            return process.isAlive();
+        }
+
         void kill() throws InterruptedException {
             process.descendants().forEach(ProcessHandle::destroyForcibly); // a wrapper's end is not Java's
             process.destroyForcibly().waitFor(); // SIGKILL
