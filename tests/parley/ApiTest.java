@@ -3,6 +3,7 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -20,77 +21,93 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The whole server over the real wire. */
 class ApiTest {
+    /** The texts of the messages that the provider, which is Gemini here, was sent last. */
+    private static List<String> sentTo(Scripted provider) {
+        return Json.items(provider.last().json(), "contents").stream()
+                .map(each -> Json.string(each, "parts", 0, "text"))
+                .toList();
+    }
+
     @Test
-    void sendsEarlierTurnsWithEachNewOne() throws Exception {
+    void answersAWholeTurn() throws Exception {
         try (var running = new Running(Scripted.gemini("Hel", "lo"))) {
             Running.Answer answer = running.chat("alice", "one");
             assertEquals(200, answer.status(), answer.text());
             assertEquals(
-                    "{\"user_id\":\"alice\",\"reply\":\"Hello\",\"finish_reason\":\"stop\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\","
-                            + "\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":15,\"total_tokens\":19}}",
+                    """
+                    {"user_id":"alice","reply":"Hello","finish_reason":"stop",\
+                    "provider":"gemini","model":"gemini-flash-latest",\
+                    "usage":{"prompt_tokens":4,"completion_tokens":15,"total_tokens":19}}""",
                     answer.text());
-            running.chat("alice", "two");
-            running.chat("alice", "three");
-            assertEquals(
-                    List.of("one", "Hello", "two", "Hello", "three"),
-                    Json.items(running.provider.last().json(), "contents").stream()
-                            .map(each -> Json.string(each, "parts", 0, "text"))
-                            .toList());
-            assertEquals(6, running.said("alice").size());
-            List<String> lines = Files.readAllLines(running.file("alice"));
-            assertEquals("[", lines.get(0));
-            assertTrue(
-                    lines.get(1).matches("\\{\"role\":\"user\",\"content\":\"one\",\"time\":\"[0-9T:-]{19}Z\"},"),
-                    lines.get(1));
-            assertTrue(
-                    lines.get(2)
-                            .matches(
-                                    "\\{\"role\":\"assistant\",\"content\":\"Hello\",\"time\":\"[^\"]*\",\"provider\":\"gemini\",\"model\":\"gemini-flash-latest\"},"));
-            assertEquals("]", lines.get(7));
         }
     }
 
     @Test
-    void passesPiecesOnAsTheyAreSent() throws Exception {
+    void sendsEarlierTurnsWithEachNewOne() throws Exception {
+        try (var running = new Running(Scripted.gemini("Hel", "lo"))) {
+            for (String message : List.of("one", "two", "three")) running.chat("alice", message);
+            assertEquals(List.of("one", "Hello", "two", "Hello", "three"), sentTo(running.provider));
+        }
+    }
+
+    @Test
+    void writesOneMessageALine() throws Exception {
+        try (var running = new Running(Scripted.gemini("Hel", "lo"))) {
+            running.chat("alice", "one");
+            String stored = Files.readString(running.file("alice"));
+            assertEquals(
+                    """
+                    [
+                    {"role":"user","content":"one","time":"…"},
+                    {"role":"assistant","content":"Hello","time":"…","provider":"gemini","model":"gemini-flash-latest"}
+                    ]
+                    """,
+                    stored.replaceAll("[0-9-]{10}T[0-9:]{8}Z", "…"));
+        }
+    }
+
+    @Test
+    void passesEachDeltaOnBeforeTheNextOneComes() throws Exception {
         var gates = List.of(new Scripted.Gate(), new Scripted.Gate(), new Scripted.Gate());
         try (var running = new Running(exchange -> {
             exchange.stream();
             for (int i = 0; i < gates.size(); i++) {
                 gates.get(i).pass();
-                exchange.event(Scripted.geminiPiece("piece " + i + " "));
+                exchange.event(Scripted.geminiPiece("delta " + i + " "));
             }
             exchange.event(Scripted.GEMINI_END);
         })) {
             gates.get(0).open();
-            var response = running.stream("alice", "hi");
-            assertEquals(
-                    "text/event-stream",
-                    response.headers().firstValue("Content-Type").orElse(null));
-            assertEquals(
-                    "no-cache", response.headers().firstValue("Cache-Control").orElse(null));
-            assertEquals(
-                    "no", response.headers().firstValue("X-Accel-Buffering").orElse(null));
-            var lines = response.body()
+            var lines = running.stream("alice", "hi")
+                    .body()
                     .filter(line -> !line.isEmpty() && !line.startsWith(":"))
                     .iterator();
-            for (int i = 0; i < 3; i++) {
-                assertEquals("data: {\"text\":\"piece " + i + " \"}", lines.next());
-                if (i < 2)
-                    gates.get(i + 1)
-                            .open(); // only now can the provider go on: so the piece did not wait for the next one
-            }
+            assertEquals("data: {\"text\":\"delta 0 \"}", lines.next());
+            gates.get(1).open(); // only now can the provider go on
+            assertEquals("data: {\"text\":\"delta 1 \"}", lines.next());
+            gates.get(2).open();
+            assertEquals("data: {\"text\":\"delta 2 \"}", lines.next());
             assertEquals("event: done", lines.next());
-            assertTrue(
-                    lines.next()
-                            .startsWith(
-                                    "data: {\"user_id\":\"alice\",\"reply\":\"piece 0 piece 1 piece 2 \",\"finish_reason\":\"stop\""));
+            String done = lines.next();
+            assertEquals("delta 0 delta 1 delta 2 ", Json.at(Json.parse(done.substring("data: ".length())), "reply"));
             assertFalse(lines.hasNext());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Content-Type, text/event-stream", "Cache-Control, no-cache", "X-Accel-Buffering, no"})
+    void sendsAStreamWithHeadersThatKeepItFlowing(String header, String value) throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            var response = running.stream("alice", "hi");
+            assertEquals(value, response.headers().firstValue(header).orElse(null));
         }
     }
 
@@ -104,8 +121,11 @@ class ApiTest {
             assertEquals("from Nebius", answer.at("reply"), answer.text());
             assertEquals("openai/gpt-oss-120b", answer.at("model"));
             assertEquals(
-                    "[{\"role\":\"system\",\"content\":\"Be brief\"},{\"role\":\"user\",\"content\":\"one\"},"
-                            + "{\"role\":\"assistant\",\"content\":\"from Gemini\"},{\"role\":\"user\",\"content\":\"two\"}]",
+                    """
+                    [{"role":"system","content":"Be brief"},\
+                    {"role":"user","content":"one"},\
+                    {"role":"assistant","content":"from Gemini"},\
+                    {"role":"user","content":"two"}]""",
                     Json.write(Json.at(running.provider.last().json(), "messages")));
             assertEquals("/v1/chat/completions", running.provider.last().path());
             assertEquals(
@@ -114,28 +134,42 @@ class ApiTest {
     }
 
     @Test
-    void takesTurnsOfOneUserInTheOrderOfTheirArrival() throws Exception {
-        var first = new Scripted.Gate();
+    void takesTheTurnsOfOneUserOneAfterTheOther() throws Exception {
+        int turns = 200;
         try (var running = new Running(Scripted.gemini("ok"))) {
-            running.provider.then(first.before(Scripted.gemini("ok")));
-            var answers = new ArrayList<CompletableFuture<Running.Answer>>();
-            answers.add(running.chatting("alice", "0"));
-            Running.await(() -> !running.provider.exchanges.isEmpty());
-            for (int i = 1; i < 200; i++) answers.add(running.chatting("alice", Integer.toString(i)));
-            assertEquals(200, running.chat("bob", "a stranger does not wait").status());
-            first.open();
+            var answers = IntStream.range(0, turns)
+                    .mapToObj(i -> running.chatting("alice", Integer.toString(i)))
+                    .toList();
             for (var answer : answers) assertEquals(200, answer.join().status());
             List<String> said = running.said("alice");
-            assertEquals(400, said.size());
-            assertEquals("user: 0", said.get(0));
-            for (int i = 0; i < 400; i++)
-                assertTrue(said.get(i).startsWith(i % 2 == 0 ? "user: " : "assistant: "), said.toString());
+            List<String> questions = IntStream.range(0, turns)
+                    .mapToObj(i -> said.get(2 * i))
+                    .sorted()
+                    .toList();
+            assertEquals(2 * turns, said.size());
             assertEquals(
-                    200,
-                    said.stream()
-                            .filter(each -> each.startsWith("user"))
-                            .distinct()
-                            .count());
+                    IntStream.range(0, turns)
+                            .mapToObj(i -> "user: " + i)
+                            .sorted()
+                            .toList(),
+                    questions);
+        }
+    }
+
+    @Test
+    void takesTurnsInTheOrderOfTheirArrival() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.provider.then(gate.before(Scripted.gemini("ok")));
+            var first = running.chatting("alice", "first");
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            var second = running.chatting("alice", "second");
+            assertEquals(200, running.chat("bob", "a stranger does not wait").status());
+            gate.open();
+            assertEquals(200, first.join().status());
+            assertEquals(200, second.join().status());
+            assertEquals(
+                    List.of("user: first", "assistant: ok", "user: second", "assistant: ok"), running.said("alice"));
         }
     }
 
@@ -191,19 +225,27 @@ class ApiTest {
     void sendsTheWindowAndKeepsTheWhole() throws Exception {
         try (var running = new Running(Scripted.gemini("ok"), "HISTORY_WINDOW=4")) {
             for (int i = 0; i < 5; i++) running.chat("alice", "m" + i);
-            assertEquals(
-                    "[{\"role\":\"user\",\"parts\":[{\"text\":\"m3\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"ok\"}]},"
-                            + "{\"role\":\"user\",\"parts\":[{\"text\":\"m4\"}]}]",
-                    Json.write(Json.at(running.provider.last().json(), "contents")));
-            Running.Answer last = running.get("/history?user_id=alice&limit=3");
-            assertEquals(10L, last.at("total"));
-            assertEquals(3, Json.items(last.json(), "messages").size());
-            assertEquals("ok", last.at("messages", 2, "content"));
+            assertEquals(List.of("m3", "ok", "m4"), sentTo(running.provider));
+            assertEquals(10, running.said("alice").size());
         }
     }
 
     @Test
-    void dropsAStreamWhoseClientHasGoneAtTheNextPiece() throws Exception {
+    void givesTheLastMessagesAndHowManyThereAre() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            for (int i = 0; i < 3; i++) running.chat("alice", "m" + i);
+            Running.Answer last = running.get("/history?user_id=alice&limit=3");
+            assertEquals(6L, last.at("total"));
+            assertEquals(
+                    List.of("ok", "m2", "ok"),
+                    Json.items(last.json(), "messages").stream()
+                            .map(each -> Json.string(each, "content"))
+                            .toList());
+        }
+    }
+
+    @Test
+    void dropsAStreamWhoseClientHasGoneAtTheNextDelta() throws Exception {
         var left = new Scripted.Gate();
         var hungUp = new Scripted.Gate();
         try (var running = new Running(exchange -> {
@@ -228,10 +270,16 @@ class ApiTest {
     }
 
     private static void post(Socket socket, String body) throws IOException {
-        socket.getOutputStream()
-                .write(("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-                                + body.length() + "\r\n\r\n" + body)
-                        .getBytes(StandardCharsets.US_ASCII));
+        String request =
+                """
+                POST /chat HTTP/1.1
+                Host: localhost
+                Content-Type: application/json
+                Content-Length: %d
+
+                """
+                        .formatted(body.length());
+        socket.getOutputStream().write((request.replace("\n", "\r\n") + body).getBytes(StandardCharsets.US_ASCII));
     }
 
     @Test
@@ -248,34 +296,46 @@ class ApiTest {
         }
     }
 
+    /** Sends a message that takes the place of the last turn. */
+    private static Running.Answer replace(Running running, String message, boolean stream) throws Exception {
+        return running.post(
+                "/chat",
+                Json.write(Json.object("user_id", "alice", "message", message, "replace", true, "stream", stream)));
+    }
+
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void replacesTheLastTurnOnlyOnceTheNewReplyIsStored(boolean stream) throws Exception {
+    void replacesTheLastTurn(boolean stream) throws Exception {
         try (var running = new Running(Scripted.gemini("first"))) {
-            String replacing = "{\"user_id\":\"alice\",\"message\":\"%s\",\"replace\":true,\"stream\":" + stream + "}";
-            assertEquals(
-                    200,
-                    running.post("/chat", replacing.formatted("one")).status(),
-                    "in an empty conversation it is an ordinary turn");
-            running.chat("alice", "two");
-            byte[] before = Files.readAllBytes(running.file("alice"));
-            running.provider.usually(exchange -> exchange.json(400, "{\"error\":{\"message\":\"no\"}}"));
-            assertEquals(
-                    502, running.post("/chat", replacing.formatted("three")).status());
-            assertArrayEquals(before, Files.readAllBytes(running.file("alice")), "the old turn stays untouched");
+            for (String message : List.of("one", "two")) running.chat("alice", message);
             running.provider.usually(Scripted.gemini("second"));
-            assertEquals(
-                    200, running.post("/chat", replacing.formatted("three")).status());
+            assertEquals(200, replace(running, "three", stream).status());
+            assertEquals(List.of("one", "first", "three"), sentTo(running.provider), "the last turn is not sent");
             assertEquals(
                     List.of("user: one", "assistant: first", "user: three", "assistant: second"),
                     running.said("alice"));
-            assertEquals(
-                    List.of("one", "first", "three"),
-                    Json.items(running.provider.last().json(), "contents").stream()
-                            .map(each -> Json.string(each, "parts", 0, "text"))
-                            .toList(),
-                    "the last turn is not sent");
             assertEquals(6, Files.readAllLines(running.file("alice")).size());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void leavesTheLastTurnUntouchedWhereTheNewOneFails(boolean stream) throws Exception {
+        try (var running = new Running(Scripted.gemini("first"))) {
+            for (String message : List.of("one", "two")) running.chat("alice", message);
+            byte[] before = Files.readAllBytes(running.file("alice"));
+            running.provider.usually(exchange -> exchange.json(400, "{\"error\":{\"message\":\"no\"}}"));
+            assertEquals(502, replace(running, "three", stream).status());
+            assertArrayEquals(before, Files.readAllBytes(running.file("alice")));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void replacesNothingInAnEmptyConversation(boolean stream) throws Exception {
+        try (var running = new Running(Scripted.gemini("first"))) {
+            assertEquals(200, replace(running, "one", stream).status());
+            assertEquals(List.of("user: one", "assistant: first"), running.said("alice"));
         }
     }
 
@@ -295,19 +355,23 @@ class ApiTest {
     }
 
     @Test
-    void writesTimesThatNeverGoBackwards() throws Exception {
-        try (var running = new Running(exchange -> {
-            Thread.sleep(1100); // longer than a second, which is how exact times are
-            Scripted.gemini("ok").play(exchange);
-        })) {
-            var answers = List.of(
-                    running.chatting("alice", "1"), running.chatting("alice", "2"), running.chatting("alice", "3"));
-            for (var answer : answers) assertEquals(200, answer.join().status());
+    void takesTheTimeOfATurnThatWaitedWhenItBegins() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.provider.then(exchange -> {
+                Thread.sleep(1100); // times are exact to a second
+                Scripted.gemini("ok").play(exchange);
+            });
+            var first = running.chatting("alice", "1");
+            Running.await(() -> !running.provider.exchanges.isEmpty());
+            var second = running.chatting("alice", "2");
+            assertEquals(200, first.join().status());
+            assertEquals(200, second.join().status());
             List<String> times = Json.items(
                             running.get("/history?user_id=alice").json(), "messages")
                     .stream()
                     .map(each -> Json.string(each, "time"))
                     .toList();
+            assertNotEquals(times.get(0), times.get(1));
             assertEquals(times.stream().sorted().toList(), times);
         }
     }
@@ -322,16 +386,18 @@ class ApiTest {
             var turn = running.chatting("alice", "two");
             Running.await(() -> running.provider.exchanges.size() == 2);
             String before = Files.readString(running.file("alice"));
-            String theirs = before.replaceFirst(
-                    "\\n]\\n$",
-                    ",\n{\"role\":\"user\",\"content\":\"theirs\"},\n{\"role\":\"assistant\",\"content\":\"stored\"}\n]\n");
+            String theirs = before.substring(0, before.length() - "\n]\n".length())
+                    + """
+                            ,
+                            {"role":"user","content":"theirs"},
+                            {"role":"assistant","content":"stored"}
+                            ]
+                            """;
             Files.writeString(running.file("alice"), theirs);
             gate.open();
-            assertEquals(
-                    "503 storage_unavailable",
-                    turn.join().status() + " " + turn.join().at("code"),
-                    turn.join().text());
-            assertTrue(turn.join().text().contains("changed by another server meanwhile: send it again"));
+            Running.Answer answer = turn.join();
+            assertEquals("503 storage_unavailable", answer.status() + " " + answer.at("code"), answer.text());
+            assertTrue(answer.text().contains("changed by another server meanwhile: send it again"), answer.text());
             assertEquals(theirs, Files.readString(running.file("alice")));
             assertEquals(200, running.chat("alice", "two").status());
         }
