@@ -2,15 +2,14 @@ package parley;
 
 import java.io.IOException;
 import java.math.BigDecimal;
-import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.charset.CharacterCodingException;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -34,23 +33,31 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         }
     }
 
+    /** What JavaScript takes for white space. */
+    private static final String SPACE = "[\\s\\p{Z}\\x{feff}]";
+
     /**
-     * What one variable looks like to npm's dotenv 16 (https://github.com/motdotla/dotenv, lib/main.js, LINE), with its
-     * alternatives unrolled, since Java's would overflow the stack on a long value.
+     * What one variable looks like to npm's dotenv 16 (https://github.com/motdotla/dotenv, lib/main.js, LINE). There, a
+     * quote closes a value that has no backslash before it, and nothing but a comment behind it in its line; where
+     * there is none such, the last one does that has a backslash before it. Here, no part is tried twice, so that no
+     * text takes time or a stack without end.
      */
-    private static final Pattern LINE = Pattern.compile(
+    private static final Pattern VARIABLE = Pattern.compile(
             """
-            ^\\s*(?:export\\s+)?([\\w.-]+)(?:\\s*=\\s*?|:\\s+?)\
-            (\\s*'[^']*(?:(?<=\\\\)'[^']*)*'|\\s*"[^"]*(?:(?<=\\\\)"[^"]*)*"|\\s*`[^`]*(?:(?<=\\\\)`[^`]*)*`|[^#\\n]+)?\
-            \\s*(?:#.*)?$"""
-                    .replace("\\s", "[\\s\\x{a0}\\x{feff}]"),
-            Pattern.MULTILINE | Pattern.UNIX_LINES);
+            ^ [\\s&&[^\\n]]*+ (?:export\\s+)? ([\\w.-]+) (?: \\s*= | :\\s )
+            (   \\s*+ (['"`])
+                (?: (?: (?!\\3). | (?<=\\\\)\\3 )*+ \\3 BEHIND
+                  | (?: (?: (?!\\3). | (?<=\\\\)\\3 (?!BEHIND) )*+ (?<=\\\\)\\3 BEHIND )++ )
+              | [^\\#\\n]++ )?+"""
+                    .replace("BEHIND", "(?= [\\s&&[^\\n]]*+ (?: [\\#\\n] | \\z ) )")
+                    .replace("\\s", SPACE),
+            Pattern.MULTILINE | Pattern.UNIX_LINES | Pattern.DOTALL | Pattern.COMMENTS);
 
-    private static final Pattern SPACE_AROUND = Pattern.compile("^[\\s\\x{a0}\\x{feff}]+|[\\s\\x{a0}\\x{feff}]+$");
+    private static final Pattern SPACE_AROUND = Pattern.compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
-    private static final Pattern PROXY =
-            Pattern.compile("(?i:http://)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(\\d{1,5}))?/?");
-    private static final int CURLS_PROXY_PORT = 1080; // where none is told
+    /** An endpoint's own path, which people paste along with a service's address, and slashes at the end. */
+    private static final Pattern ENDPOINT =
+            Pattern.compile("/*(?:(?:/chat)?/completions|/responses|/images/generations|/models/[^/]+:\\w+)?/*$");
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
@@ -70,49 +77,48 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      * @throws InvalidSetting where a quote is opened and never closed: the file is half-written
      */
     static DotEnv parse(String text, UnaryOperator<Map<String, String>> overlay) throws InvalidSetting {
-        String unix = text.replaceAll("\r\n?", "\n");
-        var file = new DotEnv(new LinkedHashMap<>(), new LinkedHashMap<>());
-        Matcher line = LINE.matcher(unix);
-        while (line.find()) {
-            String name = line.group(1);
-            file.lines.put(
-                    name,
-                    1
-                            + (int) unix.substring(0, line.start(1))
-                                    .chars()
-                                    .filter(c -> c == '\n')
-                                    .count());
-            file.values.put(
-                    name,
-                    file.unquoted(
-                            name,
-                            line.group(2) == null
-                                    ? ""
-                                    : SPACE_AROUND.matcher(line.group(2)).replaceAll("")));
-        }
+        DotEnv file = parse(text.replaceAll("\r\n?", "\n"));
         Map<String, String> merged = overlay.apply(file.values);
         file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
         return new DotEnv(merged, file.lines);
+    }
+
+    private static DotEnv parse(String text) throws InvalidSetting {
+        var file = new DotEnv(new LinkedHashMap<>(), new LinkedHashMap<>());
+        Matcher variable = VARIABLE.matcher(text);
+        int line = 1;
+        for (int counted = 0; variable.find(); counted = variable.start(1)) {
+            String between = text.substring(counted, variable.start(1));
+            line += (int) between.chars().filter(c -> c == '\n').count();
+            String name = variable.group(1);
+            String value = Objects.requireNonNullElse(variable.group(2), "");
+            file.lines.put(name, line);
+            file.values.put(
+                    name, file.unquoted(name, SPACE_AROUND.matcher(value).replaceAll("")));
+        }
+        return file;
     }
 
     private String unquoted(String name, String value) throws InvalidSetting {
         char quote = value.isEmpty() ? 0 : value.charAt(0);
         if ("'\"`".indexOf(quote) < 0) return value;
         if (value.indexOf(quote, 1) < 0) throw invalid(name, "a quote is opened and not closed");
-        String inside = value.charAt(value.length() - 1) == quote ? value.substring(1, value.length() - 1) : value;
+        String inside = withoutQuotes(value);
         return quote == '"' ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;
+    }
+
+    private static String withoutQuotes(String value) {
+        int last = value.length() - 1;
+        boolean quoted = last > 0 && "'\"`".indexOf(value.charAt(0)) >= 0 && value.charAt(0) == value.charAt(last);
+        return quoted ? value.substring(1, last) : value;
     }
 
     /** The file's variables, with those of the process's environment in their place where these are not empty. */
     static Map<String, String> withEnvironment(Map<String, String> file) {
         var both = new HashMap<>(file);
-        // Docker's --env-file leaves quotes in.
         System.getenv().forEach((name, value) -> {
-            boolean quoted = value.length() > 1
-                    && "'\"`".contains(value.substring(0, 1))
-                    && value.endsWith(value.substring(0, 1));
-            String bare = quoted ? value.substring(1, value.length() - 1) : value;
-            if (!bare.isEmpty()) both.put(name, bare);
+            String bare = withoutQuotes(value); // Docker's --env-file leaves them in
+            if (!bare.isBlank()) both.put(name, bare);
         });
         return both;
     }
@@ -123,9 +129,6 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      */
     DotEnv withDefaults(Map<String, String> defaults) {
         var all = new HashMap<>(values);
-        for (String name : List.of("https_proxy", "no_proxy")) { // as for curl, the lower case wins
-            if (text(name) != null) all.put(name.toUpperCase(Locale.ROOT), text(name));
-        }
         defaults.forEach((name, value) -> {
             if (!all.containsKey(name) || all.get(name).isBlank() && !name.startsWith("CORS_")) all.put(name, value);
         });
@@ -172,30 +175,26 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         throw invalid(name, "must be a JSON object");
     }
 
-    /** The address of a service, without a slash at its end; null where it is unset. */
+    /** The address of a service, with its query; null where it is unset. */
     URI address(String name) throws InvalidSetting {
         String text = text(name);
         if (text == null) return null;
         try {
-            URI uri = new URI(text.replaceAll("/+$", ""));
-            boolean web = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
-            boolean bare = uri.getRawUserInfo() == null && uri.getRawQuery() == null && uri.getRawFragment() == null;
-            if (web && bare && uri.getHost() != null && uri.getPort() < 65536) return uri;
-            throw new URISyntaxException(text, "not the address of a service");
+            URI uri = new URI(text);
+            boolean isWeb = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
+            boolean isBare = uri.getRawUserInfo() == null && uri.getRawFragment() == null && uri.getPort() < 65536;
+            if (!isWeb || !isBare || uri.getRawAuthority() == null) throw new URISyntaxException(text, "no service's");
+            if (uri.getHost() != null) return withoutEndpoint(uri);
+            throw invalid(name, "names a host that Java cannot take: letters, digits, dots and hyphens, no underscore");
         } catch (URISyntaxException e) {
             throw invalid(name, "must be an address such as https://host/path");
         }
     }
 
-    /** The address of a proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy); null where it is unset. */
-    InetSocketAddress proxy(String name) throws InvalidSetting {
-        String text = text(name);
-        if (text == null) return null;
-        Matcher address = PROXY.matcher(text);
-        int port =
-                address.matches() && address.group(2) != null ? Integer.parseInt(address.group(2)) : CURLS_PROXY_PORT;
-        if (address.matches() && port < 65536) return InetSocketAddress.createUnresolved(address.group(1), port);
-        throw invalid(name, "must be an address such as http://host:3128, without a user name");
+    private static URI withoutEndpoint(URI uri) {
+        String path = ENDPOINT.matcher(uri.getRawPath()).replaceFirst("");
+        String query = uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery();
+        return URI.create(uri.getScheme() + "://" + uri.getRawAuthority() + path + query);
     }
 
     /**
@@ -209,10 +208,15 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     InvalidSetting invalid(String name, String why) {
-        String where = lines.containsKey(name)
-                ? " (line " + lines.get(name) + ") "
-                : " (set by the environment, not by this file) ";
-        return new InvalidSetting(name + where + why);
+        return new InvalidSetting(placed(name) + " " + why);
+    }
+
+    /** The name, and where the variable is set. */
+    String placed(String name) {
+        return name
+                + (lines.containsKey(name)
+                        ? " (line " + lines.get(name) + ")"
+                        : " (set by the environment, not by this file)");
     }
 
     /** The names and no values: they may be keys. */

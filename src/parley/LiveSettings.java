@@ -1,6 +1,7 @@
 package parley;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ final class LiveSettings {
     final Path file; // that they are read from
     private final UnaryOperator<Map<String, String>> overlay;
     private final ReentrantLock refreshing = new ReentrantLock();
-    private final Set<String> named = ConcurrentHashMap.newKeySet(); // of what nothing reads
+    private final Set<String> warned = ConcurrentHashMap.newKeySet();
     private final Settings started;
     private volatile Read last;
     private volatile String refusal; // why the present edit is not in force; null while it is
@@ -45,7 +46,7 @@ final class LiveSettings {
         BasicFileAttributes stamp = stamp(); // before the text: what is written meanwhile is read at the next request
         last = read(stamp, stamp == null ? "" : DotEnv.text(Files.readAllBytes(this.file)));
         started = last.settings;
-        nameUnused();
+        nameUnused(last);
     }
 
     /** Why the last edit was refused, and what it says is not in force; null where it is. */
@@ -60,14 +61,16 @@ final class LiveSettings {
 
     /**
      * The settings in force: those of the file as it is now or, while that cannot be read or makes no sense, the last
-     * good ones.
+     * good ones. Whatever the file holds, it throws nothing.
      */
     Settings current() {
         try {
             BasicFileAttributes stamp = stamp();
             if (stamp != null && !isSame(stamp, last.stamp) && isSettled(stamp)) refresh(stamp);
+        } catch (FileSystemException e) {
+            refuse("cannot be read: " + Objects.requireNonNullElse(e.getReason(), "there is no permission"));
         } catch (IOException e) {
-            refuse("cannot be read (" + e + ")");
+            refuse("cannot be read: " + e.getMessage());
         }
         return last.settings;
     }
@@ -83,22 +86,31 @@ final class LiveSettings {
     private void refresh(BasicFileAttributes stamp) throws IOException {
         refreshing.lock();
         try {
+            if (isSame(stamp, last.stamp)) return; // another request has read it
             byte[] bytes = Files.readAllBytes(file);
-            if (isSame(stamp, last.stamp) || !isSame(stamp, stamp()))
-                return; // another request has read it, or it is being written
-            String text = DotEnv.text(bytes);
-            if (text.isBlank() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
-            Read now = read(stamp, text);
-            if (!now.env.equals(last.env)) announce(now.settings);
-            last = now;
-            nameUnused();
-            refusal = null;
-        } catch (DotEnv.InvalidSetting e) {
-            last = new Read(stamp, last.env, last.settings); // not read again until it changes
-            refuse("makes no sense: " + e.getMessage());
+            if (isSame(stamp, stamp())) last = edited(stamp, bytes); // else it is being written
         } finally {
             refreshing.unlock();
         }
+    }
+
+    /** What is in force after an edit: the edit or, where it makes no sense, what was before. Either is told. */
+    private Read edited(BasicFileAttributes stamp, byte[] bytes) {
+        try {
+            String text = DotEnv.text(bytes);
+            if (text.isBlank() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
+            Read edit = read(stamp, text);
+            if (!edit.env.equals(last.env)) announce(edit.settings);
+            nameUnused(edit);
+            refusal = null;
+            return edit;
+        } catch (DotEnv.InvalidSetting e) {
+            refuse("makes no sense: " + e.getMessage());
+        } catch (RuntimeException
+                | Error e) { // a defect, or too little memory: neither may keep requests from an answer
+            refuse("cannot be read: " + e);
+        }
+        return new Read(stamp, last.env, last.settings); // not read again until it changes
     }
 
     /** Says that an edit is in force, but for what is read at the start only. */
@@ -112,20 +124,26 @@ final class LiveSettings {
         Log.log(file.getFileName() + " was edited and is in force" + but);
     }
 
-    /** Names each variable that nothing reads, such as a misspelt one, once. */
-    private void nameUnused() {
-        last.env.lines().forEach((name, line) -> {
-            boolean misspelt = !isRead(name) && named.add(name);
-            if (misspelt)
-                Log.log(file.getFileName() + ": " + name + " (line " + line + ") is no setting: nothing reads it");
-        });
+    /** Names, once, each variable that nothing reads, such as a misspelt one, and a proxy that cannot be used. */
+    private void nameUnused(Read read) {
+        read.env.lines().keySet().stream()
+                .filter(name -> !isRead(name, read.env))
+                .forEach(name -> warnOnce(name, read.env.placed(name) + " is no setting: nothing reads it"));
+        String proxy = read.settings.proxy().unusable();
+        if (proxy == null) return;
+        String advice = " is not used: an http proxy without a user name can be, such as http://host:3128";
+        warnOnce(proxy, read.env.placed(proxy) + advice);
+    }
+
+    private void warnOnce(String variable, String what) {
+        if (warned.add(variable)) Log.log(file.getFileName() + ": " + what);
     }
 
     /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */
-    private boolean isRead(String name) {
+    private static boolean isRead(String name, DotEnv env) {
         return Settings.DEFAULTS.containsKey(name)
                 || List.of("https_proxy", "no_proxy").contains(name)
-                || last.env.values().keySet().stream()
+                || env.values().keySet().stream()
                         .filter(each -> each.endsWith("_BASE_URL"))
                         .map(each -> each.replace("_BASE_URL", ""))
                         .anyMatch(prefix -> name.startsWith(prefix)
@@ -145,7 +163,7 @@ final class LiveSettings {
     /** Every setting that is in force, by the name of its variable, with keys masked. */
     Map<String, String> shown() {
         var shown = new TreeMap<>(last.env.values());
-        shown.keySet().removeIf(name -> !isRead(name));
+        shown.keySet().removeIf(name -> !isRead(name, last.env));
         shown.replaceAll((name, value) -> name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
         return shown;
     }

@@ -4,13 +4,15 @@ import java.math.BigDecimal;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import parley.DotEnv.InvalidSetting;
 
 /**
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its
@@ -31,7 +33,7 @@ record Settings(
     /**
      * Where this server listens, and what it is called.
      *
-     * @param allowedHosts more names that requests may call it by, in lower case; {@code *} for any
+     * @param allowedHosts more names that requests may call it by, in their canonical form; {@code *} for any
      */
     record Server(String host, int port, List<String> allowedHosts) {
         /**
@@ -39,12 +41,13 @@ record Settings(
          * name lead to this machine (DNS rebinding), but it cannot make the browser send another name; an IP address
          * cannot be rebound.
          */
-        boolean answersTo(String name) {
-            return isLoopback(name)
+        boolean answersTo(String host) {
+            String name = canonicalHost(host);
+            return LOOPBACK.matcher(name).matches()
                     || IP_ADDRESS.matcher(name).matches()
-                    || name.equalsIgnoreCase(host)
+                    || name.equals(canonicalHost(this.host))
                     || allowedHosts.contains("*")
-                    || allowedHosts.contains(name.toLowerCase(Locale.ROOT));
+                    || allowedHosts.contains(name);
         }
     }
 
@@ -59,18 +62,18 @@ record Settings(
     /**
      * The way to the services.
      *
-     * @param address the proxy for https addresses, or null
-     * @param direct  the hosts that are asked directly even so
+     * @param address  the proxy for https addresses, or null
+     * @param direct   the hosts and domains that are asked directly even so
+     * @param unusable the variable whose proxy is of a kind that Java cannot use; null where none is
      */
-    record Proxy(InetSocketAddress address, List<String> direct) {
+    record Proxy(InetSocketAddress address, List<String> direct, String unusable) {
         /**
          * The proxy to ask this address through, or null: curl's rules of HTTPS_PROXY and NO_PROXY
          * (https://everything.curl.dev/usingcurl/proxies/env.html).
          */
         InetSocketAddress addressFor(URI uri) {
-            String domains = "." + uri.getHost().toLowerCase(Locale.ROOT);
-            boolean isDirect = direct.stream()
-                    .anyMatch(name -> name.equals("*") || domains.endsWith("." + name.replaceAll("^\\.+", "")));
+            String domains = "." + canonicalHost(uri.getHost()).replaceAll("[\\[\\]]", "");
+            boolean isDirect = direct.stream().anyMatch(name -> name.equals("*") || domains.endsWith("." + name));
             return isDirect || !"https".equalsIgnoreCase(uri.getScheme()) ? null : address;
         }
     }
@@ -88,7 +91,18 @@ record Settings(
             String systemInstructions, Number temperature, Number topP, Number topK, Number maxOutputTokens) {}
 
     /** Which web pages may call: their origins ({@code *} for all), and the methods and headers that they may use. */
-    record Cors(List<String> origins, String methods, String headers) {}
+    record Cors(List<String> origins, String methods, String headers) {
+        /** What Access-Control-Allow-Origin says to a page of this origin; null where the page may not read answers. */
+        String allowed(String origin) {
+            if (origins.contains("*")) return "*";
+            return origin != null && origins.contains(canonical(origin)) ? origin : null;
+        }
+
+        /** An origin as browsers write it: in lower case, and without a slash or the scheme's own port at its end. */
+        private static String canonical(String origin) {
+            return NO_PART_OF_AN_ORIGIN.matcher(origin.toLowerCase(Locale.ROOT)).replaceFirst("$1$2");
+        }
+    }
 
     /**
      * The account that chats or images are made with.
@@ -119,38 +133,70 @@ record Settings(
     }
 
     /**
-     * Every variable, with what holds where {@code .env} is silent. {@code .env.example} says the same, and a test
-     * compares them.
+     * Every variable, with what holds where {@code .env} is silent. A test compares them with {@code .env.example},
+     * which explains each.
      */
     static final Map<String, String> DEFAULTS =
             """
-            HOST=127.0.0.1; PORT=8080; ALLOWED_HOSTS=; CHAT_PROVIDER=gemini; IMAGE_PROVIDER=nebius
-            GOOGLE_API_KEY=; GEMINI_API_KEY=; GEMINI_BASE_URL=https://generativelanguage.googleapis.com
-            GEMINI_CHAT_MODEL=gemini-flash-latest; GEMINI_IMAGE_MODEL=gemini-nano-banana-2.1; GEMINI_CHAT_EXTRA=; GEMINI_IMAGE_EXTRA=
-            NEBIUS_API_KEY=; NEBIUS_BASE_URL=https://api.tokenfactory.nebius.com/v1
-            NEBIUS_CHAT_MODEL=openai/gpt-oss-120b; NEBIUS_IMAGE_MODEL=black-forest-labs/flux-schnell
-            NEBIUS_CHAT_EXTRA=; NEBIUS_IMAGE_EXTRA=; SYSTEM_INSTRUCTIONS=; TEMPERATURE=; TOP_P=; TOP_K=; MAX_OUTPUT_TOKENS=
-            PROVIDER_TIMEOUT=120; HTTPS_PROXY=; NO_PROXY=; HISTORY_DIR=histories; HISTORY_WINDOW=40
-            CORS_ALLOWED_ORIGINS=*; CORS_ALLOWED_METHODS=GET, POST, DELETE; CORS_ALLOWED_HEADERS=Content-Type"""
+            HOST=127.0.0.1
+            PORT=8080
+            ALLOWED_HOSTS=
+            CORS_ALLOWED_ORIGINS=*
+            CORS_ALLOWED_METHODS=GET, POST, DELETE
+            CORS_ALLOWED_HEADERS=Content-Type
+            CHAT_PROVIDER=gemini
+            IMAGE_PROVIDER=nebius
+            GOOGLE_API_KEY=
+            GEMINI_API_KEY=
+            GEMINI_BASE_URL=https://generativelanguage.googleapis.com
+            GEMINI_CHAT_MODEL=gemini-flash-latest
+            GEMINI_IMAGE_MODEL=gemini-nano-banana-2.1
+            GEMINI_CHAT_EXTRA=
+            GEMINI_IMAGE_EXTRA=
+            NEBIUS_API_KEY=
+            NEBIUS_BASE_URL=https://api.tokenfactory.nebius.com/v1
+            NEBIUS_CHAT_MODEL=openai/gpt-oss-120b
+            NEBIUS_IMAGE_MODEL=black-forest-labs/flux-schnell
+            NEBIUS_CHAT_EXTRA=
+            NEBIUS_IMAGE_EXTRA=
+            SYSTEM_INSTRUCTIONS=
+            TEMPERATURE=
+            TOP_P=
+            TOP_K=
+            MAX_OUTPUT_TOKENS=
+            PROVIDER_TIMEOUT=120
+            HTTPS_PROXY=
+            NO_PROXY=
+            HISTORY_DIR=histories
+            HISTORY_WINDOW=40
+            """
                     .lines()
-                    .flatMap(line -> Stream.of(line.split("; ")))
-                    .map(variable -> variable.split("=", 2))
-                    .collect(Collectors.toMap(
-                            half -> half[0], half -> half[1], (one, other) -> other, LinkedHashMap::new));
+                    .map(line -> line.split("=", 2))
+                    .collect(Collectors.toUnmodifiableMap(variable -> variable[0], variable -> variable[1]));
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
-    private static final String ORIGIN = "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[!-~&&[^/,]]+/?";
-    private static final Pattern LOOPBACK =
-            Pattern.compile("localhost|127(\\.\\d+){3}|\\[::1\\]", Pattern.CASE_INSENSITIVE);
-    private static final Pattern IP_ADDRESS = Pattern.compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+\\]");
+    private static final String ORIGIN =
+            "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:\\d{1,5})?/?";
+    private static final Pattern LOOPBACK = Pattern.compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
+    private static final Pattern IP_ADDRESS = Pattern.compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
+    private static final Pattern NO_PART_OF_AN_ORIGIN = Pattern.compile("^(https://.+):443/?$|^(http://.+):80/?$|/$");
+
+    /**
+     * A proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy): another scheme or a user, then host and
+     * port.
+     */
+    private static final Pattern PROXY = Pattern.compile(
+            "(?i)(?:http://)?([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(\\d{1,5}))?/?");
+
+    private static final int CURLS_PROXY_PORT = 1080; // where none is told
 
     /**
      * The settings that the variables make.
      *
-     * @throws DotEnv.InvalidSetting naming the first variable that makes no sense
+     * @throws InvalidSetting naming the first variable that makes no sense
      */
-    static Settings of(DotEnv env) throws DotEnv.InvalidSetting {
+    static Settings of(DotEnv env) throws InvalidSetting {
         return new Settings(
                 server(env),
                 account(env, "CHAT"),
@@ -162,15 +208,17 @@ record Settings(
                 cors(env));
     }
 
-    private static Server server(DotEnv env) throws DotEnv.InvalidSetting {
+    private static Server server(DotEnv env) throws InvalidSetting {
         String host = env.text("HOST");
         if (new InetSocketAddress(host, 0).isUnresolved())
             throw env.invalid("HOST", "is no known address: unset it, or set 127.0.0.1");
         int port = env.number("PORT", true, "0", "65535").intValue();
-        return new Server(host, port, lowerCase(env.list("ALLOWED_HOSTS", HOST_NAME, "host names")));
+        List<String> allowed = env.list("ALLOWED_HOSTS", HOST_NAME, "host names");
+        return new Server(
+                host, port, allowed.stream().map(Settings::canonicalHost).toList());
     }
 
-    private static Generation generation(DotEnv env) throws DotEnv.InvalidSetting {
+    private static Generation generation(DotEnv env) throws InvalidSetting {
         String instructions = env.values().get("SYSTEM_INSTRUCTIONS");
         return new Generation(
                 instructions.isBlank() ? null : instructions,
@@ -180,22 +228,38 @@ record Settings(
                 env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
     }
 
-    private static Duration timeout(DotEnv env) throws DotEnv.InvalidSetting {
+    private static Duration timeout(DotEnv env) throws InvalidSetting {
         BigDecimal seconds = env.number("PROVIDER_TIMEOUT", false, "0.1", "86400");
         return Duration.ofMillis(seconds.movePointRight(3).longValue());
     }
 
-    private static Proxy proxy(DotEnv env) throws DotEnv.InvalidSetting {
-        List<String> direct = List.of(env.values().get("NO_PROXY").split("[,\\s]+"));
-        return new Proxy(env.proxy("HTTPS_PROXY"), lowerCase(direct));
+    private static Proxy proxy(DotEnv env) throws InvalidSetting {
+        String variable = env.text("https_proxy") == null ? "HTTPS_PROXY" : "https_proxy"; // curl's order
+        String text = env.text(variable);
+        if (text == null) return new Proxy(null, List.of(), null);
+        Matcher proxy = PROXY.matcher(text);
+        int port = proxy.matches() && proxy.group(3) != null ? Integer.parseInt(proxy.group(3)) : CURLS_PROXY_PORT;
+        if (!proxy.matches() || port > 65535)
+            throw env.invalid(variable, "must be an address such as http://host:3128");
+        if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
+        return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
     }
 
-    private static History history(DotEnv env) throws DotEnv.InvalidSetting {
+    private static List<String> directHosts(DotEnv env) {
+        String hosts =
+                Objects.requireNonNullElse(env.text("no_proxy"), env.values().get("NO_PROXY"));
+        return Stream.of(hosts.split("[,\\s]+"))
+                .map(host -> canonicalHost(host).replaceAll("^\\.+|[\\[\\]]", ""))
+                .toList();
+    }
+
+    private static History history(DotEnv env) throws InvalidSetting {
+        String home = Matcher.quoteReplacement(System.getProperty("user.home"));
         int window = env.number("HISTORY_WINDOW", true, "1", "1000000").intValue();
-        return new History(env.text("HISTORY_DIR"), window);
+        return new History(env.text("HISTORY_DIR").replaceFirst("^~(?=/)", home), window);
     }
 
-    private static Account account(DotEnv env, String use) throws DotEnv.InvalidSetting {
+    private static Account account(DotEnv env, String use) throws InvalidSetting {
         String variable = use + "_PROVIDER";
         String provider = env.text(variable).toLowerCase(Locale.ROOT);
         if (!provider.matches("[a-z][a-z0-9_-]*")) {
@@ -223,21 +287,21 @@ record Settings(
         return provider.strip().toUpperCase(Locale.ROOT).replace('-', '_');
     }
 
-    private static Cors cors(DotEnv env) throws DotEnv.InvalidSetting {
-        List<String> origins = env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org");
+    private static Cors cors(DotEnv env) throws InvalidSetting {
+        List<String> origins = env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org, or *");
         return new Cors(
-                lowerCase(origins).stream()
-                        .map(origin -> origin.replaceAll("/$", ""))
-                        .toList(),
+                origins.stream().map(Cors::canonical).toList(),
                 String.join(", ", env.list("CORS_ALLOWED_METHODS", TOKEN, "HTTP methods")),
                 String.join(", ", env.list("CORS_ALLOWED_HEADERS", TOKEN, "header names")));
     }
 
-    private static List<String> lowerCase(List<String> items) {
-        return items.stream().map(item -> item.toLowerCase(Locale.ROOT)).toList();
+    static boolean isLoopback(String host) {
+        return LOOPBACK.matcher(canonicalHost(host)).matches();
     }
 
-    static boolean isLoopback(String host) {
-        return LOOPBACK.matcher(host).matches();
+    /** A host's name in lower case, and without the dot that may end a whole one (RFC 1034, section 3.1). */
+    private static String canonicalHost(String name) {
+        String whole = name.endsWith(".") ? name.substring(0, name.length() - 1) : name;
+        return whole.toLowerCase(Locale.ROOT);
     }
 }

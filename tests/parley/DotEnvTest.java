@@ -11,6 +11,7 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -111,6 +112,33 @@ class DotEnvTest {
         String said =
                 assertThrows(DotEnv.InvalidSetting.class, () -> parse(text)).getMessage();
         assertTrue(said.startsWith("A (line " + (text.startsWith("B") ? 2 : 1) + ") "), said);
+    }
+
+    /** What dotenv finds by trying one end of a value after another. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            textBlock =
+                    """
+                    # before | many times | behind  | the length of A; none where there is no A
+                    A="      | \\"      | "       | 800000
+                    A="      | \\"      | " x     | 800004
+                    A='      | \\' #    | ' x     | 1599997
+                    A=       | {blank}    | x       | 1
+                    A=x      | {blank}    | y       | 400002
+                    A=       | {line}     | 'x'     | 1
+                    A        | {line}     | !       |
+                    {line}   | {line}     | !       |
+                    export   | {blank}    | A=x     | 1
+                    {line}   | export A=  | !       | 3599992
+                    """)
+    void readsLongTextsInOnePass(String before, String many, String behind, Integer length) throws Exception {
+        String text = before + many.repeat(400_000) + behind;
+        Map<String, String> variables = parse(text.replace("{blank}", " ").replace("{line}", "\n"));
+        assertEquals(
+                length,
+                variables.containsKey("A") ? (Integer) variables.get("A").length() : null);
     }
 
     @Test

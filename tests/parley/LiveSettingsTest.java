@@ -212,39 +212,107 @@ class LiveSettingsTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
-            value = {
-                "HTTPS_PROXY=http://proxy.example:3128|https://a.example/|proxy.example:3128",
-                        "HTTPS_PROXY=proxy.example|https://a.example/|proxy.example:1080",
-                "https_proxy=http://lower:1/;HTTPS_PROXY=http://upper:2|https://a.example/|lower:1",
-                        "HTTPS_PROXY=http://p:1|http://a.example/|",
-                "HTTPS_PROXY=http://p:1;NO_PROXY=*|https://a.example/|",
-                        "HTTPS_PROXY=http://p:1;NO_PROXY=b.example, a.example|https://a.example/|",
-                "HTTPS_PROXY=http://p:1;NO_PROXY=.example|https://x.a.EXAMPLE/|",
-                        "HTTPS_PROXY=http://p:1;NO_PROXY=ample|https://a.example/|p:1",
-                "HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.1|https://10.0.0.1/|", "HTTPS_PROXY=|https://a.example/|"
-            })
+            textBlock =
+                    """
+                    # variables                                           | address                | proxy
+                    HTTPS_PROXY=http://proxy.example:3128                 | https://a.example/     | proxy.example:3128
+                    HTTPS_PROXY=HTTP://proxy.example:3128/                | https://a.example/     | proxy.example:3128
+                    HTTPS_PROXY=proxy.example                             | https://a.example/     | proxy.example:1080
+                    https_proxy=http://lower:1/;HTTPS_PROXY=http://up:2   | https://a.example/     | lower:1
+                    HTTPS_PROXY=http://p:1                                | http://a.example/      |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=*                     | https://a.example/     |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=b.example, a.example  | https://a.example/     |
+                    HTTPS_PROXY=http://p:1;no_proxy=a.example;NO_PROXY=b  | https://a.example/     |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=.example              | https://x.a.EXAMPLE/   |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=.a.example.           | https://a.example/     |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=a.example             | https://a.example./    |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=b.example             | https://a.example./    | p:1
+                    HTTPS_PROXY=http://p:1;NO_PROXY=ample                 | https://a.example/     | p:1
+                    HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.1              | https://10.0.0.1/      |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=10.0.0.0/8            | https://10.0.0.1/      | p:1
+                    HTTPS_PROXY=http://p:1;NO_PROXY=::1                   | https://[::1]/         |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=[::1]                 | https://[::1]/         |
+                    HTTPS_PROXY=http://p:1;NO_PROXY=,                     | https://a.example/     | p:1
+                    HTTPS_PROXY=                                          | https://a.example/     |
+                    """)
     void choosesTheProxyAsCurlDoes(String variables, String address, String proxy) throws Exception {
         Path file = Files.writeString(folder.resolve(".env"), variables.replace(";", "\n"));
-        var chosen = new LiveSettings(file, UnaryOperator.identity())
-                .current()
-                .proxy()
-                .addressFor(URI.create(address));
+        var live = new LiveSettings(file, UnaryOperator.identity());
+        var chosen = live.current().proxy().addressFor(URI.create(address));
         assertEquals(proxy, chosen == null ? null : chosen.getHostString() + ":" + chosen.getPort());
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "http://user:secret@proxy:1",
-                "https://proxy:1",
-                "socks5://proxy:1",
-                "http://proxy:99999",
-                "not a proxy"
-            })
-    void refusesAProxyThatItCannotUse(String proxy) throws Exception {
+    @ValueSource(strings = {"http://proxy:99999", "not a proxy", "http://", "ftp:proxy:1"})
+    void refusesAProxyThatIsNoAddress(String proxy) throws Exception {
         Path file = Files.writeString(folder.resolve(".env"), "HTTPS_PROXY=" + proxy);
-        String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity()))
+        String refusal = assertThrows(
+                        DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity()))
                 .getMessage();
-        assertTrue(said.startsWith("HTTPS_PROXY (line 1)") && !said.contains("secret"), said);
+        assertTrue(refusal.startsWith("HTTPS_PROXY (line 1)"), refusal);
+    }
+
+    @Test
+    void namesAProxyThatItCannotUseAndStarts() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "HTTPS_PROXY=http://user:secret@proxy:1")) {
+            String[] others = {
+                "https_proxy=socks5://proxy:1",
+                "https_proxy=https://proxy:1",
+                "https_proxy=http://corp\\me:secret@p@p:1"
+            };
+            for (String other : others) {
+                running.settings(other);
+                assertEquals(200, running.chat("a", "hi").status(), other);
+            }
+            List<String> named = running.console()
+                    .lines()
+                    .filter(line -> line.contains("is not used"))
+                    .map(line -> line.replaceAll("^\\S+ |: an http proxy.*", ""))
+                    .toList();
+            String where = ".env: %s (line 7) is not used";
+            assertEquals(List.of(where.formatted("HTTPS_PROXY"), where.formatted("https_proxy")), named);
+            assertFalse(running.console().contains("secret"));
+        }
+    }
+
+    /** Texts that no reader may end its thread at: on each, every request gets an answer. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            textBlock =
+                    """
+                    # before                       | many times  | behind | the instructions' length, or it is refused
+                    SYSTEM_INSTRUCTIONS="          | \\"         | "      | 400000
+                    SYSTEM_INSTRUCTIONS='          | \\'         | '      | 400000
+                    SYSTEM_INSTRUCTIONS=`          | \\`         | `      | 400000
+                    SYSTEM_INSTRUCTIONS="          | \\"         |        | 399999
+                    SYSTEM_INSTRUCTIONS="          | \\\\ x      | "      | 800000
+                    GEMINI_CHAT_EXTRA=             | [           |        |
+                    GEMINI_CHAT_EXTRA=             | {"a":       |        |
+                    CORS_ALLOWED_ORIGINS=          | https://x.y |        |
+                    GEMINI_BASE_URL=https://       | a.          | _      |
+                    """)
+    void answersWhateverAnEditHolds(String before, String many, String behind, Integer length) throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.settings(before + many.repeat(200_000) + (behind == null ? "" : behind));
+            assertEquals(200, running.chat("a", "hi").status());
+            String sent = Json.string(running.provider.last().json(), "systemInstruction", "parts", 0, "text");
+            assertEquals(length, sent == null ? null : (Integer) sent.length());
+            assertEquals(length == null, running.console().contains("the last good settings stay in force"));
+        }
+    }
+
+    @Test
+    void tellsWhyTheFileCannotBeReadAndNotWhereItIs() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "GEMINI_API_KEY=")) {
+            Files.delete(running.env);
+            Files.createSymbolicLink(running.env, running.env); // a loop
+            Running.Answer answer = running.chat("a", "hi");
+            assertEquals("not_configured", answer.at("code"));
+            String detail = (String) answer.at("detail");
+            assertTrue(detail.contains("GEMINI_API_KEY") && detail.contains("it cannot be read: "), detail);
+            assertFalse(detail.contains(running.folder.toString()) || detail.contains("Exception"), detail);
+        }
     }
 }

@@ -2,13 +2,13 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SettingsTest {
     @TempDir
@@ -41,8 +42,8 @@ class SettingsTest {
         assertEquals(nothing, example);
         Map<String, String> written = DotEnv.parse(Files.readString(Path.of(".env.example")), UnaryOperator.identity())
                 .values();
-        Settings.DEFAULTS.forEach((name, value) ->
-                assertTrue(name.equals("NEBIUS_IMAGE_EXTRA") || value.equals(written.get(name)), name));
+        written.put("NEBIUS_IMAGE_EXTRA", "");
+        assertEquals(new TreeMap<>(Settings.DEFAULTS), new TreeMap<>(written));
     }
 
     @Test
@@ -120,13 +121,160 @@ class SettingsTest {
         assertEquals("3", source.current().generation().topK().toString());
     }
 
-    @Test
-    void answerToTheirOwnNames() throws Exception {
-        Settings settings = settings("HOST=127.0.0.1\nALLOWED_HOSTS=Chat.Example");
-        for (String name :
-                List.of("localhost", "127.0.0.1", "[::1]", "192.168.1.5", "[fe80::1]", "chat.example", "CHAT.EXAMPLE"))
-            assertTrue(settings.server().answersTo(name), name);
-        for (String name : List.of("", "example", "evil.example", "127.0.0.1.nip.io", "192.168.1", "::1"))
-            assertFalse(settings.server().answersTo(name), name);
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "localhost",
+                "LOCALHOST",
+                "localhost.",
+                "chat.localhost",
+                "a.Chat.LocalHost.",
+                "127.0.0.1",
+                "127.9.9.9",
+                "127.0.0.1.",
+                "192.168.1.5",
+                "[::1]",
+                "[0:0:0:0:0:0:0:1]",
+                "[fe80::1]",
+                "[fe80::1%25eth0]",
+                "chat.example",
+                "CHAT.EXAMPLE",
+                "chat.example.",
+                "other.example",
+                "other.example."
+            })
+    void answerToTheirOwnNames(String name) throws Exception {
+        assertTrue(
+                settings("ALLOWED_HOSTS=Chat.Example, other.example.").server().answersTo(name));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                ".",
+                "example",
+                "evil.example",
+                "notlocalhost",
+                "localhost..",
+                "localhost.evil.example",
+                "127.0.0.1.nip.io",
+                "192.168.1",
+                "::1",
+                "sub.chat.example",
+                "user@localhost",
+                "localhost:80"
+            })
+    void answerToNoOtherName(String name) throws Exception {
+        assertFalse(
+                settings("ALLOWED_HOSTS=Chat.Example, other.example.").server().answersTo(name));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    # NAME_BASE_URL                                        | the address that is asked
+                    http://127.0.0.1:11434/v1                              | http://127.0.0.1:11434/v1
+                    http://h/v1/                                           | http://h/v1
+                    http://h/v1//                                          | http://h/v1
+                    https://h/v1?api-version=2024-10-21                    | https://h/v1?api-version=2024-10-21
+                    https://h/v1/?a=1&b=%20                                | https://h/v1?a=1&b=%20
+                    https://h?a=1                                          | https://h?a=1
+                    https://h/v1/chat/completions                          | https://h/v1
+                    https://h/v1/chat/completions/                         | https://h/v1
+                    https://h/v1/images/generations                        | https://h/v1
+                    https://h/d/gpt/chat/completions?api-version=1         | https://h/d/gpt?api-version=1
+                    https://h/chat/completions                             | https://h
+                    https://h/v1beta/models/gemini-x:generateContent       | https://h/v1beta
+                    https://h/v1/models/m:streamGenerateContent?alt=sse    | https://h/v1?alt=sse
+                    https://h/models/chat/completions                      | https://h/models
+                    https://h/completions-of-mine                          | https://h/completions-of-mine
+                    """)
+    void takeAServicesAddressAsItIsPasted(String pasted, String asked) throws Exception {
+        Settings settings = settings("CHAT_PROVIDER=local\nLOCAL_BASE_URL=" + pasted);
+        assertEquals(asked, settings.chat().base().toString());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    http://my_host:8080/v1   | a host that Java cannot take
+                    https://bücher.example   | a host that Java cannot take
+                    http://host-/v1          | a host that Java cannot take
+                    https://u:secret@h/v1    | must be an address such as https://host/path
+                    `https://h/v1#f`         | must be an address such as https://host/path
+                    https://h:99999/v1       | must be an address such as https://host/path
+                    https:///v1              | must be an address such as https://host/path
+                    h/v1                     | must be an address such as https://host/path
+                    ftp://h/v1               | must be an address such as https://host/path
+                    """)
+    void refuseAnAddressWithItsReason(String address, String reason) {
+        String refusal = refusal("CHAT_PROVIDER=local\nLOCAL_BASE_URL=" + address);
+        assertTrue(refusal.startsWith("LOCAL_BASE_URL (line 2) ") && refusal.contains(reason), refusal);
+        assertFalse(refusal.contains("secret"), refusal);
+    }
+
+    private String refusal(String text) {
+        return assertThrows(DotEnv.InvalidSetting.class, () -> settings(text)).getMessage();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"~/parley, {home}/parley", "~/, {home}/", "~other/x, ~other/x", "a/~/b, a/~/b"})
+    void putHistoriesIntoTheHomeFolderWhereATildeSaysSo(String folder, String expected) throws Exception {
+        assertEquals(
+                expected.replace("{home}", System.getProperty("user.home")),
+                settings("HISTORY_DIR=" + folder).history().folder());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    # the list                    | the page's origin             | may read
+                    https://x.example             | https://x.example             | true
+                    https://x.example:443         | https://x.example             | true
+                    https://x.example             | https://x.example:443         | true
+                    http://x.example:80           | http://x.example              | true
+                    http://x.example              | http://x.example:80           | true
+                    HTTPS://X.Example:443/        | https://x.example             | true
+                    https://[2001:DB8::1]:443     | https://[2001:db8::1]         | true
+                    http://[::1]:80               | http://[::1]                  | true
+                    http://[fe80::80]             | http://[fe80::80]             | true
+                    capacitor://localhost         | capacitor://localhost         | true
+                    null                          | null                          | true
+                    https://x.example:80          | https://x.example             | false
+                    http://x.example:443          | http://x.example              | false
+                    http://x.example              | https://x.example             | false
+                    https://x.example             | https://x.example.evil        | false
+                    https://x.example:8443        | https://x.example             | false
+                    """)
+    void allowTheOriginsOfTheListWhateverTheirDefaultPort(String list, String origin, boolean may) throws Exception {
+        String allowed = settings("CORS_ALLOWED_ORIGINS=" + list).cors().allowed(origin);
+        assertEquals(may ? origin : null, allowed);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "https://*.example.org",
+                "https://*",
+                "*.example.org",
+                "https://x.example:*",
+                "**",
+                "x.example",
+                "https://x.example/page",
+                "https://u@x.example",
+                "https://x.example?q",
+                "https://bücher.example",
+                "https://ok.example, https://*.example.org"
+            })
+    void refuseAnOriginThatNoPageHas(String origins) {
+        String refusal = refusal("# first\nCORS_ALLOWED_ORIGINS=" + origins);
+        assertTrue(refusal.startsWith("CORS_ALLOWED_ORIGINS (line 2) must be a list of origins"), refusal);
     }
 }
