@@ -87,15 +87,15 @@ class LiveSettingsTest {
                     }
                 }));
             String usual = Files.readString(running.env);
-            var interrupted = new HashSet<
-                    String>(); // in two halves, the first of which was still for so long, on a busy machine, that it
-            // counts
+            // Those in two halves whose first one was still for so long, on a busy machine, that it counts.
+            var interrupted = new HashSet<String>();
             for (int i = 0; i < 100; i++) {
                 long begun = System.nanoTime();
                 edit(running.env, usual, i);
                 if (i % 5 == 0 && System.nanoTime() - begun > 80_000_000) interrupted.add("m" + i);
+                String pair = "m" + i + " m" + i;
+                if (i % 10 == 8) Running.await(() -> seen.contains(pair)); // long enough to be in force
             }
-            Running.await(() -> seen.contains("m98 m98"));
             over.set(true);
             for (Thread thread : threads) thread.join();
             assertEquals(Set.of(), broken);
@@ -132,7 +132,6 @@ class LiveSettingsTest {
                         chat.replace("m" + number, "senseless") + image.replace("m" + number, "senseless")
                                 + "TOP_P=7\n");
         }
-        if (number % 10 == 8) Thread.sleep(150); // long enough to be in force
     }
 
     @ParameterizedTest
