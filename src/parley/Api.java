@@ -8,7 +8,6 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.http.HttpClient;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -17,7 +16,6 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
@@ -25,18 +23,15 @@ import java.util.concurrent.TimeUnit;
 final class Api implements HttpHandler {
     private final LiveSettings settings;
     private final Histories histories;
-    private final CompletableFuture<HttpClient> client;
+    private final ProviderHttp client;
     private final boolean demo;
     private final WriteTimeouts timeouts = new WriteTimeouts();
     private final String page = resource("chat.html");
     private final Semaphore free = new Semaphore(Memory.MAX_REQUESTS);
     private volatile boolean stopping;
 
-    /**
-     * @param client may still be in the making
-     * @param demo   whether a stand-in answers, which /health tells
-     */
-    Api(LiveSettings settings, Histories histories, CompletableFuture<HttpClient> client, boolean demo) {
+    /** @param demo whether a stand-in answers, which /health tells */
+    Api(LiveSettings settings, Histories histories, ProviderHttp client, boolean demo) {
         this.settings = settings;
         this.histories = histories;
         this.client = client;
@@ -85,7 +80,7 @@ final class Api implements HttpHandler {
         timeouts.close();
     }
 
-    private void route(Exchange http) throws InterruptedException {
+    private void route(Exchange http) {
         if (http.is("OPTIONS")) http.preflight();
         else
             switch (http.path()) {
@@ -126,8 +121,8 @@ final class Api implements HttpHandler {
             var conversation =
                     new ArrayList<>(history.last(http.settings.history().window() - 1, replaced));
             conversation.add(asked);
-            Provider.Reply reply = provider.chat(conversation, stream ? http::piece : null);
-            if (stream) http.piece(""); // finds out whether the client is still there
+            Provider.Reply reply = provider.chat(conversation, new ReplyStream(stream ? http::delta : null));
+            if (stream) http.delta(""); // finds out whether the client is still there
             histories.store(history, asked, Message.fromAssistant(reply.text(), account.provider(), account.model()));
             return object(
                     "user_id",
@@ -150,14 +145,14 @@ final class Api implements HttpHandler {
     /** The account's service, ready to be asked. */
     private Provider provider(Settings now, Settings.Account account) {
         String missing = account.missing();
-        if (missing == null) return provider(client.join(), now, account);
+        if (missing == null) return provider(client, now, account);
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(
                 Problem.Code.NOT_CONFIGURED,
                 missing + " is not set: put it into .env, it takes effect at once" + refusal);
     }
 
-    static Provider provider(HttpClient client, Settings settings, Settings.Account account) {
+    static Provider provider(ProviderHttp client, Settings settings, Settings.Account account) {
         var upstream = new Upstream(client, account, settings.timeout());
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
@@ -204,7 +199,7 @@ final class Api implements HttpHandler {
         http.nothing();
     }
 
-    private void image(Exchange http) throws InterruptedException {
+    private void image(Exchange http) {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");

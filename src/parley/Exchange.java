@@ -257,10 +257,14 @@ final class Exchange implements AutoCloseable {
         timeouts.run(exchange.getResponseBody()::flush);
     }
 
-    /** A piece of the reply, as an event; the first one sends the 200. No text is a sign of life in a silence. */
-    void piece(String text) {
-        if (!text.isEmpty()) event("data: " + Json.write(Json.object("text", text)));
-        else if (state == State.STREAMING) event(": ping");
+    /** A delta of the reply, as an event; no text is a heartbeat. Whichever comes first sends the 200. */
+    void delta(String text) {
+        if (!text.isEmpty()) {
+            event("data: " + Json.write(Json.object("text", text)));
+        } else { // in two halves: a client that left lets the first one pass, and resets the connection
+            send(":");
+            send(" ping\n\n");
+        }
     }
 
     /** The end of a stream. */
@@ -269,13 +273,17 @@ final class Exchange implements AutoCloseable {
     }
 
     private void event(String lines) {
+        send(lines + "\n\n");
+    }
+
+    private void send(String text) {
         if (state == State.UNANSWERED) {
             header("Cache-Control", "no-cache");
             header("X-Accel-Buffering", "no");
             begin("text/event-stream");
             state = State.STREAMING;
         }
-        write(lines + "\n\n");
+        write(text);
         flush();
     }
 

@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
@@ -24,38 +23,41 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             "IMAGE_SAFETY",
             "IMAGE_PROHIBITED_CONTENT",
             "IMAGE_RECITATION");
+    /** What tells an answer of this dialect, also where it offers no reply. */
+    private static final Set<String> MEMBERS =
+            Set.of("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId");
+
     private static final Pattern VERSIONED = Pattern.compile("/v\\d\\w*$");
 
     @Override
-    public Reply chat(List<Message> messages, Consumer<String> onText) throws InterruptedException {
-        Settings.Generation generation = settings.generation();
-        Map<String, Object> config = object(
-                "temperature",
-                generation.temperature(),
-                "topP",
-                generation.topP(),
-                "topK",
-                generation.topK(),
-                "maxOutputTokens",
-                generation.maxOutputTokens());
+    public Reply chat(List<Message> messages, ReplyStream stream) {
+        String instructions = settings.generation().systemInstructions();
+        Map<String, Object> config = config(settings.generation());
         Map<String, Object> body = object(
-                "systemInstruction",
-                        generation.systemInstructions() == null
-                                ? null
-                                : object("parts", parts(generation.systemInstructions())),
-                "contents",
-                        Provider.alternating(messages).stream()
-                                .map(message -> object(
-                                        "role", message.byUser() ? "user" : "model", "parts", parts(message.content())))
-                                .toList(),
+                "systemInstruction", instructions == null ? null : object("parts", parts(instructions)),
+                "contents", contents(Provider.alternating(messages)),
                 "generationConfig", config.isEmpty() ? null : config);
-        String method = onText == null ? ":generateContent" : ":streamGenerateContent?alt=sse";
-        return upstream.chat(upstream.post(model(method), body), onText, this::read);
+        String method = stream.isWhole() ? ":generateContent" : ":streamGenerateContent?alt=sse";
+        return upstream.chat(upstream.post(model(method), body), stream, this::read);
+    }
+
+    private static List<?> contents(List<Message> messages) {
+        return messages.stream()
+                .map(message -> object("role", message.byUser() ? "user" : "model", "parts", parts(message.content())))
+                .toList();
+    }
+
+    private static Map<String, Object> config(Settings.Generation generation) {
+        return object(
+                "temperature", generation.temperature(),
+                "topP", generation.topP(),
+                "topK", generation.topK(),
+                "maxOutputTokens", generation.maxOutputTokens());
     }
 
     /** Takes a whole answer or an event: they have the same members. */
-    private void read(Object answer, ReplyBuilder reply) {
-        Object candidate = Provider.first(Json.items(answer, "candidates"));
+    private boolean read(Object answer, ReplyBuilder reply) {
+        Object candidate = upstream.first(answer, "candidates");
         for (Object part : Json.items(candidate, "content", "parts")) {
             String text = Json.string(part, "text");
             if (text != null && Boolean.TRUE.equals(Json.at(part, "thought"))) reply.thought();
@@ -65,6 +67,9 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         reply.usage(Json.at(usage, "promptTokenCount"), completion(usage), Json.at(usage, "totalTokenCount"));
         String finishReason = finishReason(answer, candidate, reply.length() == 0);
         if (finishReason != null) reply.finish(finishReason);
+        boolean known = MEMBERS.stream().anyMatch(Json.members(answer)::containsKey);
+        if (known && candidate == null) reply.declined();
+        return known;
     }
 
     /**
@@ -82,58 +87,67 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
      * another try.
      */
     private String finishReason(Object answer, Object candidate, boolean wordless) {
-        String blocked = Json.string(answer, "promptFeedback", "blockReason");
-        if (blocked != null && !blocked.isEmpty()) throw upstream.blocked(blocked);
-        String reason = Json.string(candidate, "finishReason");
+        String blocked = reason(answer, "promptFeedback", "blockReason");
+        if (!blocked.isEmpty()) throw refused(blocked, Json.string(answer, "promptFeedback", "blockReasonMessage"));
+        String reason = reason(candidate, "finishReason");
+        String message = Json.string(candidate, "finishMessage");
+        if (REFUSALS.contains(reason)) throw refused(reason, message);
         return switch (reason) {
-            case null -> null;
-            case "", "FINISH_REASON_UNSPECIFIED" -> null;
+            case "" -> null;
             case "STOP" -> "stop";
             case "MAX_TOKENS" -> "length";
-            case String refusal when REFUSALS.contains(refusal) -> throw upstream.blocked(refusal);
             default -> {
                 String why = reason.contains("CALL") ? ", but no tools are offered: send it again" : ": send it again";
-                String detail = upstream.name() + " ended its reply with " + reason + why;
-                throw new Problem(
-                        Problem.Code.PROVIDER_ERROR, detail, null, wordless && reason.startsWith("MALFORMED_"));
+                Problem problem = upstream.problems().failed("ended its reply with %s" + why, reason);
+                throw wordless && reason.startsWith("MALFORMED_") ? ProviderProblems.again(problem) : problem;
             }
         };
     }
 
+    /** The reason at the path; empty where there is none, or Google's default value, which stands for none. */
+    private static String reason(Object json, Object... path) {
+        String reason = Json.string(json, path);
+        return reason == null || reason.endsWith("_UNSPECIFIED") ? "" : reason;
+    }
+
+    private Problem refused(String reason, String message) {
+        return upstream.problems().refused(reason, message == null ? "" : message);
+    }
+
     @Override
-    public List<Image> generateImages(String prompt) throws InterruptedException {
+    public List<Image> generateImages(String prompt) {
         Map<String, Object> body = object(
                 "contents",
                 List.of(object("role", "user", "parts", parts(prompt))),
                 "generationConfig",
                 object("responseModalities", List.of("TEXT", "IMAGE")));
         Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
-        Object candidate = Provider.first(Json.items(answer, "candidates"));
+        Object candidate = upstream.first(answer, "candidates");
         var images = new ArrayList<Image>();
         var words = new StringBuilder();
         for (Object part : Json.items(candidate, "content", "parts")) {
             if (Boolean.TRUE.equals(Json.at(part, "thought"))) continue;
             String data = Json.string(part, "inlineData", "data");
-            if (data != null) images.add(upstream.checked(Image.of(data)));
+            if (data != null) images.add(upstream.problems().checked(Image.of(data)));
             else if (Json.string(part, "text") != null) words.append(Json.string(part, "text"));
         }
         if (!images.isEmpty()) return images;
         boolean none = "NO_IMAGE".equals(Json.string(candidate, "finishReason"));
         if (!none) finishReason(answer, candidate, false); // throws where it is a refusal
-        throw upstream.noImage(words.toString());
+        throw upstream.problems().noImage(words.toString());
     }
 
     @Override
-    public void check() throws InterruptedException {
+    public void check() {
         upstream.ask(upstream.request(model("")).GET());
     }
 
     private URI model(String method) {
-        String base = upstream.account().base().toString();
         String name = upstream.account().model();
         String bare = URLEncoder.encode(name.startsWith("models/") ? name.substring(7) : name, StandardCharsets.UTF_8)
                 .replace("+", "%20");
-        return URI.create(base + (VERSIONED.matcher(base).find() ? "" : "/v1beta") + "/models/" + bare + method);
+        String path = String.valueOf(upstream.account().base().getPath());
+        return upstream.uri((VERSIONED.matcher(path).find() ? "" : "/v1beta") + "/models/" + bare + method);
     }
 
     private static List<Object> parts(String text) {

@@ -4,18 +4,12 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.InetSocketAddress;
-import java.net.Proxy;
-import java.net.ProxySelector;
-import java.net.SocketAddress;
-import java.net.URI;
-import java.net.http.HttpClient;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.function.UnaryOperator;
 
@@ -34,8 +28,7 @@ public final class Parley implements AutoCloseable {
     private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
 
     private final Histories histories;
-    private final CompletableFuture<HttpClient> client =
-            new CompletableFuture<>(); // reading the certificates takes its time
+    private final ProviderHttp client;
     private final ExecutorService threads = JdkServer.threads();
     private final Api api;
     private final HttpServer server;
@@ -57,11 +50,11 @@ public final class Parley implements AutoCloseable {
             throw new IOException(
                     "the history folder " + now.history().folder() + " cannot be written (" + e + advice, e);
         }
+        client = new ProviderHttp(settings);
         api = new Api(settings, histories, client, demo);
         server.createContext("/", api);
         server.setExecutor(threads);
         server.start();
-        client.completeAsync(() -> client(settings)); // when requests are answered already
     }
 
     /**
@@ -91,39 +84,10 @@ public final class Parley implements AutoCloseable {
             server.stop(0);
             threads.shutdownNow();
             histories.close();
-            HttpClient made = client.join();
-            made.shutdownNow();
-            made.awaitTermination(
-                    SHUTDOWN_TIMEOUT); // a JVM that ends beside its thread may crash while it writes its archive of
-            // classes
+            client.close();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-    }
-
-    /**
-     * HTTP/1.1, since HTTP/2 fails past 100 streams at once (JDK-8225647). What the client does between its socket and
-     * {@link EventStream}, which never blocks, is done on the thread that finds it to do: a pool costs a third of the
-     * time.
-     */
-    private static HttpClient client(LiveSettings settings) {
-        return HttpClient.newBuilder()
-                .version(HttpClient.Version.HTTP_1_1)
-                .connectTimeout(Duration.ofSeconds(10))
-                .executor(Runnable::run)
-                .proxy(new ProxySelector() {
-                    @Override
-                    public List<Proxy> select(URI uri) {
-                        InetSocketAddress proxy = settings.latest().proxy().addressFor(uri);
-                        return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
-                    }
-
-                    @Override
-                    public void connectFailed(URI uri, SocketAddress address, IOException e) {
-                        // the request fails too, and says so
-                    }
-                })
-                .build();
     }
 
     /**
@@ -158,7 +122,7 @@ public final class Parley implements AutoCloseable {
 
     private static boolean check(CommandLine asked) throws IOException {
         LiveSettings settings = asked.settings(DotEnv::withEnvironment);
-        try (HttpClient client = client(settings)) {
+        try (var client = new ProviderHttp(settings)) {
             return Check.passes(settings, client);
         }
     }

@@ -1,91 +1,57 @@
 package parley;
 
-import static parley.Problem.Code.BLOCKED;
-import static parley.Problem.Code.EMPTY_REPLY;
-import static parley.Problem.Code.PROVIDER_ERROR;
-import static parley.Problem.Code.PROVIDER_REFUSED_KEY;
-import static parley.Problem.Code.PROVIDER_TIMEOUT;
-import static parley.Problem.Code.RATE_LIMITED;
-import static parley.Problem.Code.UNKNOWN_MODEL;
-
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
-import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZonedDateTime;
-import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiConsumer;
-import java.util.function.Consumer;
-import java.util.regex.Pattern;
-import java.util.stream.Stream;
-import parley.Provider.Image;
+import java.util.function.BiPredicate;
+import java.util.function.Function;
 import parley.Provider.Reply;
-import parley.Provider.ReplyBuilder;
 
 /**
- * Asks a provider over HTTP: deadlines, retries, statuses, errors. Every failure becomes a Problem here, and no key is
- * in one.
+ * Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem, which {@link
+ * ProviderProblems} makes.
  *
  * @param timeout how long the provider may be silent in a stream, and how long a whole answer may take
  */
-record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
+record Upstream(ProviderHttp http, Settings.Account account, Duration timeout) {
     private static final int TRIES = 3;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
-    private static final Duration AFTER_REASON =
-            Duration.ofMillis(1500); // for the rest of a stream that has told its finish reason
-    private static final Duration AFTER_DONE =
-            Duration.ofMillis(100); // for its end, which lets the connection be used again
     private static final String DONE = "[DONE]";
-    private static final int MAX_WORDS = 300; // characters of a provider's own words in a problem's detail
+    private static final int BUFFER_SIZE = 16 << 10;
     private static final int MAX_ERROR = 64 << 10; // bytes
     private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
-    private static final Set<Integer> TRANSIENT = Set.of(408, 429, 500, 502, 503, 504);
-    private static final Pattern REFUSAL =
-            Pattern.compile("content_filter|content_policy_violation|moderation_blocked");
-    private static final Pattern RATE_LIMIT =
-            Pattern.compile("(?i)rate_limit.*|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern NO_MODEL =
-            Pattern.compile("(?is).*\\bmodel\\b.{0,200}(not found|not exist|unknown|not a valid|"
-                    + "not supported|no longer).*|.*(unknown|no such|invalid) model\\b.*");
 
-    /** Where services put what their errors say for people, the best place first, and for programs. */
-    private static final Object[][] ERROR_WORDS = {
-        {"error", "message"}, {"detail"}, {"detail", 0, "msg"}, {"message"}, {"error"}, {}
-    };
-
-    private static final Object[][] ERROR_CODES = {
-        {"error", "code"}, {"error", "type"}, {"error", "status"}, {"code"}, {"type"}, {"status"}, {"status_code"}
-    };
-
-    /** One try, which ends by the deadline of {@link System#nanoTime}. */
+    /** One try, which ends by the deadline. */
     private interface Attempt<T> {
-        T run(long deadline) throws IOException, InterruptedException;
+        T run(Deadline end) throws IOException, InterruptedException, ProviderError;
     }
 
-    String name() {
-        return account.provider();
+    ProviderProblems problems() {
+        return new ProviderProblems(account, timeout);
+    }
+
+    /** The address of what stands behind the service's own path. The query of a BASE_URL stays at the end. */
+    URI uri(String path) {
+        String[] base = account.base().toString().split("\\?", 2);
+        String uri = base[0] + path;
+        if (base.length == 1) return URI.create(uri);
+        return URI.create(uri + (path.contains("?") ? "&" : "?") + base[1]);
     }
 
     HttpRequest.Builder request(URI uri) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri);
         if (account.key() == null) return request;
-        return name().equals("gemini")
+        return account.provider().equals("gemini")
                 ? request.header("x-goog-api-key", account.key().value())
                 : request.header("Authorization", "Bearer " + account.key().value());
     }
@@ -99,111 +65,158 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
     /**
      * Asks for a reply, and reads it from the events of a stream or from one whole answer, whichever comes.
      *
-     * @param reader takes what one event, or the whole answer, says of the reply
+     * @param reader takes what one event, or the whole answer, says of the reply; false where it is of another format
      */
-    Reply chat(HttpRequest.Builder request, Consumer<String> onText, BiConsumer<Object, ReplyBuilder> reader)
-            throws InterruptedException {
-        return attempts(deadline -> {
-            var reply = new ReplyBuilder(onText);
-            try (EventStream body = send(request, deadline)) {
-                readReply(body, deadline, reply, reader);
-            } catch (IOException | Problem e) {
-                if (e instanceof Problem || !reply.isFinished())
-                    throw problem(e).unlessBegun(reply.length() > 0); // else all was said
+    Reply chat(HttpRequest.Builder request, ReplyStream stream, BiPredicate<Object, ReplyBuilder> reader) {
+        ProviderProblems problems = problems();
+        return attempts(stream, problems::of, end -> {
+            var reply = new ReplyBuilder(stream);
+            try (ResponseBody body = send(request, stream, end)) {
+                readReply(body, reply, reader, stream.isWhole() ? end : null);
+            } catch (InterruptedIOException e) {
+                throw e;
+            } catch (IOException e) { // nothing is lost where all was said before
+                if (!reply.isFinished()) throw problems.of(e).unlessBegun(reply.length() > 0);
+            } catch (ProviderError | Problem e) {
+                throw problems.of(e).unlessBegun(reply.length() > 0);
             }
-            return reply.reply(name());
+            return reply.reply(problems);
         });
     }
 
-    private void readReply(EventStream body, long end, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader)
-            throws IOException, InterruptedException {
+    /** @param end until when the reply must be there; null for a stream, which may last while it is not silent */
+    private void readReply(
+            ResponseBody body, ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> reader, Deadline end)
+            throws IOException, ProviderError {
+        var events = new ServerSentEvents();
         var memory = new Memory.Growing();
-        long deadline = reply.streams() ? in(timeout) : end;
-        EventStream.Event event = EventStream.SILENCE;
-        while (event != null) {
-            if (System.nanoTime() >= deadline && reply.isFinished()) return;
-            if (System.nanoTime() >= deadline) throw timedOut();
-            reply.keepAlive();
-            event = body.next(Math.min(deadline - System.nanoTime(), ReplyBuilder.PING / 2));
-            if (event == null || event == EventStream.SILENCE) continue;
-            boolean finished = reply.isFinished();
-            take(event, reply, reader);
-            memory.grownTo(reply.length());
-            boolean done = event.data().strip().equals(DONE);
-            if (reply.isFinished() && (done || !finished)) deadline = in(done ? AFTER_DONE : AFTER_REASON);
-            if (!reply.isFinished()) deadline = reply.streams() ? in(timeout) : end;
+        var buffer = new byte[BUFFER_SIZE];
+        if (end == null) body.waitUntil(Deadline.in(timeout));
+        for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
+            List<ServerSentEvents.Event> came = events.read(buffer, count);
+            for (ServerSentEvents.Event event : came) take(event, reply, reader);
+            memory.grownTo(events.held() + reply.length());
+            if (!came.isEmpty()) body.waitUntil(reply.waitUntil(end == null ? Deadline.in(timeout) : end));
         }
-        if (!reply.isFinished()) throw cutOff(body, reply.unreadable());
+        for (ServerSentEvents.Event event : events.end()) take(event, reply, reader);
+        reply.bodyEnded();
+        if (!reply.isFinished()) throw cutOff(body, reply);
     }
 
-    private Problem cutOff(EventStream body, String unreadable) {
-        if (unreadable.isBlank()) return failed("cut its reply off: send it again");
-        return failed("answered 200 (" + body.contentType() + ") with what is not its own format, or not JSON: "
-                + brief(unreadable) + " (see " + account.variable("BASE_URL") + " in .env)");
+    private Problem cutOff(ResponseBody body, ReplyBuilder reply) {
+        String words = reply.otherWords();
+        if (words.isBlank()) return problems().failed("cut its reply off: send it again");
+        if (reply.length() > 0) return problems().failed("cut its reply off, and said: %s", words);
+        return problems()
+                .failed(
+                        "answered 200 (%s) with what is not its own format, or not JSON: %s (see %s in .env)",
+                        body.headers().firstValue("Content-Type").orElse("no type"),
+                        words,
+                        account.variable("BASE_URL"));
     }
 
-    private void take(EventStream.Event event, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
+    private void take(ServerSentEvents.Event event, ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> reader)
+            throws ProviderError {
         String data = event.data().strip();
-        if (event.kind().equals("comment") || data.isEmpty()) return; // a heartbeat
-        Object json = jsonOrText(data);
-        if (event.kind().equals("error")) throw refusal(0, json, NO_HEADERS);
-        boolean broken = json == data && (data.startsWith("{") || data.startsWith("["));
-        if (data.equals(DONE)) reply.end();
-        else if (broken) throw failed("sent what is not JSON, or cut it off: " + brief(data));
-        else
-            for (Object each : json instanceof List<?> list ? list : Collections.singletonList(json))
-                takeJson(each, reply, reader);
-        boolean whole = Json.at(json, "choices") != null || Json.at(json, "candidates") != null;
-        if (event.kind().equals("json") && whole) reply.end();
-        else if (event.kind().equals("json") && json instanceof Map) reply.unreadable(data);
+        switch (event.kind()) {
+            case COMMENT -> {}
+            case IGNORED -> reply.otherWords(data);
+            case ERROR -> {
+                Object error = jsonOrText(data);
+                if (!ProviderError.isEmpty(error)) throw new ProviderError(0, error, NO_HEADERS);
+            }
+            case DATA, JSON -> {
+                if (data.equals(DONE)) reply.end();
+                else if (!data.isEmpty()) takeData(data, event.kind() == ServerSentEvents.Kind.JSON, reply, reader);
+            }
+        }
     }
 
-    private void takeJson(Object json, ReplyBuilder reply, BiConsumer<Object, ReplyBuilder> reader) {
-        if (isError(json)) throw refusal(0, json, NO_HEADERS);
-        if (json instanceof Map) reader.accept(json, reply);
-        else reply.unreadable(json instanceof String text ? text : Json.write(json));
+    private void takeData(String data, boolean whole, ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> reader)
+            throws ProviderError {
+        try {
+            Object json = Json.parse(data);
+            boolean list = json instanceof List;
+            List<?> answers = list ? (List<?>) json : Collections.singletonList(json);
+            for (Object answer : answers) takeAnswer(answer, whole && !list, reply, reader);
+        } catch (Json.Malformed e) {
+            if (data.startsWith("{") || data.startsWith("[")) {
+                throw problems().failed("sent what is not JSON, or cut it off (%s): %s", e.getMessage(), data);
+            }
+            reply.unreadable(data);
+        }
     }
 
-    /** The whole answer, as JSON. */
-    Object ask(HttpRequest.Builder request) throws InterruptedException {
-        String text = new String(download(request), StandardCharsets.UTF_8);
-        Object json = onlyItem(jsonOrText(text));
-        if (isError(json)) throw refusal(0, json, NO_HEADERS);
-        if (json instanceof Map) return json;
-        throw failed("sent what is not its own format: " + brief(text));
+    private void takeAnswer(Object answer, boolean whole, ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> reader)
+            throws ProviderError {
+        if (ProviderError.isIn(answer)) throw new ProviderError(0, answer, NO_HEADERS);
+        if (!(answer instanceof Map)) {
+            reply.unreadable(answer instanceof String text ? text : Json.write(answer));
+        } else if (!reader.test(answer, reply)) {
+            String words = ProviderError.wordsIn(answer);
+            reply.otherWords(words.isEmpty() && whole ? Json.write(answer) : words);
+        } else if (whole) {
+            reply.end();
+        }
     }
 
-    /** The whole answer. */
-    byte[] download(HttpRequest.Builder request) throws InterruptedException {
-        return attempts(deadline -> {
-            try (EventStream body = send(request, deadline)) {
-                byte[] whole = body.all(Integer.MAX_VALUE, deadline);
-                if (whole == null) throw timedOut();
-                return whole;
+    /** The whole answer, a JSON object. */
+    Object ask(HttpRequest.Builder request) {
+        ProviderProblems problems = problems();
+        var whole = new ReplyStream(null);
+        return attempts(whole, problems::of, end -> {
+            try (ResponseBody body = send(request, whole, end)) {
+                String text = new String(body.read(Integer.MAX_VALUE), StandardCharsets.UTF_8);
+                Object json = ProviderError.onlyItem(jsonOrText(text));
+                if (ProviderError.isIn(json)) throw new ProviderError(0, json, NO_HEADERS);
+                if (json instanceof Map) return json;
+                throw problems.failed("sent what is not its own format: %s", text);
             }
         });
     }
 
-    /** @param image null for what is none */
-    Image checked(Image image) {
-        if (image == null) throw failed("sent what is no image of a known type, or is not base64");
-        return image;
+    /** What is at the address of an image, which may be on another server. */
+    byte[] fetch(ImageAddress address) {
+        var whole = new ReplyStream(null);
+        return attempts(whole, problems()::ofImageAddress, end -> {
+            try (ResponseBody body = send(HttpRequest.newBuilder(address.uri()), whole, end)) {
+                return body.read(Integer.MAX_VALUE);
+            }
+        });
     }
 
-    Problem noImage(String words) {
-        String why = words.isBlank() ? ": try other words" : ", but said: " + brief(words);
-        return new Problem(EMPTY_REPLY, name() + " made no image" + why);
+    /**
+     * The item of a list in an answer that was asked for: the one of index 0, or the first where none has an index;
+     * null for none.
+     *
+     * @throws Problem where an item is no object
+     */
+    Object first(Object answer, String list) {
+        List<?> items = Json.items(answer, list);
+        if (items.stream().anyMatch(each -> !(each instanceof Map))) {
+            throw problems().failed("sent what is not its own format: %s", Json.write(answer));
+        }
+        return items.stream()
+                .filter(each -> ProviderError.isEmpty(Json.at(each, "index")))
+                .findFirst()
+                .orElse(null);
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
-    private <T> T attempts(Attempt<T> attempt) throws InterruptedException {
-        long deadline = in(timeout);
-        for (int tried = 1; ; tried++) {
-            try {
-                return attempt.run(deadline);
-            } catch (IOException | Problem e) {
-                pauseBeforeRetry(problem(e), tried, deadline);
+    private <T> T attempts(ReplyStream stream, Function<Exception, Problem> problems, Attempt<T> attempt) {
+        Deadline end = Deadline.in(timeout);
+        try {
+            for (int tried = 1; ; tried++) {
+                try {
+                    return attempt.run(end);
+                } catch (InterruptedIOException e) {
+                    throw new InterruptedException(e.getMessage());
+                } catch (IOException | ProviderError | Problem e) {
+                    pauseBeforeRetry(problems.apply(e), tried, end, stream);
+                }
             }
+        } catch (InterruptedException e) {
+            throw Problem.overloaded("stopping");
         }
     }
 
@@ -211,24 +224,38 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
      * Waits as the provider said, or else with exponential backoff and full jitter; throws the problem where there is
      * to be no retry.
      */
-    private void pauseBeforeRetry(Problem problem, int tried, long deadline) throws InterruptedException {
+    private static void pauseBeforeRetry(Problem problem, int tried, Deadline end, ReplyStream stream)
+            throws InterruptedException {
         long backoff = ThreadLocalRandom.current().nextLong(FIRST_PAUSE.toNanos() << tried - 1);
         long pause = problem.retryAfter == null ? backoff : TimeUnit.SECONDS.toNanos(problem.retryAfter);
-        boolean tooLong = pause > TimeUnit.SECONDS.toNanos(LONGEST_PAUSE) || System.nanoTime() + pause >= deadline;
-        if (!problem.isTransient || tried == TRIES || tooLong) throw problem;
+        boolean tooLong = pause > TimeUnit.SECONDS.toNanos(LONGEST_PAUSE) || pause >= end.nanosLeft();
+        if (!problem.isTransient || tried == TRIES || tooLong || stream.hasBegun()) throw problem;
         Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause / 1_000_000 + " ms");
-        TimeUnit.NANOSECONDS.sleep(pause);
+        stream.await(Deadline.in(Duration.ofNanos(pause)), nanos -> {
+            TimeUnit.NANOSECONDS.sleep(nanos);
+            return null;
+        });
     }
 
     /** Sends the request. The body has yet to arrive, and its status is a good one. */
-    private EventStream send(HttpRequest.Builder request, long deadline) throws IOException, InterruptedException {
-        Duration left = Duration.ofNanos(Math.max(1, deadline - System.nanoTime()));
-        var response = client.send(request.timeout(left).build(), head -> new EventStream(head.headers()));
-        if (response.statusCode() / 100 == 2) return response.body();
-        try (EventStream body = response.body()) {
-            byte[] error = body.all(MAX_ERROR, deadline);
-            String text = error == null ? "" : new String(error, StandardCharsets.UTF_8);
-            throw refusal(response.statusCode(), jsonOrText(text), response.headers());
+    private ResponseBody send(HttpRequest.Builder request, ReplyStream stream, Deadline end)
+            throws IOException, InterruptedException, ProviderError {
+        request.setHeader("Accept-Encoding", "identity");
+        ResponseBody body = ResponseBody.of(http.client(), request, stream, end);
+        if (body.status() / 100 == 2) return body;
+        try (body) {
+            throw new ProviderError(body.status(), jsonOrText(errorText(body)), body.headers());
+        }
+    }
+
+    /** What an error says, as far as it can be read: its status counts in any case. */
+    private static String errorText(ResponseBody body) throws InterruptedIOException {
+        try {
+            return new String(body.read(MAX_ERROR), StandardCharsets.UTF_8);
+        } catch (InterruptedIOException e) {
+            throw e;
+        } catch (IOException e) {
+            return "its words cannot be read (" + e.getMessage() + ")";
         }
     }
 
@@ -238,135 +265,5 @@ record Upstream(HttpClient client, Settings.Account account, Duration timeout) {
         } catch (Json.Malformed e) {
             return text;
         }
-    }
-
-    /** The item of a list of one: some services wrap their errors so. Anything else stays as it is. */
-    private static Object onlyItem(Object json) {
-        return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
-    }
-
-    /** Whether JSON tells of an error; an empty one beside good choices is none. */
-    private static boolean isError(Object json) {
-        Object error = Json.at(json, "error");
-        boolean none = error == null
-                || error.equals("")
-                || error.equals(Map.of())
-                || error.equals(List.of())
-                || error.equals(false);
-        return !none || "error".equals(Json.string(json, "object")) || "error".equals(Json.string(json, "type"));
-    }
-
-    /** The problem that an error's status and body make. A status of 0 is told by the body, or nowhere. */
-    private Problem refusal(int status, Object body, HttpHeaders headers) {
-        Object json = onlyItem(body);
-        List<String> codes = Stream.of(ERROR_CODES)
-                .map(path -> String.valueOf(Json.at(json, path)))
-                .toList();
-        int told = status == 0 ? status(codes) : status;
-        String words = Stream.of(ERROR_WORDS)
-                .map(path -> Json.string(json, path))
-                .filter(found -> found != null && !found.isEmpty())
-                .findFirst()
-                .orElseGet(() -> Json.write(json));
-        String said = name() + " answered" + (told == 0 ? "" : " " + told) + ": " + brief(words);
-        List<?> details = Json.items(json, "error", "details");
-        boolean badKey = details.stream().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
-        badKey |= told == 401 || told == 403 || codes.contains("invalid_api_key");
-        if (badKey)
-            return new Problem(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)");
-        String target = headers.firstValue("Location").orElse("nowhere");
-        if (told / 100 == 3)
-            return failed("answered " + told + ": it redirects to " + brief(target) + ". Put the new address into "
-                    + account.variable("BASE_URL") + " in .env");
-        Optional<String> refusal =
-                codes.stream().filter(REFUSAL.asMatchPredicate()).findFirst();
-        if (refusal.isPresent()) return blocked(refusal.get());
-        boolean unknown = codes.contains("model_not_found")
-                || told / 100 == 4 && told != 429 && NO_MODEL.matcher(words).matches();
-        if (told == 404 || unknown) return unknownModel(said);
-        boolean forLong = codes.contains("insufficient_quota")
-                || details.stream()
-                        .flatMap(each -> Json.items(each, "violations").stream())
-                        .anyMatch(each ->
-                                String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
-        boolean isTransient = TRANSIENT.contains(told) && !forLong;
-        return new Problem(
-                told == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, retryAfter(headers, details), isTransient);
-    }
-
-    /** The status among an error's codes; 0 where there is none. */
-    private static int status(List<String> codes) {
-        int ofAWord = codes.stream().anyMatch(RATE_LIMIT.asMatchPredicate()) ? 429 : 0;
-        return codes.stream()
-                .filter(code -> code.matches("[345]\\d\\d"))
-                .findFirst()
-                .map(Integer::valueOf)
-                .orElse(ofAWord);
-    }
-
-    /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
-    private static Long retryAfter(HttpHeaders headers, List<?> details) {
-        String told = details.stream()
-                .map(each -> Json.string(each, "retryDelay"))
-                .filter(Objects::nonNull)
-                .findFirst()
-                .map(delay -> delay.replace("s", ""))
-                .orElse(headers.firstValue("Retry-After").orElse(""));
-        if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
-        try {
-            Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME)
-                    .toInstant();
-            return Math.max(
-                    0, Duration.between(Instant.now(), then).plusMillis(999).toSeconds());
-        } catch (DateTimeParseException e) {
-            return null; // neither form: as if it were not there
-        }
-    }
-
-    private Problem problem(Exception e) {
-        if (e instanceof Problem problem) return problem;
-        if (e instanceof HttpTimeoutException && !(e instanceof HttpConnectTimeoutException)) return timedOut();
-        if (e instanceof EventStream.TooLong) return failed("sent more than " + EventStream.MAX_LENGTH + " bytes");
-        String reason = brief(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
-        String ask = Settings.isLoopback(account.base().getHost())
-                ? "Is it running?"
-                : "Is this machine online, or behind HTTPS_PROXY?";
-        String detail = " cannot be reached, or broke the connection off (" + reason + "). " + ask + " If so, see ";
-        return new Problem(PROVIDER_ERROR, name() + detail + account.variable("BASE_URL") + " in .env", null, true);
-    }
-
-    Problem blocked(String reason) {
-        return new Problem(BLOCKED, name() + " refused it: " + brief(reason) + ". Say it in other words");
-    }
-
-    Problem failed(String what) {
-        return new Problem(PROVIDER_ERROR, name() + " " + what);
-    }
-
-    Problem unknownModel(String said) {
-        String advice = account.use().equals("IMAGE") && !name().equals("gemini") ? ", or IMAGE_PROVIDER=gemini" : "";
-        return new Problem(
-                UNKNOWN_MODEL,
-                said + " (set " + account.modelVariable() + advice + " in .env: it is " + account.model() + "; or "
-                        + account.variable("BASE_URL") + ", where a /v1 may be missing)");
-    }
-
-    private Problem timedOut() {
-        return new Problem(
-                PROVIDER_TIMEOUT,
-                name() + " was silent for " + timeout.toMillis() / 1000.0
-                        + " s: send it again, or raise PROVIDER_TIMEOUT in .env");
-    }
-
-    /** A provider's words, on one line, cut, and without the key, which some services repeat. */
-    private String brief(String words) {
-        String safe =
-                account.key() == null ? words : words.replace(account.key().value(), "***");
-        String line = Log.sanitized(safe).strip().replaceAll("\\s+", " ");
-        return line.length() <= MAX_WORDS ? line : line.substring(0, MAX_WORDS) + "…";
-    }
-
-    private static long in(Duration duration) {
-        return System.nanoTime() + duration.toNanos();
     }
 }

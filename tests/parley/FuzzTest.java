@@ -117,7 +117,7 @@ class FuzzTest {
     @Test
     void events() throws Exception {
         fuzz(3, "data: {\"a\":\"é🦊\"}\r\n\r\n: c\n\ndata: x\ndata: y\n\nid: 1\rdata:z\r\r", bytes -> {
-            assertEquals(EventStreamTest.events(bytes, bytes.length + 1), EventStreamTest.events(bytes, 1));
+            assertEquals(ServerSentEventsTest.events(bytes, bytes.length + 1), ServerSentEventsTest.events(bytes, 1));
         });
     }
 

@@ -1,0 +1,120 @@
+package parley;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.SocketAddress;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.security.GeneralSecurityException;
+import java.security.KeyStore;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManager;
+import javax.net.ssl.TrustManagerFactory;
+
+/**
+ * The HTTP client that all providers are asked with: made at the first need, and again where it could not be made as it
+ * should.
+ */
+final class ProviderHttp implements AutoCloseable {
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(10);
+
+    /** @param trusts whether it knows any certificates; without them, only plain http works */
+    private record Made(HttpClient client, boolean trusts) {}
+
+    private final LiveSettings settings;
+    private final ReentrantLock making = new ReentrantLock();
+    private volatile Made made; // null until the first need
+
+    ProviderHttp(LiveSettings settings) {
+        this.settings = settings;
+    }
+
+    /**
+     * {@return the client}
+     *
+     * @throws Problem overloaded where none can be made now
+     */
+    HttpClient client() {
+        Made last = made;
+        if (last != null && last.trusts) return last.client;
+        making.lock();
+        try {
+            if (made == null || !made.trusts) made = make(made);
+            return made.client;
+        } catch (GeneralSecurityException | UncheckedIOException e) { // unchecked, it would mean that the client left
+            Log.log("no connection to a provider can be made: " + e);
+            throw Problem.overloaded("unable to make a connection");
+        } finally {
+            making.unlock();
+        }
+    }
+
+    private Made make(Made last) throws GeneralSecurityException {
+        try {
+            return new Made(client(SSLContext.getDefault()), true);
+        } catch (NoSuchAlgorithmException e) { // which lasts as long as the JVM, also where its cause is mended
+            return makeAnew(last, e);
+        }
+    }
+
+    private Made makeAnew(Made last, Exception failure) throws GeneralSecurityException {
+        SSLContext context = SSLContext.getInstance("TLS");
+        try {
+            var trusted = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+            trusted.init((KeyStore) null);
+            context.init(null, trusted.getTrustManagers(), null);
+            return new Made(client(context), true);
+        } catch (GeneralSecurityException e) {
+            if (last != null) return last;
+            Log.log("Java's trust store cannot be read, so no https works until it can: " + failure + ", " + e);
+            context.init(null, new TrustManager[0], null);
+            return new Made(client(context), false);
+        }
+    }
+
+    /**
+     * HTTP/1.1, since HTTP/2 fails past 100 streams at once (JDK-8225647). What the client does between its socket and
+     * {@link ResponseBody}, which never blocks, is done on the thread that finds it to do: a pool costs a third of the
+     * time.
+     */
+    private HttpClient client(SSLContext context) {
+        return HttpClient.newBuilder()
+                .version(HttpClient.Version.HTTP_1_1)
+                .connectTimeout(CONNECT_TIMEOUT)
+                .executor(Runnable::run)
+                .sslContext(context)
+                .proxy(new ProxySelector() {
+                    @Override
+                    public List<Proxy> select(URI uri) {
+                        InetSocketAddress proxy = settings.latest().proxy().addressFor(uri);
+                        return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
+                    }
+
+                    @Override
+                    public void connectFailed(URI uri, SocketAddress address, IOException e) {
+                        // the request fails too, and says so
+                    }
+                })
+                .build();
+    }
+
+    /** Waits for its own thread: a JVM that ends beside it may crash while it writes its archive of classes. */
+    @Override
+    public void close() {
+        if (made == null) return;
+        made.client.shutdownNow();
+        try {
+            made.client.awaitTermination(CLOSE_TIMEOUT);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+package parley;
+
+import java.time.Duration;
+import java.util.Map;
+
+/**
+ * A reply while it comes. It is finished by what stands last: text that comes behind a finish reason takes the reason
+ * back, and so does an event that cannot be read.
+ */
+final class ReplyBuilder {
+    /** How long the rest of a stream is waited for that has told its finish reason. */
+    private static final Duration AFTER_REASON = Duration.ofMillis(1500);
+
+    /** How long its end is waited for behind its last event: it lets the connection be used again. */
+    private static final Duration AFTER_END = Duration.ofMillis(100);
+
+    private static final int ENOUGH = 1000; // characters of what is kept for a problem's detail
+
+    private final ReplyStream stream;
+    private final ThinkTag tag = new ThinkTag();
+    private final StringBuilder text = new StringBuilder();
+    private final StringBuilder refusal = new StringBuilder();
+    private final StringBuilder otherWords = new StringBuilder();
+    private String half = ""; // of a character whose other half is still to come
+    private String finishReason; // null while none stands behind the text
+    private Deadline rest; // until when more is waited for; null while there is no finish reason
+    private boolean doubtful;
+    private boolean thought;
+    private boolean declined;
+    private Map<String, Object> usage;
+
+    ReplyBuilder(ReplyStream stream) {
+        this.stream = stream;
+    }
+
+    /** Takes a delta of the reply. */
+    void text(String delta) {
+        if (delta.isEmpty()) return;
+        takeBack();
+        String whole = half + delta;
+        boolean split = Character.isHighSurrogate(whole.charAt(whole.length() - 1));
+        half = split ? whole.substring(whole.length() - 1) : "";
+        add(tag.reply(split ? whole.substring(0, whole.length() - 1) : whole));
+    }
+
+    private void add(String delta) {
+        if (delta.isEmpty()) return;
+        String valid = Json.LONE_SURROGATE.matcher(delta).replaceAll("\ufffd");
+        text.append(valid);
+        stream.delta(valid);
+    }
+
+    private void takeBack() {
+        finishReason = null;
+        rest = null;
+    }
+
+    /** Takes what the model only thought: it is no part of the reply. */
+    void thought() {
+        thought = true;
+    }
+
+    /** Takes the model's own words for why there is no reply. */
+    void refusal(String words) {
+        refusal.append(words);
+    }
+
+    /** Takes words that are no part of the reply, for a problem's detail. They change nothing. */
+    void otherWords(String words) {
+        if (otherWords.length() < ENOUGH) otherWords.append(words).append(' ');
+    }
+
+    /** Takes an event that cannot be read: only a finish reason behind it finishes the reply. */
+    void unreadable(String event) {
+        takeBack();
+        doubtful = true;
+        otherWords(event);
+    }
+
+    /** @param reason {@code stop} or {@code length} */
+    void finish(String reason) {
+        if (rest == null) rest = Deadline.in(AFTER_REASON);
+        finishReason = reason;
+    }
+
+    /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
+    void end() {
+        if (finishReason == null && doubtful) return;
+        if (finishReason == null) finishReason = "stop";
+        rest = Deadline.in(AFTER_END);
+    }
+
+    /** Takes an answer that offers no reply: unless one comes yet, it is an empty one. */
+    void declined() {
+        declined = true;
+    }
+
+    /** Takes the end of the body: no more will come. */
+    void bodyEnded() {
+        if (declined && text.isEmpty()) end();
+    }
+
+    /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
+    void usage(Object prompt, Object completion, Object total) {
+        if (!(prompt instanceof Number || completion instanceof Number || total instanceof Number)) return;
+        usage = Json.object(
+                "prompt_tokens",
+                number(prompt),
+                "completion_tokens",
+                number(completion),
+                "total_tokens",
+                number(total));
+    }
+
+    private static Number number(Object value) {
+        return value instanceof Number number ? number : null;
+    }
+
+    int length() {
+        return text.length();
+    }
+
+    boolean isFinished() {
+        return finishReason != null;
+    }
+
+    /** {@return until when to wait for more: a finished reply's end comes soon, or is not waited for} */
+    Deadline waitUntil(Deadline unfinished) {
+        return rest == null ? unfinished : rest;
+    }
+
+    String otherWords() {
+        return otherWords.toString();
+    }
+
+    /**
+     * {@return the whole reply, once it is finished}
+     *
+     * @throws Problem blocked where the model refused, empty_reply where it said nothing
+     */
+    Provider.Reply reply(ProviderProblems problems) {
+        add(tag.end());
+        add(half);
+        if (!text.toString().isBlank()) return new Provider.Reply(text.toString(), finishReason, usage);
+        if (!refusal.toString().isBlank()) throw problems.refused("", refusal.toString());
+        if (finishReason.equals("length")) {
+            throw problems.empty("said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env");
+        }
+        if (thought || tag.isFound()) {
+            throw problems.empty(
+                    "only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less");
+        }
+        if (otherWords.toString().isBlank()) {
+            throw problems.empty("ended its reply without a word: send the message again, or in other words");
+        }
+        throw problems.empty("ended its reply without a word, but said: %s", otherWords());
+    }
+}

@@ -1,0 +1,61 @@
+package parley;
+
+import java.time.Duration;
+import java.util.function.Consumer;
+
+/**
+ * The way of a reply's deltas to the client, while they come. In their silence it sends heartbeats: the client sees
+ * that its request lives, and a client that left is noticed.
+ */
+final class ReplyStream {
+    /** Something that is waited for. */
+    interface Wait<T> {
+        /** {@return what came within so many nanoseconds, or null for nothing yet} */
+        T atMost(long nanos) throws InterruptedException;
+    }
+
+    private static final Duration FIRST_SILENCE = Duration.ofSeconds(2); // before the first delta
+    private static final Duration LATER_SILENCE = Duration.ofSeconds(15);
+
+    private final Consumer<String> client;
+    private Deadline nextHeartbeat = Deadline.in(FIRST_SILENCE);
+    private boolean begun;
+
+    /**
+     * @param client gets each delta, and an empty text for a heartbeat; null where a whole reply is asked for. What it
+     *               throws ends the request
+     */
+    ReplyStream(Consumer<String> client) {
+        this.client = client;
+    }
+
+    boolean isWhole() {
+        return client == null;
+    }
+
+    /** {@return whether the client has seen a part of the reply: then nothing may be asked again} */
+    boolean hasBegun() {
+        return begun;
+    }
+
+    void delta(String text) {
+        if (isWhole()) return;
+        begun = true;
+        send(text);
+    }
+
+    private void send(String text) {
+        client.accept(text);
+        nextHeartbeat = Deadline.in(begun ? LATER_SILENCE : FIRST_SILENCE);
+    }
+
+    /** {@return what came before the deadline, or null for nothing} Meanwhile the heartbeats go out. */
+    <T> T await(Deadline deadline, Wait<T> wait) throws InterruptedException {
+        while (true) {
+            if (!isWhole() && nextHeartbeat.isOver()) send("");
+            Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
+            T came = wait.atMost(wakeUp.nanosLeft());
+            if (came != null || deadline.isOver()) return came;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+package parley;
+
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InterruptedIOException;
+import java.io.PushbackInputStream;
+import java.net.http.HttpClient;
+import java.net.http.HttpHeaders;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Flow;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.zip.GZIPInputStream;
+import java.util.zip.ZipException;
+
+/**
+ * A response as it arrives: waited for until a deadline, with heartbeats meanwhile, read up to a limit, gzip undone.
+ * It asks for a few buffers ahead, so that little lies in memory. Closing it before its end hangs up, also where the
+ * response has yet to come.
+ */
+final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse.BodySubscriber<Void>, AutoCloseable {
+    /** The response is longer than {@link #MAX_LENGTH}. */
+    @SuppressWarnings("serial")
+    static final class TooLong extends IOException {}
+
+    /** The response is compressed in a way that cannot be read: asked again, it would be the same. */
+    @SuppressWarnings("serial")
+    static final class Unreadable extends IOException {
+        Unreadable(String why) {
+            super(why);
+        }
+    }
+
+    static final int MAX_LENGTH = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
+    private static final int AHEAD = 4; // buffers, each of 16 KiB at most
+    private static final int BUFFER_SIZE = 16 << 10;
+    private static final List<ByteBuffer> HEAD = List.of(ByteBuffer.allocate(0));
+    private static final List<ByteBuffer> END = List.of(ByteBuffer.allocate(0));
+
+    private final ReplyStream stream;
+    private final BlockingQueue<List<ByteBuffer>> arrived = new LinkedBlockingQueue<>();
+    private volatile HttpResponse.ResponseInfo head;
+    private volatile Flow.Subscription subscription;
+    private volatile Throwable broken;
+    private volatile boolean closed;
+    private CompletableFuture<?> exchange; // null where the request's own thread exchanges
+    private Deadline deadline;
+    private InputStream decoded; // null until the first byte is asked for
+    private long length; // of what has been read
+    private boolean ended;
+
+    private ResponseBody(ReplyStream stream, Deadline deadline) {
+        this.stream = stream;
+        this.deadline = deadline;
+    }
+
+    /**
+     * Sends the request, and waits for the head of its response. Where no heartbeat has to go out meanwhile, this is
+     * done on the request's own thread, which costs half as much.
+     *
+     * @throws HttpTimeoutException where it has not come by the deadline
+     */
+    static ResponseBody of(HttpClient client, HttpRequest.Builder request, ReplyStream stream, Deadline deadline)
+            throws IOException, InterruptedException {
+        var body = new ResponseBody(stream, deadline);
+        var left = Duration.ofNanos(Math.max(1, deadline.nanosLeft()));
+        HttpRequest timed = request.timeout(left).build();
+        try {
+            if (stream.isWhole()) client.send(timed, body);
+            else body.exchange(client, timed);
+            body.await();
+            return body;
+        } catch (Throwable e) {
+            body.close();
+            throw e;
+        }
+    }
+
+    private void exchange(HttpClient client, HttpRequest request) {
+        exchange = client.sendAsync(request, this);
+        exchange.whenComplete((nothing, failure) -> {
+            if (failure != null) onError(failure);
+        });
+    }
+
+    int status() {
+        return head.statusCode();
+    }
+
+    HttpHeaders headers() {
+        return head.headers();
+    }
+
+    /** What is read from now on is waited for until then. */
+    void waitUntil(Deadline deadline) {
+        this.deadline = deadline;
+    }
+
+    /**
+     * Reads some bytes, once there are any.
+     *
+     * @return how many; -1 at the end
+     * @throws HttpTimeoutException   where nothing has come by the deadline
+     * @throws InterruptedIOException where the thread is interrupted
+     */
+    int read(byte[] buffer) throws IOException {
+        try {
+            if (decoded == null) decoded = decoded();
+            int count = decoded.read(buffer);
+            length += Math.max(0, count);
+            if (length > MAX_LENGTH) throw new TooLong();
+            return count;
+        } catch (ZipException | EOFException e) {
+            throw new Unreadable("gzip, broken");
+        }
+    }
+
+    /** The body, or so many bytes of it. */
+    byte[] read(int limit) throws IOException {
+        var memory = new Memory.Growing();
+        memory.grownTo(
+                Math.min(limit, headers().firstValueAsLong("Content-Length").orElse(0)));
+        var whole = new ByteArrayOutputStream();
+        var buffer = new byte[BUFFER_SIZE];
+        while (whole.size() < limit) {
+            int count = read(buffer);
+            if (count < 0) break;
+            memory.grownTo(whole.size() + count);
+            whole.write(buffer, 0, count);
+        }
+        return whole.toByteArray();
+    }
+
+    /** The bytes without their compression, which is known by its first bytes (RFC 1952): headers may be wrong. */
+    private InputStream decoded() throws IOException {
+        String coding = headers().firstValue("Content-Encoding").orElse("identity");
+        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable(coding);
+        var raw = new PushbackInputStream(new Raw(), 2);
+        byte[] start = raw.readNBytes(2);
+        raw.unread(start);
+        boolean gzip = start.length == 2 && start[0] == 0x1f && start[1] == (byte) 0x8b;
+        return gzip ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
+    }
+
+    /** The bytes as they arrive. */
+    private final class Raw extends InputStream {
+        private List<ByteBuffer> buffers = List.of();
+        private int next; // of them
+
+        @Override
+        public int read() throws IOException {
+            var one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] into, int offset, int length) throws IOException {
+            while (true) {
+                while (next < buffers.size() && !buffers.get(next).hasRemaining()) next++;
+                if (next < buffers.size()) break;
+                if (buffers == END) return -1;
+                buffers = await();
+                next = 0;
+            }
+            ByteBuffer buffer = buffers.get(next);
+            int count = Math.min(length, buffer.remaining());
+            buffer.get(into, offset, count);
+            return count;
+        }
+    }
+
+    /** What arrives next: the head, buffers, or the end. */
+    private List<ByteBuffer> await() throws IOException {
+        try {
+            List<ByteBuffer> came = stream.await(deadline, nanos -> arrived.poll(nanos, TimeUnit.NANOSECONDS));
+            if (came == null) throw new HttpTimeoutException("nothing came in time");
+            ended = came == END;
+            if (ended && broken != null) throw new IOException(broken.getMessage(), broken);
+            if (came != HEAD && !ended) subscription.request(1);
+            return came;
+        } catch (InterruptedException e) {
+            throw new InterruptedIOException("stopping");
+        }
+    }
+
+    @Override
+    public HttpResponse.BodySubscriber<Void> apply(HttpResponse.ResponseInfo head) {
+        this.head = head;
+        arrived.add(HEAD);
+        return this;
+    }
+
+    @Override
+    public CompletionStage<Void> getBody() {
+        return CompletableFuture.completedStage(null);
+    }
+
+    @Override
+    public void onSubscribe(Flow.Subscription subscription) {
+        this.subscription = subscription;
+        if (closed) subscription.cancel(); // the time ended just as the head came
+        else subscription.request(AHEAD);
+    }
+
+    @Override
+    public void onNext(List<ByteBuffer> buffers) {
+        arrived.add(buffers);
+    }
+
+    @Override
+    public void onError(Throwable broken) {
+        this.broken = broken;
+        arrived.add(END);
+    }
+
+    @Override
+    public void onComplete() {
+        arrived.add(END);
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        if (ended) return; // a cancellation would cost an exception, and do nothing
+        if (exchange != null) exchange.cancel(true);
+        if (subscription != null) subscription.cancel();
+    }
+}

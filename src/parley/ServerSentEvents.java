@@ -1,0 +1,109 @@
+package parley;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): bytes in, events out, wherever
+ * the bytes are split. It also reads what services send in their place: one text of JSON, or lines that are neither.
+ */
+final class ServerSentEvents {
+    /** What an event is. */
+    enum Kind {
+        /** An event with data, whatever its name. */
+        DATA,
+        /** An event named {@code error}, or a line {@code error: …}, as some services write it. */
+        ERROR,
+        /** The body is no stream, but this JSON. */
+        JSON,
+        /** A line that the standard ignores. */
+        IGNORED,
+        /** A line that says no more than that the other end lives. */
+        COMMENT
+    }
+
+    /** @param data the event's text; several lines of data are joined by line feeds */
+    record Event(Kind kind, String data) {}
+
+    private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
+    private List<Event> events = new ArrayList<>();
+    private StringBuilder data; // of the event that is being read; null where there is none yet
+    private Kind kind = Kind.DATA;
+    private boolean begun;
+    private boolean afterReturn;
+
+    /** {@return the events that these bytes end} */
+    List<Event> read(byte[] bytes, int count) {
+        int from = 0;
+        for (int i = 0; i < count; i++) {
+            if (bytes[i] != '\n' && bytes[i] != '\r') continue;
+            line.write(bytes, from, i - from);
+            from = i + 1;
+            boolean secondHalf = bytes[i] == '\n' && afterReturn && line.size() == 0; // of a return and a line feed
+            afterReturn = bytes[i] == '\r';
+            if (!secondHalf) endLine();
+        }
+        line.write(bytes, from, count - from);
+        return taken();
+    }
+
+    /** {@return the event at the end of the body} Some services leave out the empty line that ends it. */
+    List<Event> end() {
+        if (line.size() > 0) endLine();
+        if (data != null) endEvent();
+        return taken();
+    }
+
+    /** {@return the bytes and characters that are held until their event ends} */
+    int held() {
+        return line.size() + (data == null ? 0 : data.length());
+    }
+
+    private List<Event> taken() {
+        List<Event> ended = events;
+        events = new ArrayList<>();
+        return ended;
+    }
+
+    private void endLine() {
+        String text = line.toString(StandardCharsets.UTF_8);
+        line.reset();
+        if (!begun) text = begin(text);
+        if (kind == Kind.JSON) addData(text);
+        else if (text.isBlank()) endEvent();
+        else field(text);
+    }
+
+    /** The line without a byte order mark. The first line that is not blank tells whether this is a stream. */
+    private String begin(String line) {
+        String text = line.startsWith("\ufeff") ? line.substring(1) : line;
+        begun = !text.isBlank();
+        if (text.stripLeading().startsWith("{") || text.stripLeading().startsWith("[")) kind = Kind.JSON;
+        return text;
+    }
+
+    private void field(String text) {
+        int colon = text.indexOf(':');
+        String field = colon < 0 ? text : text.substring(0, colon);
+        String value = colon < 0 ? "" : text.substring(text.startsWith(": ", colon) ? colon + 2 : colon + 1);
+        switch (field) {
+            case "data" -> addData(value);
+            case "event" -> kind = value.equals("error") ? Kind.ERROR : Kind.DATA;
+            case "error" -> events.add(new Event(Kind.ERROR, value));
+            case "", "id", "retry" -> events.add(new Event(Kind.COMMENT, value));
+            default -> events.add(new Event(Kind.IGNORED, text));
+        }
+    }
+
+    private void addData(String value) {
+        data = (data == null ? new StringBuilder() : data.append('\n')).append(value);
+    }
+
+    private void endEvent() {
+        events.add(data == null ? new Event(Kind.COMMENT, "") : new Event(kind, data.toString()));
+        data = null;
+        kind = Kind.DATA;
+    }
+}
