@@ -1,16 +1,21 @@
 package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -65,6 +70,19 @@ class FieldCasesTest extends OneServer {
         return exchange -> {
             script.play(exchange);
             exchange.awaitHangUp();
+        };
+    }
+
+    /** In gzip, though none was asked for. */
+    private static Scripted.Script gzip(int status, String text) {
+        return exchange -> {
+            var bytes = new ByteArrayOutputStream();
+            try (var gzip = new GZIPOutputStream(bytes)) {
+                gzip.write(text.getBytes(StandardCharsets.UTF_8));
+            }
+            exchange.send("HTTP/1.1 " + status + " X\r\nContent-Encoding: gzip\r\nContent-Length: " + bytes.size()
+                    + "\r\nConnection: close\r\n\r\n");
+            exchange.out().write(bytes.toByteArray());
         };
     }
 
@@ -199,7 +217,53 @@ class FieldCasesTest extends OneServer {
                 Arguments.of(
                         "nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"no reason\"}}]}"), "no reason"),
                 Arguments.of("nebius", lines("data: ping", "data: " + oai("a"), "data: " + STOP), "a"),
+                // what a stream says beside its events changes nothing
+                Arguments.of("nebius", lines("data: " + oai("a"), "data: " + STOP, "x-took: 12 ms"), "a"),
+                Arguments.of("nebius", lines("x-queue: 3", "data: " + oai("a"), "data: [DONE]"), "a"),
+                Arguments.of("gemini", lines("data: " + gemini("a", "STOP"), "served by 7"), "a"),
+                Arguments.of("nebius", lines("data: " + oai("a"), "warming up", "data: [DONE]"), "a"),
+                // empty or default values are none
+                Arguments.of(
+                        "gemini",
+                        events("{\"promptFeedback\":{\"blockReason\":\"BLOCK_REASON_UNSPECIFIED\"},"
+                                + gemini("a", "STOP").substring(1)),
+                        "a"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"choices\":[{\"delta\":{},\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}]}"),
+                        "whole"),
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"choices\":[{\"delta\":{\"content\":\"a\"},"
+                                        + "\"error\":{\"message\":\"\",\"code\":0}}],\"base_resp\":{\"status_code\":0}}",
+                                STOP),
+                        "a"),
+                // a compression that nobody asked for
+                Arguments.of("nebius", gzip(200, "data: " + oai("packed") + "\n\ndata: " + STOP + "\n\n"), "packed"),
+                Arguments.of("gemini", gzip(200, gemini("packed", "STOP")), "packed"),
+                // thoughts before the reply
+                Arguments.of("nebius", events(oai("<think>hm</think>\n\nFour"), STOP), "Four"),
+                Arguments.of(
+                        "nebius", events(oai("<thi"), oai("nk>h<m</th"), oai("ink> \n"), oai(" Four"), STOP), "Four"),
+                Arguments.of("nebius", events(oai("\n<think>\n</think>Four"), STOP), "Four"),
+                Arguments.of("gemini", events(gem("<think>a</think>b</think>"), gemini("c", "STOP")), "b</think>c"),
+                Arguments.of("nebius", events(oai("<thi"), oai("s> is a tag"), STOP), "<this> is a tag"),
+                Arguments.of("nebius", events(oai("<think"), oai("ing> is none"), STOP), "<thinking> is none"),
+                Arguments.of("nebius", events(oai(" "), oai("<thin"), STOP), " <thin"),
+                Arguments.of("nebius", events(oai("Say <think>x</think>"), STOP), "Say <think>x</think>"),
+                Arguments.of(
+                        "nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"<think>x</think> y\"}}]}"), "y"),
                 // 4. no errors
+                Arguments.of(
+                        "nebius",
+                        events(
+                                "{\"error\":{\"message\":\"\",\"code\":null,\"type\":0,\"metadata\":{}},"
+                                        + oai("a").substring(1),
+                                STOP),
+                        "a"),
                 Arguments.of(
                         "nebius",
                         events(
@@ -354,6 +418,132 @@ class FieldCasesTest extends OneServer {
                         "only thought"),
                 Arguments.of("nebius", events(oai("\n\n "), STOP), "502 empty_reply", "without a word"),
                 Arguments.of("gemini", events(gemini("\\n \\n", "STOP")), "502 empty_reply", "without a word"),
+                // no choice, but words
+                Arguments.of("nebius", json(200, "{\"choices\":[null]}"), "502 provider_error", "not its own format"),
+                Arguments.of("nebius", events("{\"choices\":[null]}"), "502 provider_error", "not its own format"),
+                Arguments.of(
+                        "gemini", json(200, "{\"candidates\":[null]}"), "502 provider_error", "not its own format"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                200,
+                                "{\"choices\":null,\"base_resp\":{\"status_code\":1004,\"status_msg\":\"log in first\"}}"),
+                        "502 provider_error",
+                        "log in first"),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":null,\"message\":\"the queue is full\"}"),
+                        "502 provider_error",
+                        "the queue is full"),
+                Arguments.of(
+                        "nebius",
+                        events("{\"choices\":[{\"error\":{\"code\":400,\"message\":\"cut by the host\"}}]}"),
+                        "502 provider_error",
+                        "answered 400: cut by the host"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                400,
+                                "{\"error\":{\"message\":\"Provider returned error\",\"code\":400,\"metadata\":{\"raw\":\"no such voice\"}}}"),
+                        "502 provider_error",
+                        "no such voice"),
+                Arguments.of(
+                        "gemini",
+                        json(200, "{\"usageMetadata\":{\"promptTokenCount\":4},\"modelVersion\":\"m\"}"),
+                        "502 empty_reply",
+                        "without a word"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"usageMetadata\":{\"promptTokenCount\":4},\"modelVersion\":\"m\"}"),
+                        "502 empty_reply",
+                        "without a word"),
+                Arguments.of("nebius", events(oai("<think>and on and on"), STOP), "502 empty_reply", "only thought"),
+                // refused, with the service's own words
+                Arguments.of(
+                        "nebius",
+                        json(
+                                403,
+                                "{\"error\":{\"code\":403,\"message\":\"Your input was flagged by moderation\",\"metadata\":{\"reasons\":[\"x\"]}}}"),
+                        "422 blocked",
+                        "Your input was flagged by moderation"),
+                Arguments.of(
+                        "nebius",
+                        json(
+                                400,
+                                "{\"error\":{\"code\":\"content_filter\",\"message\":\"The prompt triggered our policy\",\"status\":400}}"),
+                        "422 blocked",
+                        "content_filter: The prompt triggered our policy"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"SAFETY\",\"finishMessage\":\"too sharp\"}]}"),
+                        "422 blocked",
+                        "SAFETY: too sharp"),
+                // a compression
+                Arguments.of(
+                        "nebius", gzip(401, "{\"detail\":\"no such key\"}"), "502 provider_refused_key", "no such key"),
+                Arguments.of(
+                        "nebius",
+                        (Scripted.Script) e -> e.answer(200, "application/json", "Content-Encoding: br\r\n", "\u0007x"),
+                        "502 provider_error",
+                        "compressed in a way that cannot be read (br)"),
+                Arguments.of(
+                        "nebius",
+                        (Scripted.Script) e -> e.answer(401, "application/json", "Content-Encoding: br\r\n", "\u0007x"),
+                        "502 provider_refused_key",
+                        "answered 401"),
+                // too long for the model
+                Arguments.of(
+                        "nebius",
+                        json(
+                                400,
+                                "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"8192 tokens at most\"}}"),
+                        "502 provider_error",
+                        "HISTORY_WINDOW"),
+                Arguments.of(
+                        "gemini",
+                        json(
+                                400,
+                                "{\"error\":{\"code\":400,\"message\":\"The input token count (9) exceeds the maximum number of tokens allowed (8).\"}}"),
+                        "502 provider_error",
+                        "HISTORY_WINDOW"),
+                // the key, wherever it stands
+                Arguments.of(
+                        "nebius",
+                        events(oai("a"), STOP.replace("stop", "error " + Running.KEY)),
+                        "502 provider_error",
+                        "error ***"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"candidates\":[{\"finishReason\":\"NEW_" + Running.KEY + "\"}]}"),
+                        "502 provider_error",
+                        "NEW_***"),
+                Arguments.of(
+                        "gemini",
+                        events("{\"promptFeedback\":{\"blockReason\":\"" + Running.KEY + "\"}}"),
+                        "422 blocked",
+                        "***"),
+                Arguments.of(
+                        "nebius",
+                        (Scripted.Script) e -> e.answer(200, "text/" + Running.KEY, "", "hello"),
+                        "502 provider_error",
+                        "text/***"),
+                Arguments.of(
+                        "nebius",
+                        events(delta("\"refusal\":\"not with " + Running.KEY + "\""), STOP),
+                        "422 blocked",
+                        "not with ***"),
+                // long, but read in linear time
+                Arguments.of(
+                        "nebius",
+                        events(oai("a"), STOP.replace("stop", "error " + "max".repeat(40_000))),
+                        "502 provider_error",
+                        "error maxmax"),
+                // cut between characters
+                Arguments.of(
+                        "nebius",
+                        json(500, "{\"detail\":\"" + "x".repeat(299) + "\ud83e\udd8a and more\"}"),
+                        "502 provider_error",
+                        "x\ud83e\udd8a\u2026"),
                 // 3. events
                 Arguments.of(
                         "nebius",
@@ -421,10 +611,12 @@ class FieldCasesTest extends OneServer {
         Running.Answer answer = running.chat("alice", "hi");
         assertEquals(problem, answer.status() + " " + answer.at("code"), answer.text());
         assertTrue(((String) answer.at("detail")).contains(words), answer.text());
+        assertFalse(answer.text().contains(Running.KEY), answer.text());
         List<String> streamed = running.stream("alice", "hi").body().toList();
         String document = streamed.getFirst().startsWith("{") ? streamed.getFirst() : last(streamed);
         assertEquals(problem.split(" ")[1], Json.string(Json.parse(document), "code"), document);
         assertTrue(Json.string(Json.parse(document), "detail").contains(words), document);
+        assertFalse(document.contains(Running.KEY), document);
         assertEquals(List.of(), running.said("alice"), "nothing of a failed turn is stored");
     }
 
@@ -532,6 +724,48 @@ class FieldCasesTest extends OneServer {
         assertEquals(PNG, answer.at("images", 0, "data"));
         assertEquals("/out/1.png", running.provider.last().path());
         assertNull(running.provider.last().headers().get("Authorization"), "the key goes nowhere else");
+    }
+
+    /** What the image's address answers is told: nothing of the service's key, model or address. */
+    @ParameterizedTest
+    @ValueSource(ints = {401, 403, 404, 302, 429})
+    void tellsAnImagesAddressApartFromTheService(int status) throws Exception {
+        running.settings();
+        running.provider.usually(exchange -> {
+            String image = running.provider.address() + "/out/1.png";
+            if (exchange.method().equals("POST")) exchange.json(200, "{\"data\":[{\"url\":\"" + image + "\"}]}");
+            else exchange.answer(status, "text/html", "Location: http://x/\r\n", "model not found");
+        });
+        Running.Answer answer = running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
+        assertEquals("502 provider_error", answer.status() + " " + answer.at("code"), answer.text());
+        assertEquals("nebius gave an image's address that answered " + status, answer.at("detail"));
+    }
+
+    /** An answer to a request for an image, and the problem, or the type of the image. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            textBlock =
+                    """
+                    nebius | {"data":[null]}                                   | provider_error
+                    nebius | {"data":null,"message":"x"}                       | provider_error
+                    nebius | {"data":[]}                                       | empty_reply
+                    nebius | {"data":[{"b64_json":"","url":"data:,PNG"}]}      | image/png
+                    nebius | {"data":[{"b64_json":"PNG","url":null}]}          | image/png
+                    nebius | {"data":[{"b64_json":"PNG"}],"error":{"code":0}}  | image/png
+                    nebius | {"data":[{"url":"http://example.com/x.png"}]}     | provider_error
+                    nebius | {"data":[{"url":"https://10.1.2.3/x.png"}]}       | provider_error
+                    gemini | {"candidates":[null]}                             | provider_error
+                    gemini | {"promptFeedback":{"blockReason":"SAFETY"}}       | blocked
+                    gemini | {"modelVersion":"m"}                              | empty_reply
+                    """)
+    void readsAnswersWithImages(String dialect, String body, String expected) throws Exception {
+        running.settings("IMAGE_PROVIDER=" + dialect);
+        running.provider.usually(json(200, body.replace("PNG", PNG)));
+        Running.Answer answer = running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
+        Object told = answer.status() == 200 ? answer.at("images", 0, "mime_type") : answer.at("code");
+        assertEquals(expected, told, answer.text());
     }
 
     @Test
