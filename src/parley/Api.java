@@ -4,13 +4,13 @@ import static parley.Json.object;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
@@ -61,6 +61,8 @@ final class Api implements HttpHandler {
             route(http);
         } catch (Problem e) {
             http.problem(e);
+        } catch (IOException e) { // of the disk: where a client leaves, it is unchecked
+            http.problem(Histories.unavailable(e));
         } catch (UncheckedIOException e) {
             throw e;
         } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
@@ -80,7 +82,7 @@ final class Api implements HttpHandler {
         timeouts.close();
     }
 
-    private void route(Exchange http) {
+    private void route(Exchange http) throws IOException {
         if (http.is("OPTIONS")) http.preflight();
         else
             switch (http.path()) {
@@ -108,23 +110,27 @@ final class Api implements HttpHandler {
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
-    private void chat(Exchange http) {
+    private void chat(Exchange http) throws IOException {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String message = text(body, "message");
         boolean stream = flag(body, "stream");
-        int replaced = flag(body, "replace") ? 1 : 0;
+        boolean replace = flag(body, "replace");
+        String ifVersion = ifVersion(body);
         Settings.Account account = http.settings.chat();
         Provider provider = provider(http.settings, account);
-        Map<String, Object> answer = histories.inTurn(user, history -> {
-            Message asked = Message.fromUser(message);
-            var conversation =
-                    new ArrayList<>(history.last(http.settings.history().window() - 1, replaced));
+        Map<String, Object> answer;
+        try (Histories.Turn turn = histories.begin(user, ifVersion)) {
+            Tail tail = turn.read(http.settings.history().window() - 1, replace ? 1 : 0);
+            Message asked = Message.fromUser(message, tail.lastTime());
+            var conversation = new ArrayList<>(tail.messages());
             conversation.add(asked);
             Provider.Reply reply = provider.chat(conversation, new ReplyStream(stream ? http::delta : null));
             if (stream) http.delta(""); // finds out whether the client is still there
-            histories.store(history, asked, Message.fromAssistant(reply.text(), account.provider(), account.model()));
-            return object(
+            ChronoUnit unit = replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
+            Message said = asked.answered(reply.text(), account.provider(), account.model(), unit);
+            String version = turn.store(tail, asked, said);
+            answer = object(
                     "user_id",
                     user,
                     "reply",
@@ -136,8 +142,10 @@ final class Api implements HttpHandler {
                     "model",
                     account.model(),
                     "usage",
-                    reply.usage());
-        });
+                    reply.usage(),
+                    "version",
+                    version);
+        }
         if (stream) http.done(answer);
         else http.json(answer);
     }
@@ -157,45 +165,42 @@ final class Api implements HttpHandler {
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
 
-    private void history(Exchange http) {
+    /** Hands messages on one by one, since a history may be longer than the memory. */
+    private void history(Exchange http) throws IOException {
         String user = http.user(Map.of());
         int limit = http.count("limit", Integer.MAX_VALUE);
         try (FileChannel stored = histories.openStored(user)) {
-            long total = HistoryReader.count(stored);
+            Stamp stamp = Stamp.of(stored);
+            if (http.isUnchanged(stamp.version())) return;
+            if (http.is("HEAD")) {
+                http.begin("application/json");
+                return;
+            }
+            var memory = new Memory.Growing();
+            long total = HistoryReader.count(stored, stamp.size(), memory);
+            HistoryReader reader = limit < total
+                    ? HistoryReader.ofLast(limit, stored, stamp.size(), memory)
+                    : new HistoryReader(stored, 0, stamp.size(), memory);
+            String head = Json.write(object("user_id", user, "total", total, "version", stamp.version()));
             http.begin("application/json");
-            http.write("{\"user_id\":" + Json.write(user) + ",\"total\":" + total + ",\"messages\":[");
-            sendMessages(http, stored, Math.max(0, total - limit), total);
+            http.write(head.substring(0, head.length() - 1) + ",\"messages\":[");
+            String comma = "";
+            for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
+                http.write(comma);
+                http.write(item.json());
+                comma = ",";
+            }
             http.write("]}");
-        } catch (IOException e) {
-            throw Histories.unavailable(user, e);
         }
     }
 
-    /**
-     * Hands messages on one by one, since a history may be longer than the memory: those from one up to another,
-     * counted from 0.
-     */
-    private static void sendMessages(Exchange http, FileChannel stored, long from, long to) throws IOException {
-        var reader = new HistoryReader(stored, 0, new Memory.Growing());
-        for (long i = 0; i < to; i++) {
-            HistoryReader.Item item = reader.next();
-            if (item == null) throw new EOFException("it became shorter while it was read");
-            if (i >= from)
-                http.write((i > from ? "," : "") + Json.write(item.message().members()));
-        }
-    }
-
-    private void deleteTurns(Exchange http) {
+    private void deleteTurns(Exchange http) throws IOException {
         String user = http.user(Map.of());
         int turns = http.count("turns", 0);
-        histories.inTurn(user, history -> {
-            if (turns == 0) history.delete();
-            else {
-                history.last(0, turns);
-                histories.store(history);
-            }
-            return null;
-        });
+        try (Histories.Turn turn = histories.begin(user, http.query("if_version"))) {
+            if (turns == 0) turn.delete();
+            else turn.store(turn.read(0, turns));
+        }
         http.nothing();
     }
 
@@ -229,6 +234,12 @@ final class Api implements HttpHandler {
         if (!body.containsKey(name)) throw Problem.invalid(name + " is missing");
         if (body.get(name) instanceof String text && !text.isBlank()) return text;
         throw Problem.invalid(name + " must be a string that is not blank");
+    }
+
+    private static String ifVersion(Map<String, Object> body) {
+        Object version = body.get("if_version");
+        if (version == null || version instanceof String) return (String) version;
+        throw Problem.invalid("if_version must be a string");
     }
 
     private static boolean flag(Map<String, Object> body, String name) {

@@ -25,6 +25,7 @@ final class Exchange implements AutoCloseable {
     private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
     private static final int MAX_ID = 128; // characters
     private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
+    private static final Pattern ENTITY_TAG = Pattern.compile("(?:W/)?\"([^\"]*)\""); // RFC 9110, section 8.8.3
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
 
     /** What the client has got so far. */
@@ -180,7 +181,7 @@ final class Exchange implements AutoCloseable {
      * The query's parameter, read as HTML forms write it (https://url.spec.whatwg.org/#urlencoded-parsing), but
      * strictly; or null.
      */
-    private String query(String name) {
+    String query(String name) {
         String query = exchange.getRequestURI().getRawQuery();
         if (query == null) return null;
         var parameters = new HashMap<String, String>();
@@ -206,6 +207,17 @@ final class Exchange implements AutoCloseable {
         String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of()))
                 .toLowerCase(Locale.ROOT);
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
+    }
+
+    /** Names the version of what is asked for; tells whether the client has that one, and is told so. */
+    boolean isUnchanged(String version) {
+        header("ETag", '"' + version + '"');
+        String known = String.join(",", exchange.getRequestHeaders().getOrDefault("If-None-Match", List.of()));
+        boolean same = known.strip().equals("*")
+                || ENTITY_TAG.matcher(known).results().anyMatch(tag -> tag.group(1)
+                        .equals(version));
+        if (same) begin(304, null, -1);
+        return same;
     }
 
     void nothing() {
@@ -242,7 +254,7 @@ final class Exchange implements AutoCloseable {
         write(text.getBytes(StandardCharsets.UTF_8));
     }
 
-    private void write(byte[] bytes) {
+    void write(byte[] bytes) {
         OutputStream out = exchange.getResponseBody();
         int written = 0;
         while (written < bytes.length && !is("HEAD")) {

@@ -10,11 +10,9 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Pattern;
 
@@ -38,15 +36,10 @@ final class Histories implements AutoCloseable {
     private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
-    /** What is done in a turn. */
-    interface Work<T> {
-        T with(HistoryFile history) throws IOException, InterruptedException;
-    }
-
     /** A user's requests in this process: so many, one of which has the permit. Gone when the last one leaves. */
-    private record Queue(Semaphore turn, int length) {}
+    private record Queue(Semaphore first, int length) {}
 
-    private final Path folder;
+    private final Folder folder;
     private final Duration timeout;
     private final ConcurrentHashMap<String, Queue> queues = new ConcurrentHashMap<>();
     private final ReentrantLock opening = new ReentrantLock();
@@ -58,9 +51,9 @@ final class Histories implements AutoCloseable {
      * @param timeout how long a request waits for its turn
      */
     Histories(Path folder, Duration timeout) throws IOException {
-        this.folder = folder;
+        this.folder = new Folder(folder);
         this.timeout = timeout;
-        lockFile();
+        lockFile(true);
     }
 
     /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
@@ -73,94 +66,163 @@ final class Histories implements AutoCloseable {
                                 String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
     }
 
-    /**
-     * Does the work when the user's turn has come. Nobody else changes the file meanwhile.
-     *
-     * @throws Problem what the work throws; busy where an earlier turn lasts too long; a storage problem for each
-     *                 IOException
-     */
-    <T> T inTurn(String user, Work<T> work) {
-        String name = fileName(user);
-        UUID id = UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8));
-        var alone = new Queue(new Semaphore(1, true), 1);
-        Semaphore turn = queues.merge(name, alone, (queue, one) -> new Queue(queue.turn, queue.length + 1)).turn;
-        boolean first = false;
-        FileLock lock = null;
-        try {
-            first = turn.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
-            if (!first) throw busy();
-            lock = lock(place(id));
-            return work.with(new HistoryFile(folder.resolve(name), id));
-        } catch (IOException e) {
-            throw unavailable(user, e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw busy();
-        } finally {
-            if (lock != null) release(lock);
-            if (first) turn.release();
-            queues.computeIfPresent(
-                    name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.turn, queue.length - 1));
-        }
-    }
-
-    /**
-     * Stores messages in a user's turn, in the place of the turns that were to be replaced: all or none. Where that
-     * took long, a network
-     * may have broken, and a lock been lost meanwhile: then it is looked at again, whether nobody has written over it.
-     */
-    void store(HistoryFile file, Message... messages) throws IOException {
-        boolean hung = whileWriting(file, () -> file.store(messages));
-        while (hung) hung = whileWriting(file, file::checkStored);
-    }
-
-    private interface Writing {
-        void run() throws IOException;
-    }
-
-    /**
-     * Does it under a lock that is asked for anew, since the turn's may have been lost; tells whether this took long.
-     */
-    private boolean whileWriting(HistoryFile file, Writing work) throws IOException {
-        long begun = System.nanoTime();
-        FileLock lock = lock(place(file.id) + WRITING);
-        try {
-            work.run();
-        } finally {
-            release(lock);
-        }
-        return System.nanoTime() - begun > HANGING;
-    }
-
-    /**
-     * What a user's file holds now, without waiting for turns that run: those only add to it, or put another in its
-     * place.
-     */
+    /** What a user's file holds now, without waiting for turns that run; null where there is none. */
     FileChannel openStored(String user) throws IOException {
-        return HistoryFile.openIfThere(
-                folder.resolve(fileName(user)), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+        return new HistoryFile(folder, fileName(user)).open(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
     }
 
-    private static long place(UUID id) {
-        return id.getMostSignificantBits() >>> 3;
+    /**
+     * The user's turn, once it has come.
+     *
+     * @param ifVersion of the conversation that the turn is meant for; null for any
+     * @throws Problem busy where an earlier turn lasts too long; conversation_changed
+     */
+    Turn begin(String user, String ifVersion) throws IOException {
+        var turn = new Turn(fileName(user));
+        try {
+            turn.await();
+            turn.check(ifVersion);
+            return turn;
+        } catch (IOException | RuntimeException e) {
+            turn.close();
+            throw e;
+        }
     }
 
-    private FileLock lock(long place) throws IOException {
-        long deadline = System.nanoTime() + timeout.toNanos();
-        FileLock lock = tryLock(place);
+    /** One turn of a user. While it is open, nobody else changes the user's file. */
+    final class Turn implements AutoCloseable {
+        private final String name;
+        private final HistoryFile file;
+        private final long position; // of its lock
+        private final Semaphore first;
+        private boolean acquired;
+        private Lock lock;
+
+        private Turn(String name) {
+            this.name = name;
+            file = new HistoryFile(folder, name);
+            position = file.id.getMostSignificantBits() >>> 3;
+            var alone = new Queue(new Semaphore(1, true), 1);
+            first = queues.merge(name, alone, (queue, one) -> new Queue(queue.first, queue.length + 1)).first;
+        }
+
+        private void await() throws IOException {
+            long deadline = System.nanoTime() + timeout.toNanos();
+            try {
+                acquired = first.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
+            } catch (InterruptedException e) {
+                throw interrupted();
+            }
+            if (!acquired) throw busy();
+            lock = lock(position, deadline, false);
+        }
+
+        private void check(String ifVersion) throws IOException {
+            if (ifVersion == null || ifVersion.equals(file.stamp().version())) return;
+            throw new Problem(
+                    Problem.Code.CONVERSATION_CHANGED, "The conversation has changed meanwhile: load it again first");
+        }
+
+        /** What a turn knows of the file, as {@link Tail#read} has it. A damaged file is mended first. */
+        Tail read(int count, int replaced) throws IOException {
+            Tail tail = file.read(count, replaced);
+            if (!tail.damaged()) return tail;
+            Lock writing = lockForWriting();
+            try (writing) {
+                file.mend(tail.stamp());
+            }
+            return file.read(count, replaced);
+        }
+
+        /**
+         * Stores messages behind those that stay: all or none. Where that took long, a network may have broken, and a
+         * lock been lost meanwhile: then it is looked at again, whether nobody has written over it.
+         *
+         * @return the conversation's version then
+         */
+        String store(Tail tail, Message... messages) throws IOException {
+            long deadline = System.nanoTime() + timeout.toNanos();
+            Lock writing = lockForWriting();
+            Stamp stored;
+            try (writing) {
+                stored = file.store(tail, messages);
+            }
+            boolean slow = writing.isSlow();
+            while (slow && System.nanoTime() < deadline) {
+                Lock again = lockForWriting();
+                try (again) {
+                    file.check(stored);
+                }
+                slow = again.isSlow();
+            }
+            return stored.version();
+        }
+
+        /** Deletes the conversation, with the copies of it. */
+        void delete() throws IOException {
+            Lock writing = lockForWriting();
+            try (writing) {
+                file.delete();
+            }
+        }
+
+        /** A lock that is asked for anew, since the turn's may have been lost. */
+        private Lock lockForWriting() throws IOException {
+            return lock(position + WRITING, System.nanoTime() + timeout.toNanos(), true);
+        }
+
+        @Override
+        public void close() {
+            if (lock != null) lock.close();
+            if (acquired) first.release();
+            queues.computeIfPresent(
+                    name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.first, queue.length - 1));
+        }
+    }
+
+    /** A lock on a byte of the lock file, and since when it was wanted. */
+    private record Lock(FileLock lock, long begun) implements AutoCloseable {
+        /** Whether it took so long that the lock may have been lost. */
+        boolean isSlow() {
+            return System.nanoTime() - begun > HANGING;
+        }
+
+        /** What was stored in a turn stays, whatever happens to its lock. */
+        @Override
+        public void close() {
+            try {
+                lock.release();
+            } catch (IOException e) {
+                Log.log("history: a lock could not be released: " + e);
+            }
+        }
+    }
+
+    private Lock lock(long position, long deadline, boolean surely) throws IOException {
+        long begun = System.nanoTime();
+        FileLock lock = tryLock(position, surely);
         for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
             if (System.nanoTime() > deadline) throw busy();
-            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(pause));
-            lock = tryLock(place);
+            pause(pause);
+            lock = tryLock(position, surely);
         }
-        return lock;
+        return new Lock(lock, begun);
+    }
+
+    private static void pause(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            throw interrupted();
+        }
     }
 
     /** The lock on the byte, or null while another server has it. */
-    private FileLock tryLock(long place) throws IOException {
-        FileChannel file = lockFile();
+    private FileLock tryLock(long position, boolean surely) throws IOException {
+        if (Thread.currentThread().isInterrupted()) throw busy(); // the channel would be closed, with all its locks
+        FileChannel file = lockFile(surely);
         try {
-            return file.tryLock(place, 1, false);
+            return file.tryLock(position, 1, false);
         } catch (OverlappingFileLockException e) { // the other server is in this very process
             return null;
         } catch (IOException e) {
@@ -169,24 +231,20 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    /** What was stored in a turn stays, whatever happens to its lock. */
-    private static void release(FileLock lock) {
-        try {
-            lock.release();
-        } catch (IOException e) {
-            Log.log("history: a lock could not be released: " + e);
-        }
-    }
-
-    /** The open lock file, in a folder that is made anew where somebody removed it. */
-    private FileChannel lockFile() throws IOException {
-        Path file = folder.resolve(".lock");
+    /**
+     * The open lock file.
+     *
+     * @param surely whether it is looked for, and made anew, with its folder, where somebody removed it
+     */
+    private FileChannel lockFile(boolean surely) throws IOException {
+        Path file = folder.path.resolve(".lock");
         opening.lock();
         try {
-            if (lockFile != null && lockFile.isOpen() && Files.exists(file)) return lockFile;
-            if (Files.notExists(folder)) {
-                Files.createDirectories(folder);
-                HistoryFile.force(folder.toAbsolutePath().getParent());
+            boolean open = lockFile != null && lockFile.isOpen();
+            if (open && (!surely || Files.exists(file))) return lockFile;
+            if (Files.notExists(folder.path)) {
+                Files.createDirectories(folder.path);
+                new Folder(folder.path.toAbsolutePath().getParent()).force();
             }
             FileChannel old = lockFile;
             lockFile = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
@@ -195,6 +253,11 @@ final class Histories implements AutoCloseable {
         } finally {
             opening.unlock();
         }
+    }
+
+    private static Problem interrupted() {
+        Thread.currentThread().interrupt();
+        return busy();
     }
 
     private static Problem busy() {
@@ -206,15 +269,11 @@ final class Histories implements AutoCloseable {
     }
 
     /** The problem that an IOException of the disk makes, which the console tells more of. */
-    static Problem unavailable(String user, IOException e) {
-        Log.log("history of " + user + ": " + e);
-        return HistoryFile.isDiskFull(e)
-                ? new Problem(
-                        Problem.Code.STORAGE_FULL,
-                        "The disk of the histories is full: free some space, then send it again")
-                : new Problem(
-                        Problem.Code.STORAGE_UNAVAILABLE,
-                        "The histories cannot be read or written: the server's console says why");
+    static Problem unavailable(IOException e) {
+        Log.log("history: " + e);
+        return new Problem(
+                Problem.Code.STORAGE_UNAVAILABLE,
+                "The histories cannot be read or written: the server's console says why");
     }
 
     @Override

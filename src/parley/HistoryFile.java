@@ -1,9 +1,8 @@
 package parley;
 
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
-import static java.nio.file.StandardOpenOption.CREATE;
+import static java.nio.file.StandardOpenOption.CREATE_NEW;
 import static java.nio.file.StandardOpenOption.READ;
-import static java.nio.file.StandardOpenOption.TRUNCATE_EXISTING;
 import static java.nio.file.StandardOpenOption.WRITE;
 
 import java.io.ByteArrayOutputStream;
@@ -11,23 +10,25 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.List;
+import java.util.ArrayList;
 import java.util.Set;
 import java.util.UUID;
 
 /**
- * One user's file, during one turn of that user. It is a JSON array, a message a line:
+ * One user's file. It is a JSON array, a message a line:
  * <pre>
  * [
  * {"role":"user", …},
@@ -35,217 +36,195 @@ import java.util.UUID;
  * ]
  * </pre>
  * While the file's end looks like this, a turn reads and writes the end only. Any other layout, and a damaged file, is
- * read from
- * its beginning, and rewritten in this layout when a turn is stored. What is written has been forced to disk when a
- * method returns.
+ * read from its beginning and rewritten in this layout. What is written has been forced to disk when a method returns.
  */
 final class HistoryFile {
-    private static final byte[] BEGINNING = {'['};
-    private static final byte[] END = {'\n', ']', '\n'};
-    private static final int FIRST_WINDOW = 4 << 10; // bytes that are read first: most conversations need no more
-    private static final int MAX_WINDOW = 1 << 20; // bytes of messages that are read for a turn
-    private static final int REMEMBERED = 256; // bytes of the file's end, which tell whether somebody has changed it
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
-
     private static final String ANY_TIME = TIME.format(Instant.EPOCH).replaceAll("\\d", "[0-9]"); // a glob
+    private static final long SPARE = 64 << 10; // bytes: where no more is left than this, the disk is full
 
+    private final Folder folder;
     private final Path file;
     final UUID id; // names what is this user's alone
+    private final Memory.Growing memory = new Memory.Growing();
 
-    // What was found when the conversation was read:
-    private long size = -1; // -1 where there was no file
-    private byte[] end = {}; // its last bytes
-    private long cut; // bytes of it that stay: all up to the end of the last message that is not to be replaced
-    private boolean inLines; // whether its end looks like Parley's own
-    private boolean damaged;
-
-    HistoryFile(Path file, UUID id) {
-        this.file = file;
-        this.id = id;
+    HistoryFile(Folder folder, String name) {
+        this.folder = folder;
+        this.file = folder.path.resolve(name);
+        id = UUID.nameUUIDFromBytes(bytes(name));
     }
 
-    /**
-     * The last messages, oldest first, of those that will be left when the last turns are replaced.
-     *
-     * @param count    how many messages at most; fewer where {@link #MAX_WINDOW} bytes do not hold them
-     * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
-     */
-    List<Message> last(int count, int replaced) throws IOException {
-        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) {
-            if (channel == null) return List.of();
-            size = channel.size();
-            end = readEnd(channel, REMEMBERED);
-            var memory = new Memory.Growing();
-            for (int length = FIRST_WINDOW; length <= MAX_WINDOW && length < size; length *= 4) {
-                memory.grownTo(length);
-                List<Message> last = read(new HistoryReader(channel, size - length, memory), -1, count, replaced);
-                if (!damaged && cut > 0 && (last.size() == count || length == MAX_WINDOW)) return last;
-                memory.release(); // first: who holds memory and waits for more could wait for others who do the same
-            }
-            memory.grownTo(Math.min(size, MAX_WINDOW));
-            return read(new HistoryReader(channel, 0, memory), BEGINNING.length, count, replaced);
+    /** The file as it is now; null where there is none. */
+    FileChannel open(OpenOption... options) throws IOException {
+        try {
+            return FileChannel.open(file, options);
+        } catch (NoSuchFileException e) {
+            return null;
         }
     }
 
-    /**
-     * Takes the messages that are read, and finds what is to be replaced.
-     *
-     * @param before the bytes before the first of them, or -1: then {@code cut} is -1 too where not all that is to be
-     *               replaced was read
-     */
-    private List<Message> read(HistoryReader reader, long before, int count, int replaced) throws IOException {
-        var last = new ArrayDeque<HistoryReader.Item>();
-        var turns = new ArrayDeque<Long>(); // for each of the last ones, the bytes before it
-        cut = before;
-        long length = 0;
-        HistoryReader.Item item = reader.next();
-        while (item != null) {
-            if (item.message().byUser()) turns.addLast(cut);
-            if (turns.size() > replaced) turns.removeFirst();
-            cut = item.end();
-            last.addLast(item);
-            length += item.length();
-            while (last.size() > 1 && (length > MAX_WINDOW || last.size() > count + 100L))
-                length -= last.removeFirst().length();
-            item = reader.next();
-        }
-        damaged = reader.damaged();
-        inLines = size - cut == END.length
-                && Arrays.equals(end, end.length - END.length, end.length, END, 0, END.length)
-                && (last.isEmpty() || last.getLast().aLine());
-        if (replaced > 0) cut = turns.size() < replaced ? before : turns.getFirst();
-        List<Message> kept = last.stream()
-                .filter(each -> each.end() <= cut)
-                .map(HistoryReader.Item::message)
-                .toList();
-        return kept.subList(Math.max(0, kept.size() - count), kept.size());
-    }
-
-    /**
-     * Stores messages in the place of the turns that were to be replaced, in one step: all of them or, where it throws,
-     * none.
-     *
-     * @throws Problem storage_unavailable where the file is not what it was when the conversation was read
-     */
-    void store(Message... messages) throws IOException {
-        try (FileChannel channel = openIfThere(file, READ, WRITE, NOFOLLOW_LINKS)) {
-            checkUnchanged(channel);
-            if (channel == null && messages.length == 0) return; // nothing is there to be taken back
-            if (channel != null && inLines && cut == size - END.length) append(channel, messages);
-            else rewrite(channel, messages);
+    Stamp stamp() throws IOException {
+        try (FileChannel channel = open(READ, NOFOLLOW_LINKS)) {
+            return Stamp.of(channel);
         }
     }
 
-    /** @throws Problem storage_unavailable where another server has written over what was stored */
-    void checkStored() throws IOException {
-        try (FileChannel channel = openIfThere(file, READ, NOFOLLOW_LINKS)) {
-            checkUnchanged(channel);
+    /** Reads the end of the file, as {@link Tail#read} has it. */
+    Tail read(int count, int replaced) throws IOException {
+        try (FileChannel channel = open(READ, NOFOLLOW_LINKS)) {
+            return Tail.read(channel, count, replaced, memory);
         }
     }
 
-    private void checkUnchanged(FileChannel channel) throws IOException {
-        long now = channel == null ? -1 : channel.size();
-        if (now == size && (now < 0 || Arrays.equals(readEnd(channel, end.length), end))) return;
+    /** @throws Problem storage_unavailable where another server has changed the file since */
+    void check(Stamp stamp) throws IOException {
+        check(stamp(), stamp);
+    }
+
+    private static void check(Stamp now, Stamp before) {
+        if (now.size() == before.size() && now.end().equals(before.end())) return;
         throw new Problem(
                 Problem.Code.STORAGE_UNAVAILABLE,
                 "The conversation was changed by another server meanwhile: send it again");
     }
 
-    /** Ends the file with the messages from the position on, and remembers what it is now. */
-    private void writeEnd(FileChannel channel, long position, Message... messages) throws IOException {
+    /**
+     * Stores messages behind those that stay, in one step: all of them or, where it throws, none.
+     *
+     * @return the state of the file then
+     * @throws Problem storage_unavailable where the file is not what it was when the tail was read; storage_full
+     */
+    Stamp store(Tail tail, Message... messages) throws IOException {
+        boolean nothing = tail.stamp().size() == 0 && messages.length == 0;
+        if (nothing) return tail.stamp();
+        if (tail.appendable()) return append(tail, messages);
+        return rewrite(tail.stamp(), tail.keptUntil(), messages);
+    }
+
+    /** Writes a damaged file anew with its whole messages, and keeps it as it was beside it. */
+    void mend(Stamp stamp) throws IOException {
+        rewrite(stamp, stamp.size());
+    }
+
+    /** Overwrites the closing bracket with the messages and a new one. */
+    private Stamp append(Tail tail, Message... messages) throws IOException {
+        long from = tail.keptUntil();
         var lines = new ByteArrayOutputStream();
-        for (Message message : messages)
-            lines.writeBytes(line(position == BEGINNING.length && lines.size() == 0, message));
-        lines.writeBytes(END);
-        byte[] written = lines.toByteArray();
-        size = write(channel, written, position);
-        end = Arrays.copyOfRange(written, Math.max(0, written.length - REMEMBERED), written.length);
+        for (Message message : messages) {
+            boolean first = from == Tail.BEGINNING && lines.size() == 0;
+            lines.writeBytes(bytes((first ? "\n" : ",\n") + Json.write(message.members())));
+        }
+        lines.writeBytes(bytes(Tail.END));
+        byte[] end = lines.toByteArray();
+        try (FileChannel channel = open(READ, WRITE, NOFOLLOW_LINKS)) {
+            check(Stamp.of(channel), tail.stamp());
+            try {
+                write(channel, end, from);
+                channel.force(false);
+            } catch (IOException e) {
+                undo(channel, end, from);
+                tellIfFull(e, end.length);
+                throw e;
+            }
+        }
+        return tail.stamp().overwritten(from, end);
     }
 
     /**
-     * Overwrites the closing bracket with the messages and a new one. Where the disk is full, the old end is put back.
-     * After any other
-     * failure nothing is touched: on a file system in a network, another server may have gone on with this file
-     * meanwhile.
+     * Puts the old end back where nothing but a beginning of the written bytes is found: else another server has gone
+     * on with this file, as a file system in a network allows.
      */
-    private void append(FileChannel channel, Message... messages) throws IOException {
-        try {
-            writeEnd(channel, cut, messages);
-            channel.force(false);
-        } catch (IOException e) {
-            if (isDiskFull(e)) write(channel.truncate(cut + END.length), END, cut);
-            throw e;
+    private static void undo(FileChannel channel, byte[] written, long from) throws IOException {
+        long length = channel.size() - from;
+        if (length > written.length) return;
+        ByteBuffer found = ByteBuffer.allocate(HistoryReader.BUFFER_SIZE);
+        for (int at = 0; at < length; at += found.limit()) {
+            found.clear().limit((int) Math.min(found.capacity(), length - at));
+            HistoryReader.readFully(channel, found, from + at);
+            if (!found.flip().equals(ByteBuffer.wrap(written, at, found.limit()))) return;
         }
+        write(channel.truncate(from + Tail.END.length()), bytes(Tail.END), from);
+        channel.force(false);
     }
 
-    static boolean isDiskFull(IOException e) {
-        return String.valueOf(e.getMessage()).matches("(?is).*(no space left|not enough space|quota exceeded).*");
+    /** Logs a failure to write so many bytes, and tells it as a full disk where no more space is left than that. */
+    private void tellIfFull(IOException failure, long wanted) throws IOException {
+        if (Files.getFileStore(folder.path).getUsableSpace() > wanted + SPARE) return;
+        Log.log(file.getFileName() + ": " + failure);
+        throw new Problem(
+                Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
     }
 
-    /** Replaces the file as a whole: at every moment its name leads to the old messages or to the new ones. */
-    private void rewrite(FileChannel old, Message... messages) throws IOException {
-        if (damaged) keepCopy();
-        Path temporary = file.resolveSibling(".tmp-" + id);
+    /**
+     * Replaces the file by its messages up to an offset and more behind them: at every moment its name leads to the old
+     * ones or to the new ones.
+     */
+    private Stamp rewrite(Stamp before, long keptUntil, Message... messages) throws IOException {
+        Path temporary = temporary();
+        var made = new ArrayList<Path>(); // what goes again where this fails
+        Files.deleteIfExists(temporary); // a crash may have left it
         try {
-            try (FileChannel channel =
-                    FileChannel.open(temporary, Set.of(CREATE, TRUNCATE_EXISTING, WRITE, NOFOLLOW_LINKS))) {
-                writeEnd(channel, copyKept(old, channel), messages);
-                channel.force(true);
-            }
+            made.add(temporary);
+            Stamp written;
+            boolean damaged;
+            try (FileChannel old = open(READ, NOFOLLOW_LINKS);
+                    FileChannel to = FileChannel.open(temporary, Set.of(CREATE_NEW, READ, WRITE), ownersOnly())) {
+                check(Stamp.of(old), before);
+                var reader = new HistoryReader(old, 0, before.size(), memory);
+                write(reader, keptUntil, to, messages);
+                damaged = reader.damaged();
+                written = Stamp.of(to);
+                to.force(true);
+            } // Windows replaces no file that is open
+            if (before.size() > 0) keepMode(temporary);
+            if (damaged) made.add(keepCopy());
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            Files.deleteIfExists(temporary);
+            folder.force();
+            if (damaged) {
+                Log.log(file.getFileName() + " was damaged: its whole messages live on, and "
+                        + made.getLast().getFileName() + " keeps it as it was");
+            }
+            return written;
+        } catch (IOException | RuntimeException e) {
+            for (Path each : made) Files.deleteIfExists(each);
+            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size());
             throw e;
         }
-        force(file.getParent());
     }
 
-    /** Copies what is kept, in Parley's layout but for the end, and tells its length. */
-    private long copyKept(FileChannel old, FileChannel to) throws IOException {
+    private Path temporary() {
+        return folder.path.resolve(".tmp-" + id);
+    }
+
+    /** Writes a whole file: the messages up to an offset of another one, and more. */
+    private static void write(HistoryReader reader, long keptUntil, FileChannel to, Message... more)
+            throws IOException {
+        var buffer = new ByteArrayOutputStream();
+        String before = "[\n";
         long position = 0;
-        if (cut > BEGINNING.length && inLines) {
-            while (position < cut) position += old.transferTo(position, cut - position, to);
-            return position;
-        }
-        position = write(to, BEGINNING, 0);
-        var reader = new HistoryReader(old, 0, new Memory.Growing());
         HistoryReader.Item item = reader.next();
-        while (item != null && item.end() <= cut) {
-            position = write(to, line(position == BEGINNING.length, item.message()), position);
+        while (item != null && item.end() <= keptUntil) {
+            buffer.writeBytes(bytes(before));
+            buffer.writeBytes(
+                    item.aLine() ? item.json() : bytes(Json.write(item.message().members())));
+            before = ",\n";
+            if (buffer.size() > HistoryReader.BUFFER_SIZE) {
+                position = write(to, buffer.toByteArray(), position);
+                buffer.reset();
+            }
             item = reader.next();
         }
-        return position;
-    }
-
-    /** Keeps a damaged file beside this one, as it is. */
-    private void keepCopy() throws IOException {
-        Path copy = file.resolveSibling(copyPrefix() + TIME.format(Instant.now()));
-        Files.copy(file, copy, NOFOLLOW_LINKS);
-        try (FileChannel channel = FileChannel.open(copy, WRITE)) {
-            channel.force(true);
+        for (Message message : more) {
+            buffer.writeBytes(bytes(before + Json.write(message.members())));
+            before = ",\n";
         }
-        force(file.getParent());
-        Log.log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
-                + " keeps it as it was");
+        buffer.writeBytes(bytes((before.startsWith("[") ? "[" : "") + Tail.END));
+        write(to, buffer.toByteArray(), position);
     }
 
-    /** No copy's name is another user's file or copy: those end otherwise, and a ~ is in no user's name. */
-    private String copyPrefix() {
-        String name = file.getFileName() + ".corrupt-";
-        return name.length() < 230 ? name : "history_~" + id + ".json.corrupt-"; // with the time, at most 255 bytes
-    }
-
-    /** Removes the file, and the copies of damaged ones. */
-    void delete() throws IOException {
-        try (DirectoryStream<Path> copies = Files.newDirectoryStream(file.getParent(), copyPrefix() + ANY_TIME)) {
-            for (Path copy : copies) Files.deleteIfExists(copy);
-        }
-        if (Files.deleteIfExists(file)) force(file.getParent());
-    }
-
-    private static byte[] line(boolean first, Message message) {
-        return ((first ? "\n" : ",\n") + Json.write(message.members())).getBytes(StandardCharsets.UTF_8);
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
     }
 
     /** Writes the bytes at the position, and tells the position behind them. */
@@ -258,29 +237,52 @@ final class HistoryFile {
         return position + bytes.length;
     }
 
-    private byte[] readEnd(FileChannel channel, int length) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(size, length));
-        channel.read(bytes, size - bytes.remaining()); // where it is shorter by now, zeros stay
-        return bytes.array();
+    /** Keeps the file beside this one, as it is. */
+    private Path keepCopy() throws IOException {
+        Path copy = folder.path.resolve(copyPrefix() + TIME.format(Instant.now()));
+        Files.copy(file, copy, NOFOLLOW_LINKS); // leaves nothing where it fails
+        try (FileChannel channel = FileChannel.open(copy, WRITE)) {
+            keepMode(copy);
+            channel.force(true);
+        } catch (IOException e) {
+            Files.deleteIfExists(copy);
+            throw e;
+        }
+        return copy;
     }
 
-    /** The file; null where there is none. */
-    static FileChannel openIfThere(Path file, OpenOption... options) throws IOException {
-        try {
-            return FileChannel.open(file, options);
-        } catch (NoSuchFileException e) {
-            return null;
-        }
+    private static boolean isPosix(Path file) {
+        return file.getFileSystem().supportedFileAttributeViews().contains("posix");
     }
 
-    /**
-     * Forces a folder's own entries to disk, so that a new name outlives a loss of power. Windows opens no folder, and
-     * needs none.
-     */
-    static void force(Path folder) throws IOException {
-        if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(folder, READ)) {
-            entries.force(true);
+    private FileAttribute<?>[] ownersOnly() {
+        if (!isPosix(file)) return new FileAttribute<?>[0];
+        return new FileAttribute<?>[] {
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
+        };
+    }
+
+    /** Gives another file this one's mode. Some file systems have one mode for all, and refuse to set any. */
+    private void keepMode(Path other) throws IOException {
+        if (!isPosix(file)) return;
+        Set<PosixFilePermission> mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
+        if (!Files.getPosixFilePermissions(other).equals(mode)) Files.setPosixFilePermissions(other, mode);
+    }
+
+    /** No copy's name is another user's file or copy: those end otherwise, and a ~ is in no user's name. */
+    private String copyPrefix() {
+        String name = file.getFileName() + ".corrupt-";
+        return name.length() < 230 ? name : "history_~" + id + ".json.corrupt-"; // with the time, at most 255 bytes
+    }
+
+    /** Removes the file, the copies of damaged ones, and what a crash has left. */
+    void delete() throws IOException {
+        try (DirectoryStream<Path> copies = Files.newDirectoryStream(folder.path, copyPrefix() + ANY_TIME)) {
+            for (Path copy : copies) Files.deleteIfExists(copy);
+        } catch (DirectoryIteratorException e) {
+            throw e.getCause();
         }
+        Files.deleteIfExists(temporary());
+        if (Files.deleteIfExists(file)) folder.force();
     }
 }

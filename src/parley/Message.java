@@ -1,14 +1,14 @@
 package parley;
 
 import java.time.Instant;
+import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
 import java.util.Collections;
 import java.util.Map;
 
 /**
  * One thing said, as a line of a history file holds it: {@code role} is {@code user} or {@code assistant}, {@code
- * content} is text.
- * Every other member is kept as it is, also those that Parley knows nothing of.
+ * content} is text. Every other member is kept as it is, also those that Parley knows nothing of.
  *
  * @param members the JSON object, in the order of its members
  */
@@ -22,13 +22,25 @@ record Message(Map<String, Object> members) {
         }
     }
 
-    static Message fromUser(String content) {
-        return new Message(Json.object("role", "user", "content", content, "time", now()));
+    /** @param last the time of the message before it, which this one's is not before: the clock may go back */
+    static Message fromUser(String content, Instant last) {
+        return new Message(Json.object("role", "user", "content", content, "time", now(ChronoUnit.SECONDS, last)));
     }
 
-    static Message fromAssistant(String content, String provider, String model) {
+    /**
+     * The reply to this message.
+     *
+     * @param unit how exact its time is: a reply that takes another's place must not look the same
+     */
+    Message answered(String content, String provider, String model, ChronoUnit unit) {
+        String time = now(unit, time());
         return new Message(Json.object(
-                "role", "assistant", "content", content, "time", now(), "provider", provider, "model", model));
+                "role", "assistant", "content", content, "time", time, "provider", provider, "model", model));
+    }
+
+    private static String now(ChronoUnit unit, Instant last) {
+        Instant now = Instant.now().truncatedTo(unit);
+        return (now.isBefore(last) ? last : now).toString();
     }
 
     boolean byUser() {
@@ -39,12 +51,17 @@ record Message(Map<String, Object> members) {
         return (String) members.get("content");
     }
 
+    /** When it was said; {@link Instant#MIN} where that is not known. */
+    Instant time() {
+        try {
+            return Instant.parse(String.valueOf(members.get("time")));
+        } catch (DateTimeParseException e) { // edited by hand
+            return Instant.MIN;
+        }
+    }
+
     /** This message with an earlier one of the same role before it, as one. */
     Message joinedTo(Message earlier) {
         return new Message(Json.object("role", members.get("role"), "content", earlier.content() + "\n\n" + content()));
-    }
-
-    private static String now() {
-        return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
     }
 }

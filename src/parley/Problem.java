@@ -14,6 +14,7 @@ final class Problem extends RuntimeException {
         INVALID_REQUEST(400, "Bad Request"),
         NOT_FOUND(404, "Not Found"),
         METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
+        CONVERSATION_CHANGED(409, "Conflict"),
         TOO_LARGE(413, "Content Too Large"),
         UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
         MISDIRECTED_REQUEST(421, "Misdirected Request"),

@@ -398,7 +398,7 @@ class ContractTest extends OneServer {
     @Test
     void givesAnEmptyListForAnUnknownUser() throws Exception {
         assertEquals(
-                "{\"user_id\":\"nobody\",\"total\":0,\"messages\":[]}",
+                "{\"user_id\":\"nobody\",\"total\":0,\"version\":\"\",\"messages\":[]}",
                 running.get("/history?user_id=nobody").text());
         assertFalse(Files.exists(running.file("nobody")));
         Running.Answer deletion = running.delete("/history?user_id=nobody");

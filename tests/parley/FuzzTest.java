@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -131,11 +132,12 @@ class FuzzTest {
                     bytes -> {
                         Files.write(file, bytes);
                         List<Message> before = HistoriesTest.stored(histories, "a");
-                        histories.inTurn("a", history -> {
-                            assertEquals(before, history.last(100, 0));
-                            histories.store(history, Message.fromUser("q"), Message.fromAssistant("a", "p", "m"));
-                            return null;
-                        });
+                        try (Histories.Turn turn = histories.begin("a", null)) {
+                            Tail tail = turn.read(100, 0);
+                            assertEquals(before, tail.messages());
+                            Message asked = Message.fromUser("q", tail.lastTime());
+                            turn.store(tail, asked, asked.answered("a", "p", "m", ChronoUnit.SECONDS));
+                        }
                         List<Message> after = HistoriesTest.stored(histories, "a");
                         assertEquals(before, after.subList(0, before.size()));
                         assertEquals(before.size() + 2, after.size());

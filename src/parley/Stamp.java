@@ -1,0 +1,43 @@
+package parley;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.UUID;
+
+/**
+ * The state of a history file, found in constant time: every turn changes its size or its last bytes.
+ *
+ * @param size in bytes; 0 where there is no file
+ * @param end  its last bytes, a character for each
+ */
+record Stamp(long size, String end) {
+    private static final int LENGTH = 256; // bytes of the end
+
+    /** @param channel null where there is no file */
+    static Stamp of(FileChannel channel) throws IOException {
+        if (channel == null) return new Stamp(0, "");
+        long size = channel.size();
+        ByteBuffer end = ByteBuffer.allocate((int) Math.min(size, LENGTH));
+        channel.read(end, size - end.capacity()); // where it is shorter by now, zeros stay
+        return new Stamp(size, text(end.array()));
+    }
+
+    /** This state once bytes are written from the offset on, which is one of the last ones. */
+    Stamp overwritten(long from, byte[] bytes) {
+        String all = end.substring(0, end.length() - (int) (size - from)) + text(bytes);
+        return new Stamp(from + bytes.length, all.substring(Math.max(0, all.length() - LENGTH)));
+    }
+
+    /** Names this state to clients; empty for a conversation without a message. The same on every server. */
+    String version() {
+        if (size == end.length() && end.indexOf('{') < 0) return "";
+        return UUID.nameUUIDFromBytes((size + end).getBytes(StandardCharsets.ISO_8859_1))
+                .toString();
+    }
+
+    private static String text(byte[] bytes) {
+        return new String(bytes, StandardCharsets.ISO_8859_1);
+    }
+}
