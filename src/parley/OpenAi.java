@@ -113,17 +113,14 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         Map<String, Object> body =
                 object("model", upstream.account().model(), "prompt", prompt, "response_format", "b64_json");
         Object answer = upstream.ask(upstream.post(upstream.uri("/images/generations"), body));
-        boolean known =
-                Json.at(answer, "data") instanceof List<?> data && data.stream().allMatch(Map.class::isInstance);
-        if (!known) throw upstream.problems().failed("sent what is not its own format: %s", Json.write(answer));
         var images = new ArrayList<Image>();
-        for (Object item : Json.items(answer, "data")) {
+        for (Object item : upstream.objects(answer, "data")) {
             String base64 = Json.string(item, "b64_json");
             String url = Json.string(item, "url");
             if (!ProviderError.isEmpty(base64)) images.add(upstream.problems().checked(Image.of(base64)));
             else if (!ProviderError.isEmpty(url)) images.add(upstream.problems().checked(image(url)));
         }
-        if (images.isEmpty()) throw upstream.problems().noImage("");
+        if (images.isEmpty()) throw upstream.problems().noImage(ProviderError.wordsIn(answer));
         return images;
     }
 

@@ -188,18 +188,23 @@ record Upstream(ProviderHttp http, Settings.Account account, Duration timeout) {
     /**
      * The item of a list in an answer that was asked for: the one of index 0, or the first where none has an index;
      * null for none.
-     *
-     * @throws Problem where an item is no object
      */
     Object first(Object answer, String list) {
-        List<?> items = Json.items(answer, list);
-        if (items.stream().anyMatch(each -> !(each instanceof Map))) {
-            throw problems().failed("sent what is not its own format: %s", Json.write(answer));
-        }
-        return items.stream()
+        return objects(answer, list).stream()
                 .filter(each -> ProviderError.isEmpty(Json.at(each, "index")))
                 .findFirst()
                 .orElse(null);
+    }
+
+    /**
+     * The items of a list in an answer.
+     *
+     * @throws Problem where one is no object
+     */
+    List<?> objects(Object answer, String list) {
+        List<?> items = Json.items(answer, list);
+        if (items.stream().allMatch(Map.class::isInstance)) return items;
+        throw problems().failed("sent what is not its own format: %s", Json.write(answer));
     }
 
     /** Tries until it works, fails for good, or there is no time left. */

@@ -749,7 +749,7 @@ class FieldCasesTest extends OneServer {
             textBlock =
                     """
                     nebius | {"data":[null]}                                   | provider_error
-                    nebius | {"data":null,"message":"x"}                       | provider_error
+                    nebius | {"data":null,"message":"x"}                       | empty_reply
                     nebius | {"data":[]}                                       | empty_reply
                     nebius | {"data":[{"b64_json":"","url":"data:,PNG"}]}      | image/png
                     nebius | {"data":[{"b64_json":"PNG","url":null}]}          | image/png
