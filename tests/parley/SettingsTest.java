@@ -2,6 +2,7 @@ package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+/** What .env says, typed and checked. */
 class SettingsTest {
     @TempDir
     private Path folder;
@@ -57,26 +59,34 @@ class SettingsTest {
     @CsvSource(
             delimiter = '|',
             quoteCharacter = '~',
-            value = {
-                "GEMINI_API_KEY='  k  '|k",
-                "GOOGLE_API_KEY=g|g",
-                "GOOGLE_API_KEY=g;GEMINI_API_KEY=k|k",
-                "GEMINI_API_KEY=\"k\\n\"|k",
-                "GEMINI_API_KEY=|"
-            })
+            textBlock =
+                    """
+                    # .env                             | the key
+                    GEMINI_API_KEY='  k  '             | k
+                    GEMINI_API_KEY="k\\n"              | k
+                    GOOGLE_API_KEY=g                   | g
+                    GOOGLE_API_KEY=g⏎GEMINI_API_KEY=k  | k
+                    """)
     void trimKeys(String text, String key) throws Exception {
-        Settings.Key found = settings(text.replace(";", "\n")).chat().key();
-        assertEquals(key, found == null ? null : found.value());
+        assertEquals(key, settings(text.replace('⏎', '\n')).chat().key().value());
+    }
+
+    @Test
+    void haveNoKeyWhereItIsEmpty() throws Exception {
+        assertNull(settings("GEMINI_API_KEY=").chat().key());
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "http://127.0.0.1:1/v1, ",
-        "http://localhost/v1, ",
-        "http://[::1]/v1, ",
-        "http://10.0.0.1/v1, MY_OWN_API_KEY",
-        "https://a.example, MY_OWN_API_KEY"
-    })
+    @CsvSource(
+            textBlock =
+                    """
+                    # address,             what is missing
+                    http://127.0.0.1:1/v1,
+                    http://localhost/v1,
+                    http://[::1]/v1,
+                    http://10.0.0.1/v1,    MY_OWN_API_KEY
+                    https://a.example,     MY_OWN_API_KEY
+                    """)
     void wantNoKeyForALoopbackAddress(String address, String missing) throws Exception {
         assertEquals(
                 missing,
