@@ -29,6 +29,10 @@ final class Json {
     /** Values that a request may hold: small ones take 20 times as much memory as their text. */
     static final int MAX_REQUEST_VALUES = 10_000;
 
+    /** Values that any other text may hold: so many as take a sixteenth of the heap, at up to 250 bytes each. */
+    static final int MAX_VALUES =
+            (int) Math.max(MAX_REQUEST_VALUES, Runtime.getRuntime().maxMemory() / 16 / 250);
+
     private static final int MAX_NUMBER =
             1000; // characters: computing takes time that grows with the square of their number
 
@@ -53,7 +57,8 @@ final class Json {
      * may send a
      * character's two halves in two events.
      *
-     * @throws Malformed where the text is not one JSON value, or is nested deeper than {@link #MAX_DEPTH}
+     * @throws Malformed where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds more
+     *                   than {@link #MAX_VALUES}
      */
     static Object parse(String text) throws Malformed {
         return new Json(text, false).document();
@@ -194,7 +199,8 @@ final class Json {
     /** A value, behind white space. */
     private Object value() throws Malformed {
         skipSpace();
-        if (++values > MAX_REQUEST_VALUES && request) throw new Malformed("more values than are taken", at);
+        if (++values > (request ? MAX_REQUEST_VALUES : MAX_VALUES))
+            throw new Malformed("more values than are taken", at);
         if (++depth > MAX_DEPTH) throw new Malformed("nested deeper than " + MAX_DEPTH + " levels", at);
         Object value =
                 switch (peek()) {

@@ -125,11 +125,17 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
         }
     }
 
+    /** Memory for the body, or so many bytes of it: what will be read is reserved at once, as far as it is known. */
+    Memory.Growing memory(int limit) {
+        var memory = new Memory.Growing();
+        long announced = headers().firstValueAsLong("Content-Length").orElse(0);
+        memory.grownTo(Math.min(announced, Math.min(limit, MAX_LENGTH)));
+        return memory;
+    }
+
     /** The body, or so many bytes of it. */
     byte[] read(int limit) throws IOException {
-        var memory = new Memory.Growing();
-        memory.grownTo(
-                Math.min(limit, headers().firstValueAsLong("Content-Length").orElse(0)));
+        Memory.Growing memory = memory(limit);
         var whole = new ByteArrayOutputStream();
         var buffer = new byte[BUFFER_SIZE];
         while (whole.size() < limit) {

@@ -89,7 +89,7 @@ record Upstream(ProviderHttp http, Settings.Account account, Duration timeout) {
             ResponseBody body, ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> reader, Deadline end)
             throws IOException, ProviderError {
         var events = new ServerSentEvents();
-        var memory = new Memory.Growing();
+        Memory.Growing memory = body.memory(Integer.MAX_VALUE);
         var buffer = new byte[BUFFER_SIZE];
         if (end == null) body.waitUntil(Deadline.in(timeout));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {

@@ -251,4 +251,22 @@ class MemoryTest {
             return false; // a reset closes too
         }
     }
+
+    /** Small values take some 30 times their text. */
+    @Test
+    void refusesAnswersOfMoreValuesThanTheHeapHolds() {
+        provider.usually(exchange -> exchange.json(200, "{\"x\":[" + "{},".repeat(1_200_000) + "0]}"));
+        List<Integer> statuses = statuses(4, i -> chat("valued" + i, "hi"));
+        assertTrue(Set.of(502, 503).containsAll(statuses) && statuses.contains(502), statuses.toString());
+        assertTrue(server.isAlive());
+    }
+
+    @Test
+    void reservesNoMoreForAnErrorThanIsReadOfIt() {
+        provider.usually(exchange -> {
+            exchange.send("HTTP/1.1 401 X\r\nContent-Length: 30000000\r\n\r\n" + "x".repeat(200_000));
+            exchange.awaitHangUp();
+        });
+        assertEquals(List.of(502), statuses(List.of(chat("announced", "hi"))));
+    }
 }

@@ -1,6 +1,7 @@
 package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpExchange;
@@ -9,12 +10,18 @@ import com.sun.net.httpserver.HttpsServer;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.security.KeyStore;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -36,6 +43,7 @@ class TlsTest {
     private static final int DELTAS = 50;
 
     private static final ExecutorService threads = Executors.newCachedThreadPool();
+    private static Path keyFile;
     private static SSLContext usual;
     private static SSLContext trusting;
     private static HttpsServer provider;
@@ -43,7 +51,8 @@ class TlsTest {
     @BeforeAll
     static void startProvider(@TempDir Path folder) throws Exception {
         usual = SSLContext.getDefault();
-        trusting = trusting(keys(folder.resolve("keys.p12")));
+        keyFile = folder.resolve("keys.p12");
+        trusting = trusting(keys(keyFile));
         // The JDK reads a server's limits once a process, and other tests look for Parley's.
         JdkServer.listen(new InetSocketAddress("127.0.0.1", 0)).stop(0);
         provider = HttpsServer.create(new InetSocketAddress("127.0.0.1", 0), 100);
@@ -165,8 +174,42 @@ class TlsTest {
         try (var running = running()) {
             Running.Answer answer = running.chat("alice", "hello");
             assertEquals("502 provider_error", answer.status() + " " + answer.at("code"));
+            assertTrue(answer.text().contains("a certificate that this Java does not trust"), answer.text());
             assertTrue(answer.text().contains("SAFE_BASE_URL"), answer.text());
+            assertFalse(running.console().contains("retry"), "it is told once");
             assertEquals(List.of(), running.said("alice"));
+        }
+    }
+
+    /** SSLContext.getDefault() keeps its failure for the life of the JVM. */
+    @Test
+    void goesOnWithoutHttpsWhileTheTrustStoreIsBroken(@TempDir Path home) throws Exception {
+        Path store = Files.writeString(home.resolve("store.p12"), "no store");
+        try (var plain = new Scripted(Scripted.openAi("ok"))) {
+            Path env = Files.writeString(
+                    home.resolve(".env"),
+                    "CHAT_PROVIDER=safe\nSAFE_API_KEY=k\nSAFE_CHAT_MODEL=m\nSAFE_BASE_URL=https://localhost:"
+                            + provider.getAddress().getPort()
+                            + "/v1\nIMAGE_PROVIDER=plain\nPLAIN_IMAGE_MODEL=m\nPLAIN_BASE_URL="
+                            + plain.address() + "\n");
+            String options = "-Djavax.net.ssl.trustStore=" + store + " -Djavax.net.ssl.trustStorePassword=changeit";
+            try (var server = new CrashTest.Server(env, Map.of("JAVA_TOOL_OPTIONS", options))) {
+                plain.usually(exchange -> exchange.json(200, "{\"data\":[]}"));
+                assertTrue(post(server, "/image", "prompt").contains("empty_reply"), "plain http works");
+                assertTrue(post(server, "/chat", "message").contains("provider_error"), "https does not");
+                Files.copy(keyFile, store, StandardCopyOption.REPLACE_EXISTING);
+                assertTrue(post(server, "/chat", "message").contains("hi\u00e90"), "until the store is mended");
+            }
+        }
+    }
+
+    private static String post(CrashTest.Server server, String path, String member) throws Exception {
+        try (var client = HttpClient.newHttpClient()) {
+            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + path))
+                    .header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString("{\"user_id\":\"a\",\"" + member + "\":\"hi\"}"))
+                    .build();
+            return client.send(request, HttpResponse.BodyHandlers.ofString()).body();
         }
     }
 }

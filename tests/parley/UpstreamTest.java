@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
@@ -16,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
@@ -755,5 +758,19 @@ class UpstreamTest extends OneServer {
         for (Object each : Json.items(running.provider.last().json(), "contents"))
             sent.add(Json.string(each, "role") + ":" + Json.string(each, "parts", 0, "text"));
         assertEquals(List.of("user:u1\n\nu2", "model:a3", "user:u4\n\nu5"), sent);
+    }
+
+    /** The path of a request behind a BASE_URL: a query stays at the end, and goes on every request. */
+    @ParameterizedTest
+    @CsvSource({
+        "http://h/v1, /chat, http://h/v1/chat",
+        "http://h/v1?api-version=1, /chat, http://h/v1/chat?api-version=1",
+        "http://h/v1?a=1&b=2, /m:x?alt=sse, http://h/v1/m:x?alt=sse&a=1&b=2",
+    })
+    void keepsTheQueryOfTheAddressAtTheEnd(String base, String path, String expected) {
+        var account = new Settings.Account("local", "CHAT", URI.create(base), null, "m", Map.of());
+        assertEquals(
+                expected,
+                new Upstream(null, account, Duration.ofSeconds(1)).uri(path).toString());
     }
 }
