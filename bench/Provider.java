@@ -14,10 +14,9 @@ import java.util.regex.Pattern;
 
 /**
  * A stand-in for Gemini that is not the bottleneck: one thread, which answers every POST with the same reply of 20
- * words: whole or,
- * where the path asks for that, as a stream of 20 events. As with a real model, a stream goes on for a while: for a
- * second behind its first event.
- * {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each request wait.
+ * words: whole or, where the path asks for that, as a stream of 20 events. As with a real model, a stream goes on for a
+ * while: for a second behind its first event. {@code java bench/Provider.java PORT MILLISECONDS}: how long it lets each
+ * request wait.
  */
 public class Provider {
     private static final int EVENTS = 20;
@@ -105,10 +104,14 @@ public class Provider {
                         ? ""
                         : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (int i = from; i <= to; i++) {
-            String event = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"word " + i
-                    + " \"}],\"role\": \"model\"}" + (i < EVENTS ? "" : ",\"finishReason\": \"STOP\"")
-                    + ",\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": " + (4 + i)
-                    + "},\"modelVersion\": \"stand-in\"}\r\n\r\n";
+            String event =
+                    """
+                    data: {"candidates": [{"content": {"parts": [{"text": "word %d "}],"role": "model"}%s,"index": 0}],\
+                    "usageMetadata": {"promptTokenCount": 4,"totalTokenCount": %d},\
+                    "modelVersion": "stand-in"}\r
+                    \r
+                    """
+                            .formatted(i, i < EVENTS ? "" : ",\"finishReason\": \"STOP\"", 4 + i);
             answer.append(Integer.toHexString(event.length()))
                     .append("\r\n")
                     .append(event)
@@ -120,9 +123,13 @@ public class Provider {
     private static byte[] whole() {
         var words = new StringBuilder();
         for (int i = 1; i <= EVENTS; i++) words.append("word ").append(i).append(' ');
-        String json = "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"" + words
-                + "\"}],\"role\": \"model\"},\"finishReason\": \"STOP\",\"index\": 0}],"
-                + "\"usageMetadata\": {\"promptTokenCount\": 4,\"candidatesTokenCount\": 20,\"totalTokenCount\": 24},\"modelVersion\": \"stand-in\"}";
+        String json =
+                """
+                {"candidates": [{"content": {"parts": [{"text": "%s"}],"role": "model"},\
+                "finishReason": "STOP","index": 0}],\
+                "usageMetadata": {"promptTokenCount": 4,"candidatesTokenCount": 20,"totalTokenCount": 24},\
+                "modelVersion": "stand-in"}"""
+                        .formatted(words);
         return ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + json.length() + "\r\n\r\n"
                         + json)
                 .getBytes(StandardCharsets.ISO_8859_1);

@@ -8,7 +8,7 @@ import java.util.concurrent.CountDownLatch;
 
 /**
  * {@code java bench/Streams.java PORT COUNT}: opens so many streams at once, and prints the median milliseconds until
- * their first piece.
+ * their first delta.
  */
 public class Streams {
     public static void main(String[] args) throws Exception {
@@ -30,13 +30,21 @@ public class Streams {
         try (var socket = new Socket("127.0.0.1", port);
                 var in = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8))) {
             String body = "{\"user_id\":\"s" + System.nanoTime() + "\",\"message\":\"hi\",\"stream\":true}";
-            String request =
-                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: "
-                            + body.length() + "\r\n\r\n" + body;
+            String head =
+                    """
+                    POST /chat HTTP/1.1
+                    Host: localhost
+                    Content-Type: application/json
+                    Connection: close
+                    Content-Length: %d
+
+                    """
+                            .formatted(body.length());
+            byte[] request = (head.replace("\n", "\r\n") + body).getBytes(StandardCharsets.US_ASCII);
             ready.countDown();
             ready.await();
             long begun = System.nanoTime();
-            socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+            socket.getOutputStream().write(request);
             String line = in.readLine();
             while (line != null && !line.startsWith("data:")) line = in.readLine();
             long first = System.nanoTime() - begun;

@@ -70,9 +70,7 @@ final class Scripted implements AutoCloseable {
         /** Waits until the other end has hung up. */
         void awaitHangUp() throws IOException {
             try {
-                while (socket.getInputStream().read() >= 0) {
-                    /* nothing more is expected */
-                }
+                socket.getInputStream().readAllBytes(); // nothing more is expected
             } catch (IOException e) {
                 // a reset is a hang-up too
             }
@@ -153,10 +151,10 @@ final class Scripted implements AutoCloseable {
         if (lines.isEmpty()) return null;
         String[] request = lines.remove().split(" ");
         Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
-        for (String line : lines)
-            headers.put(
-                    line.substring(0, line.indexOf(':')),
-                    line.substring(line.indexOf(':') + 1).strip());
+        for (String line : lines) {
+            String[] header = line.split(":", 2);
+            headers.put(header[0], header[1].strip());
+        }
         byte[] body = in.readNBytes(Integer.parseInt(headers.getOrDefault("Content-Length", "0")));
         return new Exchange(
                 request[0],
@@ -208,59 +206,56 @@ final class Scripted implements AutoCloseable {
         for (Socket socket : open) socket.close();
     }
 
-    // What providers usually say, in the words of ../shared/providers.md.
+    // What providers usually say.
 
-    /** A whole reply where one is asked for, and else a stream of the pieces. */
-    static Script gemini(String... pieces) {
+    /** The last event of a stream of Gemini's, and the shape of its whole answers. */
+    static final String GEMINI_END =
+            """
+            {"candidates":[{"content":{"role":"model"},"finishReason":"STOP","index":0}],\
+            "usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":6,\
+            "thoughtsTokenCount":9,"totalTokenCount":19},"modelVersion":"m"}""";
+
+    private static final String OPENAI_USAGE = "{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}";
+
+    /** A whole reply where one is asked for, and else a stream of the deltas. */
+    static Script gemini(String... deltas) {
         return exchange -> {
             if (!exchange.path().contains(":streamGenerateContent")) {
-                exchange.json(
-                        200,
-                        GEMINI_END.replace(
-                                "\"role\":\"model\"",
-                                "\"role\":\"model\",\"parts\":"
-                                        + Json.write(List.of(Json.object("text", String.join("", pieces))))));
+                String parts = Json.write(List.of(Json.object("text", String.join("", deltas))));
+                exchange.json(200, GEMINI_END.replace("{\"role\":\"model\"}", "{\"parts\":" + parts + "}"));
                 return;
             }
             exchange.stream();
-            for (String piece : pieces) exchange.event(geminiPiece(piece));
+            for (String delta : deltas) exchange.event(geminiPiece(delta));
             exchange.event(GEMINI_END);
         };
     }
 
-    static final String GEMINI_END =
-            "{\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
-                    + "\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":6,\"thoughtsTokenCount\":9,\"totalTokenCount\":19},\"modelVersion\":\"m\"}";
-
     static String geminiPiece(String text) {
-        return Json.write(Json.object(
-                "candidates",
-                List.of(Json.object(
-                        "content", Json.object("role", "model", "parts", List.of(Json.object("text", text)))))));
+        return "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":" + Json.write(text) + "}]}}]}";
     }
 
-    /** A whole reply where one is asked for, and else a stream of the pieces. */
-    static Script openAi(String... pieces) {
+    /** A whole reply where one is asked for, and else a stream of the deltas. */
+    static Script openAi(String... deltas) {
         return exchange -> {
             if (!Boolean.TRUE.equals(Json.at(exchange.json(), "stream"))) {
-                String message = Json.write(Json.object("role", "assistant", "content", String.join("", pieces)));
                 exchange.json(
                         200,
-                        "{\"choices\":[{\"index\":0,\"message\":" + message
-                                + ",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+                        """
+                        {"choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],\
+                        "usage":%s}"""
+                                .formatted(Json.write(String.join("", deltas)), OPENAI_USAGE));
                 return;
             }
             exchange.stream();
-            for (String piece : pieces) exchange.event(openAiPiece(piece));
+            for (String delta : deltas) exchange.event(openAiPiece(delta));
             exchange.event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
-            exchange.event(
-                    "{\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}");
+            exchange.event("{\"choices\":[],\"usage\":" + OPENAI_USAGE + "}");
             exchange.event("[DONE]");
         };
     }
 
     static String openAiPiece(String text) {
-        return Json.write(
-                Json.object("choices", List.of(Json.object("index", 0L, "delta", Json.object("content", text)))));
+        return "{\"choices\":[{\"index\":0,\"delta\":{\"content\":" + Json.write(text) + "}}]}";
     }
 }
