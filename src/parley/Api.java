@@ -57,9 +57,10 @@ final class Api implements HttpHandler {
     private void answer(Exchange http, boolean served) {
         try {
             if (!served || stopping) throw Problem.overloaded(stopping ? "stopping" : "full");
-            http.checkHost();
+            http.checkHead();
             route(http);
         } catch (Problem e) {
+            Thread.interrupted(); // at a stop: it would close the connection before the client hears of it
             http.problem(e);
         } catch (IOException e) { // of the disk: where a client leaves, it is unchecked
             http.problem(Histories.unavailable(e));

@@ -10,7 +10,6 @@ import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -47,7 +46,6 @@ final class Exchange implements AutoCloseable {
         this.exchange = exchange;
         this.settings = settings;
         this.timeouts = timeouts;
-        allowOrigin();
     }
 
     /** The target's path as it was sent: {@code //x/y} is one of itself, where URI takes x for a host. */
@@ -74,8 +72,10 @@ final class Exchange implements AutoCloseable {
         exchange.getResponseHeaders().set(name, value);
     }
 
-    /** Refuses what is meant for another server. */
-    void checkHost() {
+    /** Refuses a length that others may read otherwise than the JDK does, and what is meant for another server. */
+    void checkHead() {
+        String length = requestHeader("Content-Length");
+        if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number");
         List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
         boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
         if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
@@ -88,19 +88,17 @@ final class Exchange implements AutoCloseable {
                 "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
 
-    /** Says which web pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
-    private void allowOrigin() {
-        List<String> allowed = settings.cors().origins();
-        String origin = exchange.getRequestHeaders().getFirst("Origin");
-        header("Access-Control-Expose-Headers", "Retry-After");
-        boolean all = allowed.contains("*");
-        if (!all) header("Vary", "Origin");
-        boolean listed = origin != null && allowed.contains(origin.toLowerCase(Locale.ROOT));
-        if (all || listed) header("Access-Control-Allow-Origin", all ? "*" : origin);
+    private String requestHeader(String name) {
+        return exchange.getRequestHeaders().getFirst(name);
+    }
+
+    /** Which web page may read the answer; null for none (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+    private String allowedOrigin() {
+        return settings.cors().allowed(requestHeader("Origin"));
     }
 
     void preflight() {
-        if (exchange.getResponseHeaders().containsKey("Access-Control-Allow-Origin")) {
+        if (allowedOrigin() != null) {
             header("Access-Control-Allow-Methods", settings.cors().methods());
             header("Access-Control-Allow-Headers", settings.cors().headers());
         }
@@ -109,18 +107,22 @@ final class Exchange implements AutoCloseable {
 
     /** The JSON object that a POST brings. */
     Map<String, Object> body() {
-        String type = String.valueOf(exchange.getRequestHeaders().getFirst("Content-Type"))
-                .split(";", 2)[0]
-                .strip();
+        String type =
+                String.valueOf(requestHeader("Content-Type")).split(";", 2)[0].strip();
         if (!type.equalsIgnoreCase("application/json")) {
             throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
+        }
+        List<String> encodings = exchange.getRequestHeaders().getOrDefault("Content-Encoding", List.of("identity"));
+        if (!encodings.stream().allMatch("identity"::equalsIgnoreCase)) {
+            header("Accept-Encoding", "identity"); // RFC 9110, section 15.5.16
+            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding");
         }
         try {
             if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
         } catch (CharacterCodingException e) {
             throw Problem.invalid("The body must be UTF-8");
-        } catch (IOException e) {
+        } catch (IOException | IndexOutOfBoundsException e) { // JDK 25 takes the chunk's size 80000000 for -2^31
             throw Problem.invalid("The body breaks off, or its chunks are malformed: send it again");
         } catch (Json.Malformed e) {
             throw Problem.invalid("The body cannot be read as JSON: " + e.getMessage());
@@ -128,9 +130,7 @@ final class Exchange implements AutoCloseable {
     }
 
     private byte[] bytes() throws IOException {
-        String length = exchange.getRequestHeaders().getFirst("Content-Length");
-        if (length != null && length.startsWith("+"))
-            throw Problem.invalid("Content-Length must be a number"); // the JDK sees to the rest
+        String length = requestHeader("Content-Length"); // a number: the JDK sees to it
         int announced = length == null ? MAX_BODY : (int) Math.min(Long.parseLong(length), MAX_BODY + 1);
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
@@ -151,20 +151,23 @@ final class Exchange implements AutoCloseable {
 
     /** The id of whoever sends this: of the body or of the query, or of both when they are the same. */
     String user(Map<String, Object> body) {
-        String asked = query("user_id");
-        Object said = body.getOrDefault("user_id", asked);
-        if (said == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
-        if (!(said instanceof String id)) throw Problem.invalid("user_id must be a string");
-        if (asked != null && !asked.equals(id))
+        String inQuery = query("user_id");
+        Object found = body.containsKey("user_id") ? body.get("user_id") : inQuery;
+        if (found == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        if (!(found instanceof String id)) throw Problem.invalid("user_id must be a string");
+        if (inQuery != null && !inQuery.equals(id)) {
             throw Problem.invalid("user_id is one in the query and another in the body");
-        boolean plain = !id.isBlank()
+        }
+        boolean isValid = !id.isBlank()
                 && id.codePointCount(0, id.length()) <= MAX_ID
                 && id.chars().noneMatch(Character::isISOControl);
-        if (!plain)
+        if (!isValid) {
             throw Problem.invalid(
                     "user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
-        if (Histories.fileName(id).length() > MAX_FILE_NAME)
+        }
+        if (Histories.fileName(id).length() > MAX_FILE_NAME) {
             throw Problem.invalid("user_id is too long for a file name");
+        }
         user = id;
         return id;
     }
@@ -182,15 +185,16 @@ final class Exchange implements AutoCloseable {
      * strictly; or null.
      */
     String query(String name) {
-        String query = exchange.getRequestURI().getRawQuery();
-        if (query == null) return null;
-        var parameters = new HashMap<String, String>();
-        for (String pair : query.split("&")) {
+        String value = null;
+        for (String pair :
+                String.valueOf(exchange.getRequestURI().getRawQuery()).split("&")) {
             String[] halves = pair.split("=", 2);
-            String before = parameters.put(decoded(halves[0]), halves.length == 1 ? "" : decoded(halves[1]));
-            if (before != null) throw Problem.invalid("The query says one thing twice");
+            String decoded = halves.length == 1 ? "" : decoded(halves[1]);
+            if (!decoded(halves[0]).equals(name)) continue;
+            if (value != null) throw Problem.invalid("The query has " + name + " twice");
+            value = decoded;
         }
-        return parameters.get(name);
+        return value;
     }
 
     private static String decoded(String raw) {
@@ -244,9 +248,20 @@ final class Exchange implements AutoCloseable {
     private void begin(int status, String type, int length) {
         if (outcome.isEmpty()) outcome = Integer.toString(status);
         state = State.ANSWERING;
-        if (type != null) header("Content-Type", type);
+        answerHeaders(status, type);
         if (is("HEAD") && length > 0) header("Content-Length", Integer.toString(length));
         timeouts.run(() -> exchange.sendResponseHeaders(status, is("HEAD") ? -1 : length));
+    }
+
+    private void answerHeaders(int status, String type) {
+        String origin = allowedOrigin();
+        if (origin != null) header("Access-Control-Allow-Origin", origin);
+        if (!"*".equals(origin)) header("Vary", "Origin");
+        header("Access-Control-Expose-Headers", "Retry-After");
+        if (type != null) header("Content-Type", type.endsWith("json") ? type + "; charset=utf-8" : type);
+        if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
+        // What the JDK reads as the next request may be a part of this one: no more than this is answered.
+        if (status == 400 || requestHeader("Transfer-Encoding") != null) header("Connection", "close");
     }
 
     /** More of an answer that has begun. */
@@ -319,14 +334,17 @@ final class Exchange implements AutoCloseable {
         outcome += ", the client left";
     }
 
-    /** Ends the exchange, and says a line of it on the console. */
+    /** Ends the exchange, and logs it on one line. */
     @Override
     public void close() {
-        timeouts.run(exchange::close);
-        Thread.interrupted(); // the thread serves another request next
-        long millis = (System.nanoTime() - begun) / 1_000_000;
-        String path = path().substring(0, Math.min(path().length(), 100));
-        String who = user.substring(0, Math.min(user.length(), 40));
-        Log.log(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
+        try {
+            timeouts.run(exchange::close);
+        } finally {
+            Thread.interrupted(); // the thread serves another request next
+            long millis = (System.nanoTime() - begun) / 1_000_000;
+            String path = path().substring(0, Math.min(path().length(), 100));
+            String who = user.substring(0, Math.min(user.length(), 40));
+            Log.log(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
+        }
     }
 }

@@ -219,7 +219,8 @@ final class Histories implements AutoCloseable {
 
     /** The lock on the byte, or null while another server has it. */
     private FileLock tryLock(long position, boolean surely) throws IOException {
-        if (Thread.currentThread().isInterrupted()) throw busy(); // the channel would be closed, with all its locks
+        if (Thread.currentThread().isInterrupted())
+            throw interrupted(); // the channel would be closed, with all its locks
         FileChannel file = lockFile(surely);
         try {
             return file.tryLock(position, 1, false);

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /**
@@ -81,8 +82,9 @@ public final class Parley implements AutoCloseable {
     public void close() throws IOException {
         try {
             api.stop(SHUTDOWN_TIMEOUT);
+            threads.shutdownNow(); // what still runs is interrupted, and tells its client so
+            threads.awaitTermination(1, TimeUnit.SECONDS);
             server.stop(0);
-            threads.shutdownNow();
             histories.close();
             client.close();
         } catch (InterruptedException e) {

@@ -41,6 +41,8 @@ final class Problem extends RuntimeException {
         }
     }
 
+    private static final int MAX_DETAIL = 1000; // characters, whoever's words they are
+
     final Code code;
 
     /** Seconds after which to try again, for the Retry-After header; null where nobody knows. */
@@ -54,10 +56,16 @@ final class Problem extends RuntimeException {
     }
 
     Problem(Code code, String detail, Long retryAfter, boolean isTransient) {
-        super(detail, null, false, false); // a refusal is an answer, not a fault: nobody reads its stack
+        super(truncated(detail), null, false, false); // a refusal is an answer, not a fault: nobody reads its stack
         this.code = code;
         this.retryAfter = retryAfter;
         this.isTransient = isTransient;
+    }
+
+    private static String truncated(String detail) {
+        if (detail.length() <= MAX_DETAIL) return detail;
+        boolean isSplit = Character.isHighSurrogate(detail.charAt(MAX_DETAIL - 2));
+        return detail.substring(0, MAX_DETAIL - (isSplit ? 2 : 1)) + "…";
     }
 
     /** A refusal of the request as it was sent: 400. */
