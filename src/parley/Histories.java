@@ -258,7 +258,7 @@ final class Histories implements AutoCloseable {
 
     private static Problem interrupted() {
         Thread.currentThread().interrupt();
-        return busy();
+        return Problem.overloaded("stopping");
     }
 
     private static Problem busy() {

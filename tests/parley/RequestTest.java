@@ -1,0 +1,280 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.net.Socket;
+import java.net.SocketException;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.zip.GZIPOutputStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Requests as clients and proxies send them, and what each answer says of itself. */
+class RequestTest extends OneServer {
+    private static final Pattern STATUS = Pattern.compile("HTTP/1\\.1 (\\d{3}) ");
+
+    private static Socket connect() throws IOException {
+        var socket = new Socket("127.0.0.1", running.parley.port());
+        socket.setSoTimeout(20_000);
+        return socket;
+    }
+
+    private static void send(Socket socket, String text) throws IOException {
+        socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
+        socket.getOutputStream().flush();
+    }
+
+    /** All that comes until the server closes the connection. */
+    private static String received(Socket socket) throws IOException {
+        var received = new ByteArrayOutputStream();
+        try {
+            socket.getInputStream().transferTo(received);
+        } catch (SocketException e) { // reset, since it has not read what stands behind
+            received.writeBytes("[reset]".getBytes(StandardCharsets.ISO_8859_1));
+        }
+        return received.toString(StandardCharsets.ISO_8859_1);
+    }
+
+    private static List<String> statuses(String received) {
+        return STATUS.matcher(received).results().map(match -> match.group(1)).toList();
+    }
+
+    /**
+     * Requests that a proxy before Parley may part otherwise than the JDK does: what stands behind them is never answered.
+     * | stands for CRLF. JDK 25 takes some of what 21 refuses, such as a chunk's size that wraps to 0.
+     */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '!',
+            textBlock =
+                    """
+                    # target        ! headers                                           ! body            ! status
+                    POST /chat      ! Transfer-Encoding: chunked                        ! 100000000||     ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! zz||            ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! -3||            ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! +2|{}|0||       ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! 0x2|{}|0||      ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! 80000000||      ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! fffffffff||     ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! 2|{}|0||        ! 400
+                    POST /chat      ! Transfer-Encoding: chunked                        ! 2|{}0||         ! 400
+                    POST /nothing   ! Transfer-Encoding: chunked                        ! 100000000||     ! 404
+                    GET /health     ! Transfer-Encoding: chunked                        ! 100000000||     ! 200
+                    GET /           ! Transfer-Encoding: chunked                        ! 100000000||     ! 200
+                    HEAD /health    ! Transfer-Encoding: chunked                        ! 100000000||     ! 200
+                    OPTIONS /chat   ! Transfer-Encoding: chunked                        ! 100000000||     ! 204
+                    DELETE /history ! Transfer-Encoding: chunked                        ! 100000000||     ! 400
+                    POST /chat      ! Transfer-Encoding: CHUNKED                        ! 100000000||     ! 400
+                    GET /health     ! Transfer-Encoding: gzip, chunked                  ! 0||             ! 501
+                    GET /health     ! Transfer-Encoding: identity                       ! ''              ! 501
+                    GET /health     ! Content-Length: +5                                ! ''              ! 400
+                    GET /health     ! Content-Length: -5                                ! ''              ! 400
+                    GET /health     ! Content-Length: 0x5                               ! ''              ! 400
+                    GET /health     ! Content-Length: 0, 5                              ! ''              ! 400
+                    GET /health     ! Content-Length: 0|Content-Length: 5               ! ''              ! 400
+                    GET /health     ! Content-Length: 5|Transfer-Encoding: chunked      ! 0||             ! 400
+                    POST /chat      ! Content-Length: +2                                ! {}              ! 400
+                    GET /health     ! Host: other                                       ! ''              ! 400
+                    GET /health     ! Transfer-Encoding : chunked                       ! 0||             ! 400
+                    """)
+    void answersNothingBehindARequestThatOthersMayPartOtherwise(
+            String target, String headers, String body, String status) throws Exception {
+        String behind = "GET /behind HTTP/1.1|Host: localhost||";
+        try (Socket socket = connect()) {
+            String head = target + " HTTP/1.1|Host: localhost|Content-Type: application/json|" + headers + "||";
+            send(socket, (head + body + behind).replace("|", "\r\n"));
+            String received = received(socket);
+            assertEquals(List.of(status), statuses(received), received);
+        }
+        assertFalse(running.console().contains("GET /behind"), "no handler has seen it");
+    }
+
+    @Test
+    void takesARightBodyInChunks() throws Exception {
+        String body = "{\"user_id\":\"chunks\",\"message\":\"hi\"}";
+        try (Socket socket = connect()) {
+            send(
+                    socket,
+                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                            + "Transfer-Encoding: chunked\r\n\r\n" + Integer.toHexString(body.length()) + "\r\n" + body
+                            + "\r\n0\r\n\r\n");
+            assertTrue(received(socket).startsWith("HTTP/1.1 200 OK\r\n"));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '!',
+            textBlock =
+                    """
+                    POST /chat HTTP/1.1|Content-Type: text/plain|Content-Length: 2||{} ! 415
+                    GET /nothing HTTP/1.1||                                            ! 404
+                    PUT /chat HTTP/1.1|Content-Length: 2||{}                           ! 405
+                    """)
+    void goesOnWithTheConnectionBehindOtherRefusals(String request, String status) throws Exception {
+        String next = "GET /health HTTP/1.1|Host: localhost|Connection: close||";
+        try (Socket socket = connect()) {
+            String first = request.replace(" HTTP/1.1", " HTTP/1.1|Host: localhost");
+            send(socket, (first + next).replace("|", "\r\n"));
+            assertEquals(List.of(status, "200"), statuses(received(socket)));
+        }
+    }
+
+    /** JDK-8387598: the day on which the JDK reads maxReqTime in milliseconds, 30 would cut every slow request off. */
+    @Test
+    void takesARequestThatArrivesSlowly() throws Exception {
+        String body = "{\"user_id\":\"slow\",\"message\":\"hi\"}";
+        try (Socket socket = connect()) {
+            send(socket, "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+            Thread.sleep(1100); // the client's own pace, which is what is tested
+            send(socket, "Connection: close\r\nContent-Length: " + body.length() + "\r\n\r\n" + body.substring(0, 9));
+            Thread.sleep(1100);
+            send(socket, body.substring(9));
+            assertTrue(received(socket).startsWith("HTTP/1.1 200 OK\r\n"));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    # query                               | the user, or the status
+                    user_id=x                             | x
+                    &&user_id=x                           | x
+                    user_id=x&                            | x
+                    &limit=1&&user_id=x&&                 | x
+                    user_id=a+b%2Bc                       | a b+c
+                    user_id=%C3%A9                        | é
+                    us%65r_id=x                           | x
+                    user_id=a=b                           | a=b
+                    user_id=x&_=1&_=2                     | x
+                    user_id=x&debug                       | x
+                    user_id=x&=                           | x
+                    user_id=x&user_id=x                   | 400
+                    user_id=x&user_id=y                   | 400
+                    user_id=%FF                           | 400
+                    user_id=x&other=%FF                   | 400
+                    user_id=x&%C3=1                       | 400
+                    user_id=%ED%A0%80                     | 400
+                    user_id=%C0%AF                        | 400
+                    user_id=                              | 400
+                    user_id                               | 400
+                    &&                                    | 400
+                    User_id=x                             | 400
+                    """)
+    void readsTheQueryAsFormsAreRead(String query, String expected) throws Exception {
+        Running.Answer answer = running.get("/history?" + query);
+        assertEquals(expected, answer.status() == 200 ? answer.at("user_id") : Integer.toString(answer.status()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "x-own"})
+    void refusesABodyInAnEncoding(String encoding) throws Exception {
+        var packed = new ByteArrayOutputStream();
+        try (var out = new GZIPOutputStream(packed)) {
+            out.write("{\"user_id\":\"a\",\"message\":\"hi\"}".getBytes(StandardCharsets.UTF_8));
+        }
+        Running.Answer answer = running.send(running.request("/chat")
+                .header("Content-Type", "application/json")
+                .header("Content-Encoding", encoding)
+                .POST(HttpRequest.BodyPublishers.ofByteArray(packed.toByteArray())));
+        assertEquals("415 unsupported_media_type", answer.status() + " " + answer.at("code"));
+        assertEquals("identity", answer.header("Accept-Encoding"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"identity", "Identity"})
+    void takesABodyInNoEncoding(String encoding) throws Exception {
+        String json = "{\"user_id\":\"a\",\"message\":\"hi\"}";
+        assertEquals(
+                200,
+                running.send(running.posting("/chat", json).header("Content-Encoding", encoding))
+                        .status());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            nullValues = "-",
+            textBlock =
+                    """
+                    # request,                   its type,                                  what caches are told
+                    GET /health,                 application/json; charset=utf-8,           no-store
+                    HEAD /health,                application/json; charset=utf-8,           no-store
+                    GET /history?user_id=none,   application/json; charset=utf-8,           no-store
+                    GET /history,                application/problem+json; charset=utf-8,   no-store
+                    GET /nothing,                application/problem+json; charset=utf-8,   no-store
+                    POST /chat,                  application/problem+json; charset=utf-8,   no-store
+                    PUT /chat,                   application/problem+json; charset=utf-8,   no-store
+                    DELETE /history?user_id=no,  -,                                         no-store
+                    OPTIONS /chat,               -,                                         no-store
+                    GET /,                       text/html; charset=utf-8,                  no-cache
+                    """)
+    void saysWhatAnAnswerIsAndThatNoneIsKept(String request, String type, String caches) throws Exception {
+        String[] words = request.split(" ");
+        Running.Answer answer =
+                running.send(running.request(words[1]).method(words[0], HttpRequest.BodyPublishers.noBody()));
+        assertEquals(type, answer.header("Content-Type"));
+        assertEquals(caches, answer.header("Cache-Control"));
+    }
+
+    @Test
+    void saysTheSameOfATurnAndLetsAStreamBe() throws Exception {
+        Running.Answer turn = running.chat("types", "hi");
+        assertEquals("application/json; charset=utf-8", turn.header("Content-Type"));
+        assertEquals("no-store", turn.header("Cache-Control"));
+        var stream = running.stream("types", "hi").headers();
+        assertEquals(List.of("text/event-stream"), stream.allValues("Content-Type"));
+        assertEquals(List.of("no-cache"), stream.allValues("Cache-Control"));
+    }
+
+    @Test
+    void cutsAProblemsDetail() throws Exception {
+        String name = "x".repeat(2_000);
+        running.settings("CHAT_PROVIDER=" + name, name.toUpperCase() + "_BASE_URL=https://a.example");
+        Running.Answer answer = running.chat("long", "hi");
+        running.settings();
+        assertEquals("not_configured", answer.at("code"));
+        assertEquals("X".repeat(999) + "…", answer.at("detail"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1000, x, 1000, x", "1001, x, 999, x", "500, 🦊, 500, 🦊", "501, 🦊, 499, 🦊"})
+    void cutsADetailBehindAWholeCharacter(int count, String character, int left, String last) {
+        String detail = Problem.invalid(character.repeat(count)).getMessage();
+        assertEquals(last.repeat(left) + (left < count ? "…" : ""), detail);
+    }
+
+    /** A stop waits for 10 s; what runs even then is told, and fails. */
+    @Test
+    void tellsARequestThatAStopHasNoTimeFor() throws Exception {
+        var never = new Scripted.Gate();
+        try (var stopped = new Running(never.before(Scripted.gemini("late")), "PROVIDER_TIMEOUT=50")) {
+            var image = stopped.client.sendAsync(
+                    stopped.posting("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}")
+                            .build(),
+                    HttpResponse.BodyHandlers.ofString());
+            var chat = stopped.chatting("a", "hi");
+            Running.await(() -> stopped.provider.exchanges.size() == 2);
+            stopped.parley.close();
+            never.open();
+            assertEquals(503, image.join().statusCode());
+            assertTrue(
+                    image.join().body().contains("\"code\":\"overloaded\""),
+                    image.join().body());
+            assertEquals(
+                    "503 overloaded", chat.join().status() + " " + chat.join().at("code"));
+            assertFalse(stopped.console().contains("a defect"), stopped.console());
+        }
+    }
+}
