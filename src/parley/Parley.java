@@ -83,7 +83,7 @@ public final class Parley implements AutoCloseable {
         try {
             api.stop(SHUTDOWN_TIMEOUT);
             threads.shutdownNow(); // what still runs is interrupted, and tells its client so
-            threads.awaitTermination(1, TimeUnit.SECONDS);
+            threads.awaitTermination(3, TimeUnit.SECONDS);
             server.stop(0);
             histories.close();
             client.close();

@@ -49,7 +49,7 @@ class ContractTest extends OneServer {
 
     private static void assertProblem(String expected, Running.Answer answer) {
         assertEquals(expected, answer.status() + " " + answer.at("code"), answer.text());
-        assertEquals("application/problem+json", answer.header("Content-Type"));
+        assertEquals("application/problem+json; charset=utf-8", answer.header("Content-Type"));
         assertEquals("about:blank", answer.at("type"));
         assertEquals((long) answer.status(), answer.at("status"));
         assertFalse(((String) answer.at("title")).isBlank());
@@ -68,7 +68,7 @@ class ContractTest extends OneServer {
                 "chat":{"provider":"gemini","model":"gemini-flash-latest","ready":true},\
                 "image":{"provider":"nebius","model":"black-forest-labs/flux-schnell","ready":false}}""",
                 health.text());
-        assertEquals("application/json", health.header("Content-Type"));
+        assertEquals("application/json; charset=utf-8", health.header("Content-Type"));
     }
 
     @ParameterizedTest

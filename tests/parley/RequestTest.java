@@ -50,7 +50,7 @@ class RequestTest extends OneServer {
     }
 
     /**
-     * Requests that a proxy before Parley may part otherwise than the JDK does: what stands behind them is never answered.
+     * Requests that a proxy before Parley may part otherwise than the JDK does: what stands behind is never answered.
      * | stands for CRLF. JDK 25 takes some of what 21 refuses, such as a chunk's size that wraps to 0.
      */
     @ParameterizedTest

@@ -322,7 +322,7 @@ class UpstreamTest extends OneServer {
         running.provider.usually(script);
         Running.Answer answer = running.chat("alice", "hi");
         assertEquals(problem, answer.status() + " " + answer.at("code"), answer.text());
-        assertEquals("application/problem+json", answer.header("Content-Type"));
+        assertEquals("application/problem+json; charset=utf-8", answer.header("Content-Type"));
         assertTrue(answer.text().contains(words.replace("\"", "\\\"")), answer.text());
         assertFalse(answer.text().contains(Running.KEY), answer.text());
         if (asked > 0) assertEquals(asked, running.provider.exchanges.size());
