@@ -118,18 +118,22 @@ final class Api implements HttpHandler {
         boolean stream = flag(body, "stream");
         boolean replace = flag(body, "replace");
         String ifVersion = ifVersion(body);
-        Settings.Account account = http.settings.chat();
-        Provider provider = provider(http.settings, account);
+        List<Settings.Account> services = setUp(http.settings.chats());
+        var deltas = new ReplyStream(stream ? http::delta : null);
         Map<String, Object> answer;
         try (Histories.Turn turn = histories.begin(user, ifVersion)) {
             Tail tail = turn.read(http.settings.history().window() - 1, replace ? 1 : 0);
             Message asked = Message.fromUser(message, tail.lastTime());
             var conversation = new ArrayList<>(tail.messages());
             conversation.add(asked);
-            Provider.Reply reply = provider.chat(conversation, new ReplyStream(stream ? http::delta : null));
+            Services.Answer<Provider.Reply> given =
+                    Services.ask(services, deltas, account -> provider(client, http.settings, account)
+                            .chat(conversation, deltas));
+            Provider.Reply reply = given.value();
             if (stream) http.delta(""); // finds out whether the client is still there
             ChronoUnit unit = replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
-            Message said = asked.answered(reply.text(), account.provider(), account.model(), unit);
+            Message said = asked.answered(
+                    reply.text(), given.account().provider(), given.account().model(), unit);
             String version = turn.store(tail, asked, said);
             answer = object(
                     "user_id",
@@ -139,9 +143,9 @@ final class Api implements HttpHandler {
                     "finish_reason",
                     reply.finishReason(),
                     "provider",
-                    account.provider(),
+                    given.account().provider(),
                     "model",
-                    account.model(),
+                    given.account().model(),
                     "usage",
                     reply.usage(),
                     "version",
@@ -151,10 +155,11 @@ final class Api implements HttpHandler {
         else http.json(answer);
     }
 
-    /** The account's service, ready to be asked. */
-    private Provider provider(Settings now, Settings.Account account) {
-        String missing = account.missing();
-        if (missing == null) return provider(client, now, account);
+    /** The accounts that are set up, one at least. */
+    private List<Settings.Account> setUp(List<Settings.Account> accounts) {
+        List<Settings.Account> ready = Settings.setUp(accounts);
+        String missing = ready.getFirst().missing();
+        if (missing == null) return ready;
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(
                 Problem.Code.NOT_CONFIGURED,
@@ -209,8 +214,11 @@ final class Api implements HttpHandler {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Settings.Account account = http.settings.image();
-        List<Provider.Image> images = provider(http.settings, account).generateImages(prompt);
+        Services.Answer<List<Provider.Image>> given =
+                Services.ask(setUp(http.settings.images()), new ReplyStream(null), account -> provider(
+                                client, http.settings, account)
+                        .generateImages(prompt));
+        List<Provider.Image> images = given.value();
         if (http.wantsImage())
             http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
         else
@@ -218,9 +226,9 @@ final class Api implements HttpHandler {
                     "user_id",
                     user,
                     "provider",
-                    account.provider(),
+                    given.account().provider(),
                     "model",
-                    account.model(),
+                    given.account().model(),
                     "images",
                     images.stream()
                             .map(image -> object(

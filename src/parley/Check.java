@@ -10,9 +10,10 @@ final class Check {
     static boolean passes(LiveSettings settings, ProviderHttp client) {
         settings.shown().forEach((name, value) -> System.out.println(Log.sanitized(name + "=" + value)));
         Settings now = settings.current();
-        boolean chat = isGood(client, now, now.chat());
-        boolean image = isGood(client, now, now.image());
-        return chat && (image || now.image().missing() != null);
+        boolean good = true;
+        for (Settings.Account account : now.chats()) good &= isGood(client, now, account);
+        for (Settings.Account account : now.images()) good &= isGood(client, now, account) || account.missing() != null;
+        return good;
     }
 
     private static boolean isGood(ProviderHttp client, Settings settings, Settings.Account account) {

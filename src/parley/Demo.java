@@ -62,10 +62,12 @@ final class Demo implements AutoCloseable {
                 .forEach((name, value) -> redirected.compute(name, (same, usual) -> value.isBlank() ? usual : value));
         String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/v1";
         for (String use : List.of("CHAT", "IMAGE")) {
-            String prefix = Settings.prefix(redirected.get(use + "_PROVIDER"));
-            redirected.put(prefix + "_BASE_URL", address);
-            redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
-            redirected.putIfAbsent(prefix + "_" + use + "_MODEL", "demo");
+            for (String provider : Settings.providers(redirected.get(use + "_PROVIDER"))) {
+                String prefix = Settings.prefix(provider);
+                redirected.put(prefix + "_BASE_URL", address);
+                redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
+                redirected.putIfAbsent(prefix + "_" + use + "_MODEL", "demo");
+            }
         }
         // Who says "timeout" to a demo does not want to wait for two minutes.
         redirected.replace("PROVIDER_TIMEOUT", Settings.DEFAULTS.get("PROVIDER_TIMEOUT"), "8");

@@ -7,7 +7,6 @@ import java.net.InetSocketAddress;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -139,11 +138,14 @@ public final class Parley implements AutoCloseable {
                 : now.server().host();
         String name = "Parley " + VERSION + (asked.isDemo() ? ", as a demo," : "");
         Log.log(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
-        for (Settings.Account account : List.of(now.chat(), now.image())) {
-            String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-            String use = account.use().toLowerCase(Locale.ROOT);
-            Log.log(use + ": " + account.provider() + " with " + account.model() + ", " + ready);
-        }
+        now.chats().forEach(Parley::logService);
+        now.images().forEach(Parley::logService);
+    }
+
+    private static void logService(Settings.Account account) {
+        String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
+        String use = account.use().toLowerCase(Locale.ROOT);
+        Log.log(use + ": " + account.provider() + " with " + account.model() + ", " + ready);
     }
 
     private void shutDown() {

@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -18,12 +19,14 @@ import parley.DotEnv.InvalidSetting;
  * What {@code .env} says, typed and checked: a snapshot that never changes. A request takes one and keeps it to its
  * end.
  *
+ * @param chats   the services of CHAT_PROVIDER, in their order: the next is asked where one cannot answer
+ * @param images  likewise those of IMAGE_PROVIDER
  * @param timeout how long a provider may be silent, and how long a whole reply may take
  */
 record Settings(
         Server server,
-        Account chat,
-        Account image,
+        List<Account> chats,
+        List<Account> images,
         Generation generation,
         Duration timeout,
         Proxy proxy,
@@ -199,8 +202,8 @@ record Settings(
     static Settings of(DotEnv env) throws InvalidSetting {
         return new Settings(
                 server(env),
-                account(env, "CHAT"),
-                account(env, "IMAGE"),
+                accounts(env, "CHAT"),
+                accounts(env, "IMAGE"),
                 generation(env),
                 timeout(env),
                 proxy(env),
@@ -259,18 +262,52 @@ record Settings(
         return new History(env.text("HISTORY_DIR").replaceFirst("^~(?=/)", home), window);
     }
 
-    private static Account account(DotEnv env, String use) throws InvalidSetting {
+    /** {@return the service that would chat now: the first that is set up, or else the first} */
+    Account chat() {
+        return setUp(chats).getFirst();
+    }
+
+    Account image() {
+        return setUp(images).getFirst();
+    }
+
+    /** {@return the accounts that can be asked; the first one where none can} */
+    static List<Account> setUp(List<Account> accounts) {
+        List<Account> ready =
+                accounts.stream().filter(account -> account.missing() == null).toList();
+        return ready.isEmpty() ? accounts.subList(0, 1) : ready;
+    }
+
+    private static List<Account> accounts(DotEnv env, String use) throws InvalidSetting {
         String variable = use + "_PROVIDER";
-        String provider = env.text(variable).toLowerCase(Locale.ROOT);
-        if (!provider.matches("[a-z][a-z0-9_-]*")) {
+        List<String> providers = providers(env.text(variable));
+        boolean named = providers.stream().allMatch(name -> name.matches("[a-z][a-z0-9_-]*"));
+        if (!named || providers.isEmpty()) {
             throw env.invalid(
                     variable,
-                    "must be gemini, nebius, or a NAME of letters and digits whose address is in NAME_BASE_URL");
+                    "must be gemini, nebius, or a NAME of letters and digits whose address is in NAME_BASE_URL; "
+                            + "or a list of them with commas");
         }
+        var accounts = new ArrayList<Account>();
+        for (String provider : providers) accounts.add(account(env, use, provider));
+        return accounts;
+    }
+
+    /** {@return the names in a list of providers, each once} */
+    static List<String> providers(String list) {
+        return Stream.of(list.toLowerCase(Locale.ROOT).split(","))
+                .map(String::strip)
+                .filter(name -> !name.isEmpty())
+                .distinct()
+                .toList();
+    }
+
+    private static Account account(DotEnv env, String use, String provider) throws InvalidSetting {
         String prefix = prefix(provider);
         URI base = env.address(prefix + "_BASE_URL");
         if (base == null)
-            throw env.invalid(variable, "must be gemini or nebius, or else " + prefix + "_BASE_URL must be set");
+            throw env.invalid(
+                    use + "_PROVIDER", "must be gemini or nebius, or else " + prefix + "_BASE_URL must be set");
         String key = env.token(prefix + "_API_KEY");
         if (key == null && provider.equals("gemini")) key = env.token("GOOGLE_API_KEY");
         return new Account(
