@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
@@ -26,7 +25,7 @@ final class Api implements HttpHandler {
     private final ProviderHttp client;
     private final boolean demo;
     private final WriteTimeouts timeouts = new WriteTimeouts();
-    private final String page = resource("chat.html");
+    private final PageFiles page = new PageFiles();
     private final Semaphore free = new Semaphore(Memory.MAX_REQUESTS);
     private volatile boolean stopping;
 
@@ -87,7 +86,6 @@ final class Api implements HttpHandler {
         if (http.is("OPTIONS")) http.preflight();
         else
             switch (http.path()) {
-                case "/" -> page(http.allowing("GET"));
                 case "/health" -> health(http.allowing("GET"));
                 case "/chat" -> chat(http.allowing("POST"));
                 case "/history" -> {
@@ -95,9 +93,7 @@ final class Api implements HttpHandler {
                     else history(http);
                 }
                 case "/image" -> image(http.allowing("POST"));
-                default ->
-                    throw new Problem(
-                            Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
+                default -> page(http);
             }
     }
 
@@ -257,23 +253,12 @@ final class Api implements HttpHandler {
         throw Problem.invalid(name + " must be true or false");
     }
 
-    /**
-     * The chat page, which may run its own script and style only, and load nothing from elsewhere
-     * (https://www.w3.org/TR/CSP3/).
-     */
     private void page(Exchange http) {
-        String nonce = UUID.randomUUID().toString();
-        http.header(
-                "Content-Security-Policy",
-                """
-                default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; script-src 'nonce-%1$s'; style-src 'nonce-%1$s'; \
-                base-uri 'none'; form-action 'none'; frame-ancestors 'none'"""
-                        .formatted(nonce));
-        http.header("X-Content-Type-Options", "nosniff");
-        http.header("Referrer-Policy", "no-referrer");
-        http.header("Cache-Control", "no-cache");
-        http.answer(
-                200, "text/html; charset=utf-8", page.replace("NONCE", nonce).getBytes(StandardCharsets.UTF_8));
+        if (!page.has(http.path())) {
+            throw new Problem(
+                    Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
+        }
+        page.answer(http.allowing("GET"));
     }
 
     /** The text of a file that comes with Parley. */

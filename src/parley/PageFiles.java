@@ -1,0 +1,47 @@
+package parley;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** The chat page and the files that it names, and nothing else of the program. They are read once. */
+final class PageFiles {
+    private static final Map<String, String> TYPES =
+            Map.of("html", "text/html", "css", "text/css", "js", "text/javascript");
+
+    /** The page runs its own files only, and loads nothing from elsewhere (https://www.w3.org/TR/CSP3/). */
+    private static final String POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
+            + "script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+    private record PageFile(String type, byte[] content) {
+        static PageFile read(String name) {
+            String type = TYPES.get(name.substring(name.indexOf('.') + 1));
+            String content = Api.resource("page/" + name);
+            return new PageFile(type + "; charset=utf-8", content.getBytes(StandardCharsets.UTF_8));
+        }
+
+        String version() {
+            return Integer.toHexString(Arrays.hashCode(content));
+        }
+    }
+
+    private final Map<String, PageFile> files =
+            List.of("index.html", "style.css", "page.js", "conversation.js", "markdown.js", "server.js").stream()
+                    .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
+
+    boolean has(String path) {
+        return files.containsKey(path);
+    }
+
+    /** Answers with the file at the exchange's path, or with 304 where the browser has it. */
+    void answer(Exchange http) {
+        PageFile file = files.get(http.path());
+        http.header("Content-Security-Policy", POLICY);
+        http.header("X-Content-Type-Options", "nosniff");
+        http.header("Referrer-Policy", "no-referrer");
+        http.header("Cache-Control", "no-cache");
+        if (!http.isUnchanged(file.version())) http.answer(200, file.type, file.content);
+    }
+}

@@ -1,0 +1,430 @@
+/**
+ * Markdown: text to a tree, and the tree into the page. https://spec.commonmark.org/ with GitHub's tables, task lists and
+ * strikethrough; line breaks count, formulas stay as they are written. Nothing is ever parsed as HTML.
+ *
+ * A tree is a list of texts and of {tag, props, children}.
+ */
+
+const node = (tag, props, ...children) => ({tag, props, children: children.flat()});
+
+// --- Inline: emphasis, code, links, formulas ---
+
+const ENOUGH = 200000; // characters of one paragraph that are looked into
+const DEEP = 8;
+const REACH = 2000; // characters within which a link or a formula ends
+const PUNCTUATION = /[!-/:-@[-`{-~]/;
+const SPACE = /\s/;
+const CJK = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\u3000-\u303f\uff00-\uffef]/u;
+const WORD = /[\p{L}\p{N}_]/u;
+
+const PLAIN = /(?:[^\\`<\n![*_~$&h]|h(?!ttps?:)|!(?!\[))+/y;
+const MATH = new RegExp([
+  `\\\\\\([^]{0,${REACH}}?\\\\\\)`, `\\\\\\[[^]{0,${REACH}}?\\\\\\]`, `\\$\\$[^]{1,${REACH}}?\\$\\$`,
+  `\\$(?!\\s)[^$\\n]{0,${REACH}}?[^\\s$\\\\]\\$(?!\\d)`,
+].join('|'), 'y');
+const TICKS = /`+/y, STARS = /\*+|_+|~~+/y, BREAK = /<br\s*\/?>/iy, NEWLINE = /\\?\n */y;
+const BRACKETED = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
+const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/y;
+const ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
+const TARGET = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)/y;
+const LABEL = /\[([^[\]]{0,999})\]/y;
+
+/** What the sticky expression finds at the place. */
+function at(expression, text, place) {
+  expression.lastIndex = place;
+  return expression.exec(text);
+}
+
+/** Text with emphasis, code, links and formulas in it. */
+function inline(text, references, depth = 0) {
+  if (depth > DEEP || text.length > ENOUGH) return [text];
+  const nodes = [], runs = []; // runs: of * _ ~ that may begin or end an emphasis
+  const unclosed = new Set(); // lengths of runs of backticks that end nowhere
+  let plain = '', i = 0, m;
+  const add = (...more) => {
+    if (plain) nodes.push(plain);
+    plain = '';
+    nodes.push(...more);
+  };
+  while (i < text.length) {
+    if ((m = at(PLAIN, text, i))) plain += m[0];
+    else if ((m = at(MATH, text, i))) add(node('code', {className: 'math'}, m[0]));
+    else if ((m = at(NEWLINE, text, i))) {
+      plain = plain.replace(/ +$/, '');
+      add(node('br'));
+    } else if (text[i] === '\\' && PUNCTUATION.test(text[i + 1] ?? '')) {
+      m = [text.slice(i, i + 2)];
+      plain += text[i + 1];
+    } else if ((m = at(TICKS, text, i))) {
+      const end = unclosed.has(m[0].length) ? -1 : closing(text, i + m[0].length, m[0]);
+      if (end < 0) {
+        unclosed.add(m[0].length);
+        plain += m[0];
+      } else {
+        const code = text.slice(i + m[0].length, end).replace(/\n/g, ' ').replace(/^ ([^]*[^ ][^]*) $/, '$1');
+        add(node('code', {}, code));
+        m = [text.slice(i, end + m[0].length)];
+      }
+    } else if ((m = at(BREAK, text, i))) add(node('br'));
+    else if ((m = at(BRACKETED, text, i))) add(link(m[1], [m[1]]));
+    else if ((m = linked(text, i, references))) add(link(m.address, inline(m.words || m.address, references, depth + 1)));
+    else if (!WORD.test(text[i - 1] ?? ' ') && (m = at(ADDRESS, text, i))) {
+      m = [trimmed(m[0])];
+      add(link(m[0], [m[0]]));
+    } else if ((m = at(ENTITY, text, i))) plain += decoded(m[0]);
+    else if ((m = at(STARS, text, i))) {
+      add(m[0]);
+      runs.push(run(text, i, m[0], nodes.length - 1));
+    } else plain += (m = [text[i]])[0];
+    i += m[0].length;
+  }
+  add();
+  return emphasized(nodes, runs);
+}
+
+/** Where the run of backticks is that ends the code; -1 where there is none. */
+function closing(text, from, ticks) {
+  for (let place = text.indexOf(ticks, from); place >= 0; place = text.indexOf(ticks, place)) {
+    const length = at(TICKS, text, place)[0].length;
+    if (length === ticks.length) return place;
+    place += length;
+  }
+  return -1;
+}
+
+/** An address without the punctuation of the sentence around it. */
+function trimmed(address) {
+  for (;;) {
+    const shorter = address.replace(/[?!.,:;*_~'"\]]+$/, '');
+    const open = shorter.split('(').length, close = shorter.split(')').length;
+    const next = shorter.endsWith(')') && close > open ? shorter.slice(0, -1) : shorter;
+    if (next === address) return address;
+    address = next;
+  }
+}
+
+const normalized = label => label.trim().toLowerCase().replace(/\s+/g, ' ');
+
+/** The link or image at the place, [words](address "title"), [words][label] or [label]; null for none. */
+function linked(text, place, references) {
+  const from = text[place] === '!' ? place + 1 : place;
+  if (text[from] !== '[') return null;
+  let depth = 0, i = from;
+  for (; i < text.length && i < from + REACH; i++) {
+    if (text[i] === '\\') i++;
+    else if (text[i] === '[') depth++;
+    else if (text[i] === ']' && --depth === 0) break;
+  }
+  if (text[i] !== ']') return null;
+  const words = text.slice(from + 1, i);
+  const target = at(TARGET, text, i + 1), label = at(LABEL, text, i + 1);
+  const address = target ? decoded(target[1] ?? target[2]) : references.get(normalized(label?.[1] || words));
+  return address === undefined ? null : {0: text.slice(place, i + 1 + (target ?? label ?? [''])[0].length), words, address};
+}
+
+function link(address, words) {
+  const url = URL.canParse(address) ? new URL(address) : null; // what is no whole address is shown as text
+  if (!['http:', 'https:', 'mailto:'].includes(url?.protocol)) return node('span', {}, words);
+  return node('a', {href: url.href, target: '_blank', rel: 'noopener noreferrer'}, words);
+}
+
+let decoder; // a text area's content is never markup
+
+const decoded = text => text.replace(new RegExp(ENTITY, 'gi'), entity => {
+  decoder ??= document.createElement('textarea');
+  decoder.innerHTML = entity;
+  return decoder.value;
+});
+
+/**
+ * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. Chinese, Japanese
+ * and Korean have no spaces between words, so their characters count as such beside punctuation, and theirs as letters.
+ */
+function run(text, place, marks, index) {
+  const c = marks[0], before = [...text.slice(Math.max(0, place - 2), place)].pop() ?? ' ';
+  const after = String.fromCodePoint(text.codePointAt(place + marks.length) ?? 32);
+  const hard = x => /[\p{P}\p{S}]/u.test(x) && !CJK.test(x), soft = x => SPACE.test(x) || hard(x) || CJK.test(x);
+  const left = !SPACE.test(after) && (!hard(after) || soft(before));
+  const right = !SPACE.test(before) && (!hard(before) || soft(after));
+  const opens = left && (c !== '_' || !right || hard(before)), closes = right && (c !== '_' || !left || hard(after));
+  return {c, index, count: marks.length, length: marks.length, opens, closes};
+}
+
+/** https://spec.commonmark.org/0.31.2/#phase-2-inline-structure: each run that closes looks for the nearest that opens. */
+function emphasized(nodes, runs) {
+  const bottom = {}; // below which no run opens what such a run closes
+  runs.forEach((close, k) => {
+    const kind = [close.c, close.opens, close.length % 3, close.c === '~' && close.length].join();
+    while (close.closes && close.count) {
+      let j = k - 1;
+      while (j >= (bottom[kind] ?? 0) && !fits(runs[j], close)) j--;
+      if (j < (bottom[kind] ?? 0)) {
+        bottom[kind] = k;
+        break;
+      }
+      const open = runs[j], size = close.c === '~' ? close.count : Math.min(open.count, close.count, 2);
+      const inside = nodes.slice(open.index + 1, close.index).filter(each => each !== '');
+      open.count -= size;
+      close.count -= size;
+      nodes[open.index] = nodes[open.index].slice(size);
+      nodes[close.index] = nodes[close.index].slice(size);
+      nodes.fill('', open.index + 1, close.index);
+      nodes[open.index + 1] = node(close.c === '~' ? 'del' : size === 2 ? 'strong' : 'em', {}, inside);
+      runs.slice(j + 1, k).forEach(each => { each.count = 0; });
+    }
+  });
+  return nodes.filter(each => each !== '');
+}
+
+function fits(open, close) {
+  if (open.c !== close.c || !open.opens || !open.count) return false;
+  if (close.c === '~') return open.count === close.count;
+  const odd = (open.length + close.length) % 3 === 0 && (open.length % 3 || close.length % 3);
+  return !((open.closes || close.opens) && odd);
+}
+
+// --- Blocks: paragraphs, headings, lists, quotes, code, tables ---
+
+const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( +|$)/, TASK = /^\[([ x])\] +(?=\S)/i;
+const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/, INDENTED = /^ {4}/;
+const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))??(?:\s+#+)?\s*$/, UNDERLINE = /^ {0,3}(=+|--+)\s*$/;
+const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/, QUOTE = /^ {0,3}> ?/;
+const RULER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
+const REFERENCE = /^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|(\S+))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*$/;
+
+const blank = line => !line.trim();
+const indent = line => line.match(/^ */)[0].length;
+const tabs = space => [...space].reduce((all, c) => all + (c === ' ' ? c : ' '.repeat(4 - all.length % 4)), '');
+const untabbed = line => line.includes('\t') ? line.replace(/^[ \t]+/, tabs) : line;
+
+/** Whether a line goes on with a paragraph, and begins nothing of its own. */
+const goesOn = line => !FENCE.test(line) && !/^ {0,3}([-*+]|1[.)]) +\S/.test(line) && !HEADING.test(line)
+  && !QUOTE.test(line) && !RULE.test(line);
+
+/** Blocks of lines, each with the number of its first line in from. */
+function blocks(lines, references, depth = 0) {
+  const out = [];
+  for (let i = 0; i < lines.length;) {
+    if (blank(lines[i]) || REFERENCE.test(lines[i])) {
+      i++;
+      continue;
+    }
+    const [block, end] = blockAt(lines, i, references, depth);
+    out.push({...block, from: i});
+    i = end;
+  }
+  return out;
+}
+
+/** The block that begins at the line, and the number of the line behind it. */
+function blockAt(lines, i, references, depth) {
+  const line = untabbed(lines[i]), heading = line.match(HEADING), formula = formulaEnd(lines, i);
+  if (FENCE.test(line)) return fenced(lines, i);
+  if (heading) return [headline(heading[1].length, heading[2] ?? '', references), i + 1];
+  if (RULE.test(line)) return [node('hr'), i + 1];
+  if (QUOTE.test(line) && depth < DEEP) return quote(lines, i, references, depth);
+  if (ITEM.test(line) && depth < DEEP) return list(lines, i, references, depth);
+  if (INDENTED.test(line)) return indented(lines, i);
+  if (formula > i) return [node('p', {dir: 'auto'}, inline(lines.slice(i, formula).join('\n'), references)), formula];
+  if (isTable(lines, i)) return table(lines, i, references);
+  return paragraph(lines, i, references);
+}
+
+const headline = (level, text, references) => node('h' + Math.min(level + 1, 4), {}, inline(text.trim(), references));
+
+function paragraph(lines, i, references) {
+  const from = i;
+  do i++;
+  while (i < lines.length && !blank(lines[i]) && goesOn(untabbed(lines[i])) && !UNDERLINE.test(lines[i])
+    && !isTable(lines, i) && !formulaEnd(lines, i));
+  const text = lines.slice(from, i).join('\n').trim(), under = (lines[i] ?? '').match(UNDERLINE);
+  if (under) return [headline(under[1][0] === '=' ? 1 : 2, text, references), i + 1];
+  return [node('p', {dir: 'auto'}, inline(text, references)), i];
+}
+
+/** The line behind a formula of several lines that begins here; 0 where none does. */
+function formulaEnd(lines, i) {
+  const open = lines[i].match(/^ {0,3}(\$\$|\\\[)/);
+  if (!open) return 0;
+  const close = open[1] === '$$' ? '$$' : '\\]';
+  if (lines[i].indexOf(close, open[0].length) >= 0) return 0;
+  const length = lines.slice(i + 1, i + 200).findIndex(line => line.includes(close)) + 1;
+  return length && i + length + 1;
+}
+
+function fenced(lines, i) {
+  const [, marks, language] = lines[i].match(FENCE), margin = indent(lines[i]), code = [];
+  const end = new RegExp(`^ {0,3}${marks[0]}{${marks.length},}\\s*$`);
+  for (i++; i < lines.length && !end.test(lines[i]); i++) code.push(lines[i].slice(Math.min(margin, indent(lines[i]))));
+  return [codeBlock(language, code.join('\n')), i + 1];
+}
+
+function indented(lines, i) {
+  const code = [];
+  for (; i < lines.length && (INDENTED.test(untabbed(lines[i])) || blank(lines[i])); i++) {
+    code.push(untabbed(lines[i]).slice(4));
+  }
+  return [codeBlock('', code.join('\n').replace(/\n+$/, '')), i];
+}
+
+/** The page listens to the button. */
+const codeBlock = (language, code) => node('div', {className: 'code'},
+  node('div', {}, node('span', {}, language || 'text'), node('button', {className: 'plain copy', type: 'button'}, 'Copy')),
+  node('pre', {}, node('code', {}, code)));
+
+function quote(lines, i, references, depth) {
+  const quoted = [];
+  for (; i < lines.length && !blank(lines[i]) && (QUOTE.test(lines[i]) || goesOn(lines[i])); i++) {
+    quoted.push(lines[i].replace(QUOTE, ''));
+  }
+  return [node('blockquote', {}, blocks(quoted, references, depth + 1)), i];
+}
+
+function list(lines, i, references, depth) {
+  const first = untabbed(lines[i]).match(ITEM), kind = m => m?.[2].slice(-1), items = [];
+  let loose = false, gap = false;
+  for (let m = first; kind(m) === kind(first); m = i < lines.length ? untabbed(lines[i]).match(ITEM) : null) {
+    if (items.length && RULE.test(lines[i])) break;
+    loose ||= gap;
+    const own = itemLines(lines, i, m);
+    i += own.length;
+    gap = blank(own.at(-1));
+    while (own.length > 1 && blank(own.at(-1))) own.pop();
+    const task = own[0].match(TASK);
+    const inner = blocks([own[0].replace(TASK, ''), ...own.slice(1)], references, depth + 1);
+    loose ||= inner.some((each, k) => k && blank(own[each.from - 1] ?? ''));
+    items.push({task, inner});
+  }
+  const ordered = /\d/.test(first[2]);
+  const item = ({task, inner}) => {
+    const done = task?.[1] !== ' ', label = done ? 'done' : 'to do';
+    const box = task ? [node('input', {type: 'checkbox', disabled: true, checked: done, 'aria-label': label}), ' '] : [];
+    const tight = each => each.tag === 'p' && !loose ? each.children : [each];
+    return node('li', {}, box, inner.flatMap(tight));
+  };
+  return [node(ordered ? 'ol' : 'ul', ordered ? {start: parseInt(first[2], 10)} : {}, items.map(item)), i];
+}
+
+/** The lines of one item, without its marker and indentation. */
+function itemLines(lines, i, marker) {
+  const spaces = marker[3].length, width = marker[0].length - (spaces > 4 ? spaces - 1 : 0) + (spaces ? 0 : 1);
+  const own = [untabbed(lines[i]).slice(width)];
+  for (i++; i < lines.length; i++) {
+    const line = untabbed(lines[i]);
+    if (blank(line)) own.push('');
+    else if (indent(line) >= width) own.push(line.slice(width));
+    else if (!blank(own.at(-1)) && goesOn(line) && !ITEM.test(line)) own.push(line.trim()); // a lazy continuation
+    else break;
+  }
+  return own;
+}
+
+function isTable(lines, i) {
+  if (!lines[i].includes('|') || !RULER.test(lines[i + 1]?.trim() ?? '')) return false;
+  return cells(lines[i]).length === cells(lines[i + 1]).length;
+}
+
+/** A row's texts: split at each | that no backslash stands before. */
+function cells(line) {
+  const all = [''];
+  for (const part of line.trim().replace(/^\|/, '').match(/\\.|[^\\|]+|\||\\/g) ?? []) {
+    if (part === '|') all.push('');
+    else all[all.length - 1] += part === '\\|' ? '|' : part;
+  }
+  if (all.length > 1 && blank(all.at(-1))) all.pop();
+  return all.map(cell => cell.trim());
+}
+
+function table(lines, i, references) {
+  const side = cell => !cell.endsWith(':') ? 'start' : cell.startsWith(':') ? 'center' : 'end';
+  const sides = cells(lines[i + 1]).map(side);
+  const row = (tag, line) => {
+    const texts = cells(line);
+    return node('tr', {}, sides.map((align, k) => node(tag, {className: align}, inline(texts[k] ?? '', references))));
+  };
+  const head = node('thead', {}, row('th', lines[i])), rows = [];
+  for (i += 2; i < lines.length && !blank(lines[i]) && goesOn(lines[i]); i++) rows.push(row('td', lines[i]));
+  const body = rows.length ? [node('tbody', {}, rows)] : [];
+  return [node('div', {className: 'wide'}, node('table', {}, head, body)), i];
+}
+
+/** Adds the addresses that lines give to labels: [label]: address "title" */
+function collect(lines, references) {
+  for (const line of lines) {
+    const m = line.startsWith('[') || line.startsWith(' ') ? line.match(REFERENCE) : null;
+    if (m && !references.has(normalized(m[1]))) references.set(normalized(m[1]), m[2] ?? m[3]);
+  }
+  return references;
+}
+
+const linesOf = text => text.split('\n').map(line => line.replace(/\r$/, ''));
+
+/** @returns the tree of a whole text */
+export function parse(text) {
+  const lines = linesOf(text);
+  return blocks(lines, collect(lines, new Map()));
+}
+
+/** @returns a tree's words, as they are read aloud */
+export const plain = tree => tree.map(each => {
+  if (typeof each === 'string' || each.tag === 'button') return typeof each === 'string' ? each : '';
+  return plain(each.children) + (/^(p|h\d|li|tr|pre|br|td|th|div)$/.test(each.tag) ? '\n' : '');
+}).join('');
+
+// --- Into the page ---
+
+function build(tree) {
+  if (typeof tree === 'string') return document.createTextNode(tree);
+  const made = document.createElement(tree.tag);
+  for (const [name, value] of Object.entries(tree.props ?? {})) {
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...tree.children.map(build));
+  return made;
+}
+
+/** Turns what is on the page for one tree into another, and touches nothing that is the same in both. */
+function patch(parent, before, after, from = 0) {
+  for (let i = from; i < after.length; i++) {
+    const old = before[i], now = after[i];
+    if (old === undefined) parent.append(build(now));
+    else if (typeof old === 'string' && typeof now === 'string') {
+      if (old !== now) write(parent.childNodes[i], old, now);
+    } else if (old.tag && old.tag === now.tag && JSON.stringify(old.props) === JSON.stringify(now.props)) {
+      patch(parent.childNodes[i], old.children, now.children);
+    } else parent.childNodes[i].replaceWith(build(now));
+  }
+  for (let i = before.length; i > after.length; i--) parent.lastChild.remove();
+}
+
+/** What is selected in a text stays selected while it grows. */
+function write(text, old, now) {
+  if (now.startsWith(old)) text.appendData(now.slice(old.length));
+  else text.data = now;
+}
+
+/**
+ * Writes a text that grows into an element. What stands before the last block is finished, and not read again until the
+ * end: then all is, since a later line may tell a label's address.
+ */
+export function writer(body) {
+  const references = new Map();
+  let tree = [], from = 0, finished = 0; // where the last block begins in the text, and its number
+  return {
+    write(text) {
+      const rest = text.slice(from), lines = linesOf(rest), now = blocks(lines, collect(lines, references));
+      const next = [...tree.slice(0, finished), ...now];
+      patch(body, tree, next, finished);
+      tree = next;
+      if (!now.length) return;
+      finished = next.length - 1;
+      from += rest.split('\n').slice(0, now.at(-1).from).reduce((sum, line) => sum + line.length + 1, 0);
+    },
+    end(text) {
+      const next = parse(text);
+      patch(body, tree, next);
+      tree = next;
+    },
+  };
+}
