@@ -335,7 +335,7 @@ export class Conversations {
   }
 
   /** One turn, until it is stored or says why it is not. */
-  async #turn(meant, careful = meant.replaces !== undefined) {
+  async #turn(meant, careful = false) {
     const {user, total, version, loaded, running} = this.state;
     if (running || !loaded || !meant.question?.trim()) return;
     const turn = {
@@ -346,7 +346,7 @@ export class Conversations {
     this.#stops.set(user, stop);
     this.#tell(user, {type: 'began', operation: turn.image ? 'draw' : 'send', turn});
     const body = {user_id: user, message: turn.question, replace: turn.replaces !== undefined};
-    if (careful) body.if_version = version;
+    if (careful || body.replace) body.if_version = version;
     const onDelta = text => this.#tell(user, {type: 'delta', text});
     try {
       const happened = turn.image

@@ -192,6 +192,8 @@ const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/, QUOTE = /^ {0,3}> ?/;
 const RULER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
 const REFERENCE = /^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|(\S+))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*$/;
 
+const CLOSED = /`[^`]*`|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)/g, OPEN = /^ *(\$\$)|(\$\$) *$|(\\[[(])/;
+
 const blank = line => !line.trim();
 const indent = line => line.match(/^ */)[0].length;
 const tabs = space => [...space].reduce((all, c) => all + (c === ' ' ? c : ' '.repeat(4 - all.length % 4)), '');
@@ -218,14 +220,13 @@ function blocks(lines, references, depth = 0) {
 
 /** The block that begins at the line, and the number of the line behind it. */
 function blockAt(lines, i, references, depth) {
-  const line = untabbed(lines[i]), heading = line.match(HEADING), formula = formulaEnd(lines, i);
+  const line = untabbed(lines[i]), heading = line.match(HEADING);
   if (FENCE.test(line)) return fenced(lines, i);
   if (heading) return [headline(heading[1].length, heading[2] ?? '', references), i + 1];
   if (RULE.test(line)) return [node('hr'), i + 1];
   if (QUOTE.test(line) && depth < DEEP) return quote(lines, i, references, depth);
   if (ITEM.test(line) && depth < DEEP) return list(lines, i, references, depth);
   if (INDENTED.test(line)) return indented(lines, i);
-  if (formula > i) return [node('p', {dir: 'auto'}, inline(lines.slice(i, formula).join('\n'), references)), formula];
   if (isTable(lines, i)) return table(lines, i, references);
   return paragraph(lines, i, references);
 }
@@ -234,22 +235,20 @@ const headline = (level, text, references) => node('h' + Math.min(level + 1, 4),
 
 function paragraph(lines, i, references) {
   const from = i;
-  do i++;
+  do i = formulaEnd(lines, i);
   while (i < lines.length && !blank(lines[i]) && goesOn(untabbed(lines[i])) && !UNDERLINE.test(lines[i])
-    && !isTable(lines, i) && !formulaEnd(lines, i));
+    && !isTable(lines, i));
   const text = lines.slice(from, i).join('\n').trim(), under = (lines[i] ?? '').match(UNDERLINE);
   if (under) return [headline(under[1][0] === '=' ? 1 : 2, text, references), i + 1];
   return [node('p', {dir: 'auto'}, inline(text, references)), i];
 }
 
-/** The line behind a formula of several lines that begins here; 0 where none does. */
+/** The line behind this one, or behind the end of a formula that goes on: nothing in it begins a block. */
 function formulaEnd(lines, i) {
-  const open = lines[i].match(/^ {0,3}(\$\$|\\\[)/);
-  if (!open) return 0;
-  const close = open[1] === '$$' ? '$$' : '\\]';
-  if (lines[i].indexOf(close, open[0].length) >= 0) return 0;
-  const length = lines.slice(i + 1, i + 200).findIndex(line => line.includes(close)) + 1;
-  return length && i + length + 1;
+  const open = lines[i].replace(CLOSED, '').match(OPEN)?.slice(1).find(Boolean);
+  const close = {'$$': '$$', '\\[': '\\]', '\\(': '\\)'}[open];
+  const length = close ? lines.slice(i + 1, i + 200).findIndex(line => line.includes(close)) + 1 : 0;
+  return i + length + 1;
 }
 
 function fenced(lines, i) {

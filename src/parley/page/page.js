@@ -317,7 +317,7 @@ function render(state, event = {}) {
   if (state.user !== drawnUser) begin(state.user);
   if (event.type === 'began' && event.turn) setFollow(true);
   const focused = document.activeElement, list = turns(state);
-  const stay = staying();
+  const stay = event.type === 'loaded' ? staying() : () => {};
   removeViews(new Set(list.map(turn => turn.key)));
   const nodes = list.map(turn => drawTurn(state, turn));
   keep(flow, [above(state), ...nodes, below(state, list)].filter(Boolean));
@@ -361,7 +361,8 @@ const isFree = state => state.loaded && !state.running;
 
 /** @returns what brings the turn that is read back to its place, when something was put above it */
 function staying() {
-  const turn = follow ? null : document.elementFromPoint(innerWidth / 2, scroll.offsetTop + 9)?.closest('.turn');
+  const edge = scroll.getBoundingClientRect().top;
+  const turn = follow ? null : [...views.values()].find(({node}) => node.getBoundingClientRect().bottom > edge)?.node;
   const before = turn?.getBoundingClientRect().top;
   return () => {
     if (turn?.isConnected) scroll.scrollTop += turn.getBoundingClientRect().top - before;

@@ -1,0 +1,582 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.openqa.selenium.By;
+import org.openqa.selenium.Keys;
+import org.openqa.selenium.WindowType;
+import org.openqa.selenium.interactions.Actions;
+import org.openqa.selenium.interactions.WheelInput.ScrollOrigin;
+
+/** What the page keeps, and what it tells, in a real browser against a provider that is told what to do. */
+class PageTest {
+    private static Browser browser;
+    private static Running running;
+    private static int users;
+
+    private String user;
+
+    @BeforeAll
+    static void start() throws Exception {
+        browser = new Browser();
+        String painted = Base64.getEncoder().encodeToString(Demo.paint("a red boat"));
+        Scripted.Script image = exchange -> exchange.json(200, "{\"data\":[{\"b64_json\":\"" + painted + "\"}]}");
+        Scripted.Script chat = Scripted.gemini("Hi ", "**there**!");
+        running = new Running(exchange -> (exchange.path().contains("/images/") ? image : chat).play(exchange));
+    }
+
+    @AfterAll
+    static void stop() throws Exception {
+        if (browser != null) browser.close();
+        if (running != null) running.close();
+    }
+
+    @BeforeEach
+    void open() {
+        user = "user-" + ++users;
+        browser.open(running.parley.port(), user);
+    }
+
+    @AfterEach
+    void nothingElseHappened() {
+        browser.assertNothingElseHappened();
+    }
+
+    private static final Scripted.Script FAILS =
+            exchange -> exchange.json(400, "{\"error\":{\"code\":400,\"message\":\"bad\"}}");
+
+    /** Says the first words, and the rest once the gate is open. */
+    private static Scripted.Script inTwoParts(String first, Scripted.Gate gate, String rest) {
+        return exchange -> {
+            exchange.stream();
+            exchange.event(Scripted.geminiPiece(first));
+            gate.pass();
+            exchange.event(Scripted.geminiPiece(rest));
+            exchange.event(Scripted.GEMINI_END);
+        };
+    }
+
+    private List<String> stored() throws Exception {
+        return running.said(user);
+    }
+
+    /** Another device goes on with the conversation. */
+    private void elsewhere(String message) throws Exception {
+        assertEquals(200, running.chat(user, message).status());
+    }
+
+    /** Each answer whose path has this word is cut off behind the server, until the page is loaded again. */
+    private static void cutAnswers(String path) {
+        browser.script(
+                """
+                const real = window.fetch;
+                window.fetch = async (...args) => {
+                    const response = await real(...args);
+                    if (!String(args[0]).includes(arguments0)) return response;
+                    await response.text();
+                    throw new TypeError('cut');
+                };
+                window.mendFetch = () => { window.fetch = real; };
+                """
+                        .replace("arguments0", "'" + path + "'"));
+    }
+
+    // --- 1 to 10: nobody's words are lost ---
+
+    @ParameterizedTest
+    @ValueSource(strings = {"Regenerate", "Take back"})
+    void doesNothingToWhatItHasNotShown(String button) throws Exception {
+        browser.say("one");
+        elsewhere("two");
+        browser.click(button);
+        assertTrue(browser.await(".bad.calm").getText().contains("gone on elsewhere"));
+        browser.awaitTexts(".said.user .text", "one", "two");
+        assertEquals("", browser.draft());
+        assertEquals(4, stored().size());
+    }
+
+    @Test
+    void keepsTheWordsOfAnEditThatCameTooLate() throws Exception {
+        browser.say("one");
+        browser.click("Edit");
+        browser.await(".edit textarea").sendKeys(" and a half");
+        elsewhere("two");
+        browser.click("Send");
+        assertTrue(browser.await(".bad.calm").getText().contains("gone on elsewhere"));
+        browser.awaitTexts(".said.user .text", "one", "one and a half", "two");
+        browser.click("Send as a new message");
+        browser.awaitTexts(".said.user.kept .text", "one", "two", "one and a half");
+    }
+
+    @Test
+    void replacesNoOtherTurnThanTheOneThatIsEdited() throws Exception {
+        browser.say("one");
+        browser.click("Edit");
+        browser.await(".edit textarea").sendKeys(" edited");
+        browser.say("two");
+        browser.click("Send as a new message");
+        browser.awaitTexts(".said.user.kept .text", "one", "two", "one edited");
+        assertEquals(6, stored().size());
+    }
+
+    @Test
+    void takesBackOneTurnForADoubleClickAndKeepsTheDraft() throws Exception {
+        browser.say("one");
+        browser.say("two");
+        browser.box().sendKeys("a draft");
+        var back = browser.driver.findElement(By.id("back"));
+        new Actions(browser.driver).doubleClick(back).perform();
+        browser.awaitCount(".said.kept", 2);
+        browser.waiting().until(any -> browser.draft().equals("two\n\na draft"));
+        assertEquals(2, stored().size());
+    }
+
+    @Test
+    void keepsWhatOnlyThePageHasWhenItLooksAgain() throws Exception {
+        browser.say("one");
+        running.provider.then(FAILS);
+        browser.send("this fails");
+        browser.await(".bad");
+        browser.send("/image a boat");
+        browser.await("figure img");
+        browser.await(".kept [data-act=edit]").click();
+        elsewhere("two");
+        browser.focusWindow();
+        browser.waiting().until(any -> browser.texts(".said.user").toString().contains("two"));
+        assertEquals(List.of("this fails", "/image a boat", "two"), browser.texts(".said.user .text"));
+        assertEquals("one", browser.await(".edit textarea").getDomProperty("value"));
+        switchTo(user + "-other");
+        browser.await("#empty");
+        browser.driver.navigate().back();
+        browser.awaitTexts(".said.user .text", "this fails", "/image a boat", "two");
+        assertEquals("one", browser.await(".edit textarea").getDomProperty("value"));
+        assertEquals(1, browser.all("figure img").size());
+        assertEquals(1, browser.all(".bad").size());
+    }
+
+    private static void switchTo(String id) {
+        browser.driver.findElement(By.id("user")).sendKeys(Keys.chord(Keys.CONTROL, "a"), id, Keys.TAB);
+    }
+
+    @Test
+    void showsNothingOfTheUserBeforeWhereLoadingFails() {
+        browser.say("one");
+        switchTo("\u592a".repeat(100)); // too long for a file name
+        browser.await(".bad");
+        assertEquals(List.of(), browser.texts(".said"));
+        assertEquals("", browser.draft());
+        browser.box().sendKeys("words");
+        for (String id : List.of("back", "export", "clear", "send")) {
+            assertFalse(browser.driver.findElement(By.id(id)).isEnabled(), id);
+        }
+    }
+
+    @Test
+    void keepsTheMessageAndTheDraftOverAReload() throws Exception {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.send("a question");
+        browser.await(".waiting");
+        browser.box().sendKeys("a draft");
+        browser.reload();
+        browser.awaitTexts(".said.user.unkept .text", "a question");
+        assertEquals("a draft", browser.draft());
+        gate.open();
+        browser.click("Try again");
+        browser.awaitTexts(".said.user.kept .text", "a question");
+        assertEquals(2, stored().size());
+    }
+
+    /** A duplicated tab begins with a copy of the other one's session storage. */
+    @Test
+    void takesOverNothingInADuplicatedTab() {
+        running.provider.then(FAILS);
+        browser.send("this fails");
+        browser.await(".bad");
+        browser.box().sendKeys("a draft");
+        Object copied = browser.script("return JSON.stringify({...sessionStorage})");
+        String first = browser.driver.getWindowHandle();
+        String address = browser.driver.getCurrentUrl();
+        browser.driver.switchTo().newWindow(WindowType.TAB);
+        try {
+            browser.driver.get(address.replaceAll("/\\?.*", "/health"));
+            browser.script("Object.assign(sessionStorage, JSON.parse(arguments[0]))", copied);
+            browser.driver.get(address);
+            browser.await("#empty");
+            assertEquals("", browser.draft());
+        } finally {
+            browser.driver.close();
+            browser.driver.switchTo().window(first);
+        }
+        browser.reload();
+        assertEquals("a draft", browser.draft());
+        assertEquals(1, browser.all(".bad").size());
+    }
+
+    @Test
+    void letsTheAddressFollowTheUser() {
+        browser.say("one");
+        browser.box().sendKeys("a draft");
+        switchTo(user + " & co");
+        browser.await("#empty");
+        assertEquals("", browser.draft());
+        assertTrue(browser.driver.getCurrentUrl().endsWith("/?user_id=" + user + "+%26+co"));
+        browser.driver.navigate().back();
+        browser.awaitTexts(".said.user .text", "one");
+        assertEquals("a draft", browser.draft());
+        assertEquals(user, browser.driver.findElement(By.id("user")).getDomProperty("value"));
+    }
+
+    @Test
+    void looksBeforeItSaysThatATurnIsLost() throws Exception {
+        browser.say("one");
+        cutAnswers("/chat");
+        browser.send("two");
+        browser.awaitTexts(".said.user.kept .text", "one", "two");
+        browser.click("Regenerate");
+        browser.waiting().until(any -> browser.all(".writing, .unkept").isEmpty());
+        assertEquals(List.of(), browser.texts(".bad"));
+        assertEquals(4, stored().size());
+    }
+
+    @Test
+    void neverStoresATurnTwiceWhenItIsTriedAgain() throws Exception {
+        browser.say("one");
+        cutAnswers("/"); // so that it cannot look either
+        browser.send("two");
+        assertTrue(browser.await(".bad").getText().contains("connection was lost"));
+        browser.script("window.mendFetch()");
+        browser.click("Try again");
+        browser.awaitTexts(".said.user.kept .text", "one", "two");
+        assertEquals(4, stored().size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "a draft"})
+    void replacesWhenAFailedEditIsTriedAgain(String draft) throws Exception {
+        browser.say("one");
+        browser.box().sendKeys(draft);
+        browser.click("Edit");
+        running.provider.then(FAILS);
+        browser.await(".edit textarea").sendKeys(" edited", Keys.ENTER);
+        browser.await(".bad");
+        browser.awaitTexts(".said.user .text", "one", "one edited");
+        browser.click("Edit");
+        browser.await(".edit textarea").sendKeys(" twice");
+        browser.await(".edit .strong").click();
+        browser.awaitTexts(".said.user.kept .text", "one edited twice");
+        assertEquals(2, stored().size());
+        assertEquals(draft, browser.draft());
+    }
+
+    @Test
+    void showsAnotherDevicesMessageAtTheNextAnswer() throws Exception {
+        browser.say("one");
+        elsewhere("two");
+        browser.send("three");
+        browser.awaitTexts(".said.user.kept .text", "one", "two", "three");
+    }
+
+    @Test
+    void endsATurnThatIsStoppedBeforeItsFirstWord() throws Exception {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("never")));
+        browser.send("one");
+        browser.await(".waiting");
+        browser.box().sendKeys(Keys.ESCAPE);
+        assertTrue(browser.await(".bad.calm").getText().contains("Nothing was stored"));
+        assertEquals("Hi there!", browser.say("two")); // else it would wait until the gate gives up
+        gate.open();
+        assertEquals(List.of("user: two", "assistant: Hi **there**!"), stored());
+    }
+
+    // --- 11 to 16: it lets go, and it tells ---
+
+    private static final String LONG =
+            IntStream.range(0, 60).mapToObj(i -> "line " + i + "\n\n").collect(Collectors.joining());
+
+    private static long scrolled() {
+        return ((Number) browser.script("return Math.round(document.getElementById('scroll').scrollTop)")).longValue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"wheel", "key"})
+    void staysWhereThePersonReads(String by) {
+        var gate = new Scripted.Gate();
+        running.provider.then(inTwoParts(LONG, gate, LONG));
+        browser.send("tell me");
+        browser.waiting().until(any -> scrolled() > 500);
+        long end = scrolled();
+        var scroll = browser.driver.findElement(By.id("scroll"));
+        if (by.equals("wheel")) {
+            new Actions(browser.driver)
+                    .scrollFromOrigin(ScrollOrigin.fromElement(scroll), 0, -40)
+                    .perform();
+        } else {
+            scroll.sendKeys(Keys.ARROW_UP);
+        }
+        browser.waiting().until(any -> scrolled() < end);
+        browser.waiting()
+                .until(
+                        any -> scrolled()
+                                == (Long)
+                                        browser.eventually(
+                                                "new Promise(done => setTimeout(() => done(Math.round(document.getElementById('scroll').scrollTop)), 50))"));
+        long place = scrolled();
+        gate.open();
+        browser.await(".said.model.kept");
+        assertEquals(place, scrolled());
+        browser.driver.findElement(By.id("down")).click();
+        browser.waiting().until(any -> scrolled() > end);
+        browser.waiting()
+                .until(any -> !browser.driver.findElement(By.id("down")).isDisplayed());
+    }
+
+    @Test
+    void showsThatItWaitsAndHowLong() {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.send("one");
+        assertEquals("", browser.await(".waiting").getText());
+        browser.script("const now = Date.now; Date.now = () => now() + 7000");
+        browser.waiting().until(any -> browser.texts(".waiting").getFirst().matches("[78] s"));
+        browser.emulate("prefers-reduced-motion", "reduce");
+        try {
+            assertEquals(
+                    "none",
+                    browser.script("return getComputedStyle(document.querySelector('.waiting i')).animationName"));
+        } finally {
+            browser.emulateNothing();
+            gate.open();
+        }
+        browser.await(".said.model.kept");
+    }
+
+    @Test
+    void saysWhatToDoWithoutAKeyAndLooksAgainByItself() throws Exception {
+        setUp("GEMINI_API_KEY=", false);
+        browser.focusWindow();
+        browser.waiting().until(any -> browser.texts("#empty").toString().contains("GEMINI_API_KEY="));
+        assertEquals(
+                "https://aistudio.google.com/apikey", browser.await("#empty a").getDomProperty("href"));
+        assertTrue(browser.driver.findElement(By.id("about")).getText().contains("not set up yet"));
+        setUp("", true);
+        browser.waiting().until(any -> browser.texts("#empty").toString().contains("What is on your mind?"));
+    }
+
+    private static void setUp(String setting, boolean ready) throws Exception {
+        running.settings(setting);
+        Running.await(() -> {
+            try {
+                return Boolean.valueOf(ready).equals(running.get("/health").at("chat", "ready"));
+            } catch (Exception e) {
+                throw new AssertionError(e);
+            }
+        });
+    }
+
+    @Test
+    void stopsOnlyWhereItIsMeant() {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.box().sendKeys("one");
+        var send = browser.driver.findElement(By.id("send"));
+        new Actions(browser.driver).doubleClick(send).perform();
+        browser.await(".waiting");
+        browser.script(
+                "arguments[0].dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles: true}))",
+                browser.box());
+        assertEquals("Stop", send.getText());
+        gate.open();
+        browser.await(".said.model.kept");
+        assertEquals(List.of(), browser.texts(".bad"));
+        assertFalse(send.isEnabled(), "nothing is written");
+    }
+
+    /** Writes a conversation of so many turns. */
+    private void seed(int turns) throws Exception {
+        Path file = running.file(user);
+        Files.createDirectories(file.getParent());
+        String messages = IntStream.range(0, turns)
+                .mapToObj(i -> "{\"role\":\"user\",\"content\":\"q" + i
+                        + "\"},\n{\"role\":\"assistant\",\"content\":\"a" + i + "\"}")
+                .collect(Collectors.joining(",\n"));
+        Files.writeString(file, "[\n" + messages + "\n]\n");
+    }
+
+    @Test
+    void putsOlderMessagesAboveThoseThatAreThere() throws Exception {
+        seed(5000);
+        browser.reload();
+        browser.awaitCount(".said", 100);
+        browser.script("window.first = document.querySelector('.turn')");
+        cutAnswers("/history");
+        browser.script("document.getElementById('scroll').scrollTop = 0");
+        browser.await("#flow > .bad:first-child");
+        assertEquals(100, browser.all(".said").size());
+        browser.script("window.mendFetch()");
+        Object before = browser.script("return first.getBoundingClientRect().top");
+        browser.click("Try again");
+        browser.awaitCount(".said", 200);
+        assertEquals(true, browser.script("return first.isConnected"));
+        assertTrue(scrolled() > 500, "the place is kept: " + before);
+    }
+
+    @Test
+    void letsACodeBlockBeUsedWhileItIsWritten() {
+        var gate = new Scripted.Gate();
+        running.provider.then(inTwoParts("```js\nlet a = 1;\n", gate, "let b = 2;\n```\nDone."));
+        browser.send("code");
+        browser.await(".writing .code");
+        browser.script("const text = document.querySelector('.code code').firstChild;"
+                + "getSelection().setBaseAndExtent(text, 0, text, 9)");
+        browser.script("window.block = document.querySelector('.code')");
+        gate.open();
+        browser.await(".said.model.kept");
+        assertEquals("let a = 1", browser.script("return getSelection().toString().trim()"));
+        assertEquals(true, browser.script("return block.isConnected"));
+        browser.await(".code .copy").click();
+        browser.awaitTexts(".code .copy", "Copied");
+    }
+
+    // --- 17 to 20: for everyone ---
+
+    @Test
+    void tellsAScreenReaderThatAReplyComesAndThenItsWords() {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("Hi **there**, `you`")));
+        browser.send("one");
+        browser.awaitTexts("#live", "Parley is replying");
+        gate.open();
+        browser.awaitTexts("#live", "Hi there, you");
+    }
+
+    @Test
+    void neverLetsTheFocusFallToTheBody() {
+        running.provider.then(FAILS, FAILS);
+        browser.send("one");
+        browser.await(".bad");
+        browser.click("Try again");
+        browser.waiting().until(any -> browser.all(".writing").isEmpty());
+        assertEquals("text", browser.script("return document.activeElement.id"));
+        browser.click("Remove");
+        browser.await("#empty");
+        assertEquals("text", browser.script("return document.activeElement.id"));
+        browser.say("two");
+        browser.click("Take back");
+        browser.await("#empty");
+        assertEquals("text", browser.script("return document.activeElement.id"));
+    }
+
+    @Test
+    void announcesNoCountdown() {
+        running.provider.then(exchange -> exchange.answer(
+                429, "application/json", "Retry-After: 30\r\n", "{\"error\":{\"message\":\"slowly\"}}"));
+        browser.send("one");
+        assertTrue(browser.await(".bad button").getText().matches("Try again in \\d+ s"));
+        assertEquals(0, browser.all("[role=alert] button, [aria-live] button").size());
+    }
+
+    @Test
+    void stopsTheTabulatorOnlyAtWhatScrolls() {
+        browser.say("short");
+        assertEquals(0, browser.all(".text[tabindex]").size());
+        browser.script("const box = document.getElementById('text'); box.value = 'x\\n'.repeat(99);"
+                + "box.dispatchEvent(new Event('input'))");
+        browser.say(".");
+        browser.awaitCount(".text[tabindex='0']", 1);
+        browser.driver.findElement(By.className("skip")).sendKeys(Keys.ENTER);
+        assertEquals("text", browser.script("return document.activeElement.id"));
+    }
+
+    @Test
+    void showsBubblesAndPressedButtonsInForcedColours() {
+        browser.say("one");
+        browser.click("Image");
+        browser.emulate("forced-colors", "active");
+        try {
+            assertEquals(
+                    "solid",
+                    browser.script(
+                            "return getComputedStyle(document.querySelector('.said.user .text')).borderTopStyle"));
+            assertNotEquals(
+                    browser.script("return getComputedStyle(document.getElementById('draw')).backgroundColor"),
+                    browser.script("return getComputedStyle(document.getElementById('down')).backgroundColor"));
+        } finally {
+            browser.emulateNothing();
+            browser.click("Image");
+        }
+    }
+
+    @Test
+    void printsTheWholeConversationWithoutTheComposer() {
+        running.provider.then(Scripted.gemini(LONG));
+        browser.say("tell me");
+        browser.command("Emulation.setEmulatedMedia", Map.of("media", "print"));
+        try {
+            assertFalse(browser.driver.findElement(By.id("form")).isDisplayed());
+            assertTrue((Long) browser.script("return document.documentElement.scrollHeight") > 1500);
+        } finally {
+            browser.emulateNothing();
+        }
+    }
+
+    @Test
+    void exportsForPeopleAndForPrograms() throws Exception {
+        browser.say("one");
+        browser.script("URL.createObjectURL = blob => { window.saved = blob; return 'blob:none' };"
+                + "HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download }");
+        browser.click("Export");
+        browser.click("JSON, for programs");
+        browser.waiting().until(any -> browser.script("return window.savedAs") != null);
+        assertEquals(running.get("/history?user_id=" + user).text(), browser.eventually("saved.text()"));
+        browser.script("delete window.savedAs");
+        browser.click("Export");
+        browser.click("Markdown, to read");
+        browser.waiting().until(any -> browser.script("return window.savedAs") != null);
+        assertEquals("parley-" + user + ".md", browser.script("return savedAs"));
+        String text = (String) browser.eventually("saved.text()");
+        assertTrue(text.startsWith("# " + user + "\n\n**You") && text.contains("\n\nHi **there**!\n"), text);
+    }
+
+    @Test
+    void tellsTimeAndModelWhereAFingerSeesThem() {
+        browser.say("one");
+        assertTrue(browser.texts(".model .label").getFirst().matches(".+ \u00b7 gemini \u00b7 .+ tokens \\(.+\\)"));
+    }
+
+    @Test
+    void beginsNewConversationsAndForgetsOldOnes() {
+        browser.say("one");
+        browser.click("Conversations");
+        browser.click("New conversation");
+        browser.await("#empty");
+        String guest = browser.driver.findElement(By.id("user")).getDomProperty("value");
+        assertTrue(guest.matches("guest-\\w+"), guest);
+        browser.click("Conversations");
+        browser.click(user);
+        browser.awaitTexts(".said.user .text", "one");
+        browser.click("Conversations");
+        browser.driver
+                .findElement(By.cssSelector("[aria-label='Forget " + guest + "']"))
+                .click();
+        assertFalse(browser.texts("#ids li").toString().contains(guest));
+    }
+}
