@@ -3,7 +3,6 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -111,6 +110,15 @@ class ContractTest extends OneServer {
                 "/chat%20",
                 "/../etc/passwd",
                 "/chat.html",
+                "/page/page.js",
+                "/page",
+                "/page.js/",
+                "/Page.js",
+                "/../page.js",
+                "/%70age.js",
+                "/PageFiles.java",
+                "/Parley.class",
+                "/eliza.txt",
                 "/.env",
                 "/histories"
             })
@@ -609,19 +617,51 @@ class ContractTest extends OneServer {
         assertFalse(refusal.contains("kéy"), "a key is never shown");
     }
 
+    private static final String TYPES =
+            """
+            path             | type
+            /                | text/html
+            /style.css       | text/css
+            /page.js         | text/javascript
+            /conversation.js | text/javascript
+            /markdown.js     | text/javascript
+            /server.js       | text/javascript""";
+
+    @ParameterizedTest
+    @CsvSource(useHeadersInDisplayName = true, delimiter = '|', textBlock = TYPES)
+    void servesThePageAndItsOwnFiles(String path, String type) throws Exception {
+        Running.Answer file = running.get(path);
+        assertEquals(200, file.status());
+        assertEquals(type + "; charset=utf-8", file.header("Content-Type"));
+        assertEquals("nosniff", file.header("X-Content-Type-Options"));
+        assertEquals("no-cache", file.header("Cache-Control"));
+        String policy = file.header("Content-Security-Policy");
+        assertTrue(policy.startsWith("default-src 'none'; ") && policy.contains("; script-src 'self'; "), policy);
+        assertFalse(policy.contains("unsafe"), policy);
+    }
+
+    @ParameterizedTest
+    @CsvSource(useHeadersInDisplayName = true, delimiter = '|', textBlock = TYPES)
+    void sendsAFileOfThePageOnce(String path, String type) throws Exception {
+        String tag = running.get(path).header("ETag");
+        Running.Answer again = running.send(running.request(path).header("If-None-Match", "W/" + tag));
+        assertEquals(304, again.status());
+        assertEquals(tag, again.header("ETag"));
+        Running.Answer other = running.send(running.request(path).header("If-None-Match", "\"other\""));
+        assertEquals(200, other.status());
+    }
+
     @Test
-    void letsThePageRunItsOwnScriptAndNothingElse() throws Exception {
-        Running.Answer page = running.get("/");
-        String policy = page.header("Content-Security-Policy");
-        String nonce = policy.replaceFirst(".* script-src 'nonce-([^']{20,})'; style-src 'nonce-\\1'; .*", "$1");
-        assertTrue(
-                policy.startsWith("default-src 'none'; ") && !policy.contains("unsafe") && !nonce.equals(policy),
-                policy);
-        assertTrue(
-                page.text().contains("<script nonce=\"" + nonce + "\">")
-                        && page.text().contains("<style nonce=\"" + nonce + "\">"),
-                page.text());
-        assertNotEquals(policy, running.get("/").header("Content-Security-Policy"));
+    void answersHeadForAFileOfThePage() throws Exception {
+        Running.Answer head =
+                running.send(running.request("/page.js").method("HEAD", HttpRequest.BodyPublishers.noBody()));
+        assertEquals(200, head.status());
+        assertEquals("" + running.get("/page.js").response().body().length, head.header("Content-Length"));
+    }
+
+    @Test
+    void refusesOtherMethodsForAFileOfThePage() throws Exception {
+        assertProblem("405 method_not_allowed", running.post("/page.js", "{}"));
     }
 
     @Test

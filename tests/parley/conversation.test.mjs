@@ -29,7 +29,7 @@ const happen = (state, ...events) => events.reduce((now, event) => reduce(now, {
 
 let keys = 0;
 const sent = (question, more = {}) => state =>
-  ({type: 'began', operation: 'send', turn: {key: 'k' + ++keys, question, reply: '', at: state.total, state: 'waiting', ...more}});
+  ({type: 'began', operation: 'send', turn: {key: 'k' + ++keys, question, reply: '', at: state.total, version: state.version, state: 'waiting', ...more}});
 const replacing = question => state => {
   const last = state.kept.at(-1);
   return sent(question, {at: last.at, replaces: last.reply})(state);
@@ -92,6 +92,8 @@ const ROWS = [
   ['7 a stopped turn may have been stored', 'a:A', [sent('b'), failed('stopped'), looked('a:A b:B')], {page: 'a:A b:B'}],
   ['7 a cut regenerate that was stored', 'a:A',
     [replacing('a'), checking, looked('a:C'), failed('connection_lost')], {page: 'a:C'}],
+  ['7 also with the same reply', 'a:A',
+    [replacing('a'), checking, looked('a:A', 'v2'), failed('connection_lost')], {page: 'a:A'}],
   ['7 a cut regenerate that was not', 'a:A',
     [replacing('a'), checking, looked('a:A'), failed('connection_lost')], {page: 'a:A a!'}],
   ['8 what a failed edit was to replace stands', 'a:A', [replacing('b'), failed('provider_error')], {page: 'a:A b!'}],

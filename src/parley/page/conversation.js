@@ -11,6 +11,7 @@
  *                             checking, whether the server has it; failed, stopped, drawn
  * @property {string} [question]
  * @property {string} [reply]
+ * @property {string} [version]    of the conversation that it was sent to
  * @property {string} [replaces]   it is meant for the place of the kept turn at the same place with this reply
  * @property {string} [edits]      the key of the kept turn that it was edited from
  * @property {boolean} [image]     the question is a prompt, and images are the reply
@@ -124,9 +125,9 @@ function keptOf(state, {total, messages}) {
 const unsure = turn =>
   turn.state === 'checking' || ['connection_lost', 'interrupted', 'stopped'].includes(turn.problem?.code);
 
-const isStored = (turn, kept) => turn.replaces === undefined
+const isStored = (turn, kept, version) => turn.replaces === undefined
   ? kept.some(each => each.at >= turn.at && each.question === turn.question)
-  : kept.some(each => each.at === turn.at && each.question === turn.question && each.reply !== turn.replaces);
+  : version !== turn.version && kept.some(each => each.at === turn.at && each.question === turn.question);
 
 const events = {
   typed: (state, {draft}) => ({...state, draft}),
@@ -139,7 +140,7 @@ const events = {
   loaded(state, {history}) {
     const kept = keptOf(state, history);
     const lost = turn => turn.state === 'checking' && !state.running;
-    const own = state.own.filter(turn => turn.image || !unsure(turn) || !isStored(turn, kept))
+    const own = state.own.filter(turn => turn.image || !unsure(turn) || !isStored(turn, kept, history.version))
       .map(turn => lost(turn) ? {...turn, state: 'stopped', problem: INTERRUPTED} : turn);
     const next = {...state, loaded: true, looking: null, version: history.version, total: history.total, kept, own};
     const homeless = state.edit && ![...kept, ...own].some(turn => turn.key === state.edit.key);
@@ -339,7 +340,7 @@ export class Conversations {
     const {user, total, version, loaded, running} = this.state;
     if (running || !loaded || !meant.question?.trim()) return;
     const turn = {
-      key: crypto.randomUUID?.() ?? String(Math.random()), at: total, time: new Date().toISOString(), reply: '',
+      key: String(Math.random()), at: total, version, time: new Date().toISOString(), reply: '',
       state: meant.image ? 'drawing' : 'waiting', ...meant,
     };
     const stop = new AbortController();
