@@ -31,8 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Servers of one history folder are killed at random moments under load: what was acknowledged is there, in order,
- * once; nothing
- * else is. The long form: {@code ./run.sh test -Dtest=CrashTest -DargLine=-Dcrash.kills=200}.
+ * once; nothing else is. The long form: {@code ./run.sh test -Dtest=CrashTest -DargLine=-Dcrash.kills=200}.
  */
 class CrashTest {
     private static final int KILLS = Integer.getInteger("crash.kills", 6);
@@ -115,18 +114,23 @@ class CrashTest {
         final List<String> sent = new ArrayList<>();
         final List<String> acknowledged = new ArrayList<>();
         final List<String> replaced = new ArrayList<>(); // surely
-        final Map<String, List<String>> perhapsReplaced =
-                new HashMap<>(); // by one of these: their server was killed in the middle
-        private boolean certain = true; // which turn is the last one
+
+        /** By one of these, whose server was killed in the middle. */
+        final Map<String, List<String>> perhapsReplaced = new HashMap<>();
+
+        /** Whether it is known which turn is the last one. */
+        private boolean certain = true;
 
         void acknowledge(String message, boolean replacing) {
-            String last = acknowledged.isEmpty() ? null : acknowledged.getLast();
-            if (replacing && last != null && certain) {
-                replaced.add(acknowledged.removeLast());
+            if (replacing && certain && !acknowledged.isEmpty()) {
+                String last = acknowledged.removeLast();
+                replaced.add(last);
                 perhapsReplaced.values().stream()
                         .filter(by -> by.contains(last))
                         .forEach(by -> by.add(message));
-            } else if (replacing) perhaps(message);
+            } else if (replacing) {
+                perhaps(message);
+            }
             acknowledged.add(message);
             certain = true;
         }
@@ -137,10 +141,10 @@ class CrashTest {
         }
 
         private void perhaps(String message) {
-            if (!acknowledged.isEmpty())
-                perhapsReplaced
-                        .computeIfAbsent(acknowledged.getLast(), any -> new ArrayList<>())
-                        .add(message);
+            if (acknowledged.isEmpty()) return;
+            perhapsReplaced
+                    .computeIfAbsent(acknowledged.getLast(), any -> new ArrayList<>())
+                    .add(message);
         }
 
         boolean mayBeGone(String message, List<String> stored) {
@@ -168,7 +172,7 @@ class CrashTest {
                 nginx = NginxTest.start(folder, servers);
                 address = Integer.parseInt(Files.readString(folder.resolve("port")));
                 String health = "http://127.0.0.1:" + address;
-                Running.await(() -> NginxTest.ok(client, health));
+                Running.await(() -> NginxTest.answers(client, health));
             }
             int proxy = address;
             var people = new ArrayList<Thread>();
@@ -237,7 +241,9 @@ class CrashTest {
                 if (answer.statusCode() == 200) {
                     ledger.acknowledge(message, replacing);
                     turns.incrementAndGet();
-                } else ledger.fail(message, replacing);
+                } else {
+                    ledger.fail(message, replacing);
+                }
             } catch (IOException e) {
                 ledger.fail(message, replacing);
                 rest(); // killed in the middle: the turn may be there or not, but not half
@@ -247,9 +253,7 @@ class CrashTest {
         }
     }
 
-    /**
-     * A person takes a moment before the next try: without it, a server that starts again would not get the processor.
-     */
+    /** A person takes a moment before the next try: without it, a server that starts would not get the processor. */
     private static void rest() {
         LockSupport.parkNanos(50_000_000);
     }
