@@ -16,7 +16,8 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.stream.Collectors;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 
 /** A real Parley on a free port, in a folder of its own, with a scripted provider for both services. */
@@ -54,10 +55,8 @@ final class Running implements AutoCloseable {
                 PROVIDER_TIMEOUT=10
                 """
                         .formatted(KEY, provider.address());
-        Path edited = Files.writeString(
-                folder.resolve("edited"), usual + Stream.of(more).collect(Collectors.joining("\n")) + "\n");
-        Files.setLastModifiedTime(
-                edited, FileTime.from(Instant.now().minusSeconds(1))); // an edit counts once it has settled
+        Path edited = Files.writeString(folder.resolve("edited"), usual + String.join("\n", more) + "\n");
+        Files.setLastModifiedTime(edited, FileTime.from(Instant.now().minusSeconds(1))); // so it counts at once
         Files.move(edited, env, StandardCopyOption.REPLACE_EXISTING);
     }
 
@@ -142,9 +141,11 @@ final class Running implements AutoCloseable {
     }
 
     /** Waits for what has no signal of its own, such as a line of the console. */
-    static void await(java.util.function.BooleanSupplier condition) throws InterruptedException {
-        for (long end = System.nanoTime() + 20_000_000_000L; !condition.getAsBoolean(); Thread.sleep(5)) {
+    static void await(BooleanSupplier condition) throws InterruptedException {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+        while (!condition.getAsBoolean()) {
             if (System.nanoTime() > end) throw new AssertionError("what was waited for did not come");
+            Thread.sleep(5);
         }
     }
 
