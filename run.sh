@@ -1,69 +1,101 @@
 #!/bin/sh
 # Starts Parley on the first JDK of 21 or later that is found: ./run.sh [--demo | --check | --env FILE]
-# ./run.sh test runs the tests (with Maven). ./run.sh image DIR makes a folder that runs where there is no JDK (with jlink).
-# JAVA_OPTS is given to java, after the flags below.
+# ./run.sh test runs the tests (with Maven). ./run.sh image DIR makes a folder that runs where there is no JDK.
+# JAVA_OPTS is given to java. What it, JAVA_TOOL_OPTIONS or JDK_JAVA_OPTIONS chooses wins over the flags below.
 set -eu
-home=$(cd "$(dirname "$(readlink -f "$0" 2>/dev/null || echo "$0")")" && pwd)
-jar=$home/build/parley.jar
+home=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0" 2>/dev/null || echo "$0")")" && pwd)
 
 # The JDK's own file "release" tells its version without starting it.
 feature() { sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release" 2>/dev/null || true; }
 
-found=
-on_path=$(command -v java 2>/dev/null || true)
-[ -z "$on_path" ] || on_path=$(dirname "$(dirname "$(readlink -f "$on_path" 2>/dev/null || echo "$on_path")")")
-for jdk in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /opt/*jdk* /opt/java/* "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/* \
-    /Library/Java/JavaVirtualMachines/*/Contents/Home; do
-  [ -n "$jdk" ] && [ -x "$jdk/bin/javac" ] || continue
-  version=$(feature "$jdk")
-  if [ "${version:-0}" -ge 21 ]; then break; fi
-  found="$found $jdk (${version:-unknown})"
-  jdk=
-done
-if [ -z "${jdk:-}" ] || [ ! -x "$jdk/bin/javac" ]; then
+find_jdk() {
+  found=
+  on_path=$(command -v java 2>/dev/null || true)
+  [ -z "$on_path" ] || on_path=$(dirname "$(dirname "$(readlink -f "$on_path" 2>/dev/null || echo "$on_path")")")
+  for jdk in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /opt/*jdk* /opt/java/* \
+    "${HOME:-}"/.sdkman/candidates/java/* "${HOME:-}"/.jdks/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
+    [ -n "$jdk" ] && [ -x "$jdk/bin/javac" ] || continue
+    version=$(feature "$jdk")
+    if [ "${version:-0}" -ge 21 ]; then return; fi
+    found="$found $jdk (${version:-unknown})"
+  done
   echo "Parley needs a JDK of 21 or later. Found:${found:- none}. Install one, or set JAVA_HOME to its folder." >&2
   exit 1
-fi
+}
 
-if [ "${1:-}" = test ]; then
-  shift
+# Ends with one line for the tests that were skipped, and why.
+run_tests() {
   command -v mvn >/dev/null || { echo "The tests need Maven: install it, so that 'mvn' is on the PATH." >&2; exit 1; }
-  JAVA_HOME=$jdk exec mvn -B -f "$home/pom.xml" test "$@"
-fi
+  reports=$home/target/surefire-reports
+  rm -f "$reports"/TEST-*.xml
+  status=0
+  JAVA_HOME=$jdk mvn -B -f "$home/pom.xml" test "$@" || status=$?
+  sed -n 's/.*<skipped message="\([^"]*\)".*/\1/p' "$reports"/TEST-*.xml 2>/dev/null | sort | uniq -c |
+    awk '{ n = $1; $1 = ""; all += n; why = why "," $0 " (" n ")" }
+      END { if (all) print all " tests were skipped:" substr(why, 2) }'
+  exit $status
+}
 
-# Main.java builds the jar; here is only its rule, since asking it would take longer than to start the jar.
-if [ ! -f "$jar" ] || [ -n "$(find "$home/src/parley" -newer "$jar")" ]; then
-  if [ -e "$home/build" ] && [ ! -w "$home/build" ] || [ ! -e "$home/build" ] && [ ! -w "$home" ]; then
-    exec "$jdk/bin/java" "$home/Main.java" "$@" # it builds in a temporary folder
+# Main.java builds the jar where it is not of these sources. To ask it takes longer than to start the jar, so its answer
+# is kept: the checksums of the sources and the jar that belong together.
+build() {
+  sources=$(LC_ALL=C && cd "$home" && cksum src/parley/* src/parley/*/* 2>/dev/null | cksum)
+  known=$home/build/parley.sum
+  [ "$(cat "$known" 2>/dev/null)" != "$sources $(cksum "$jar" 2>/dev/null)" ] || return 0
+  mkdir -p "$home/build/try$$" 2>/dev/null && rmdir "$home/build/try$$" || return 1
+  # What these hold is meant for Parley, such as a debugger's port.
+  (unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS && "$java" -Dparley.build=only "$home/Main.java") || exit
+  echo "$sources $(cksum "$jar")" >"$known"
+}
+
+own=" ${JAVA_TOOL_OPTIONS:-} ${JDK_JAVA_OPTIONS:-} ${_JAVA_OPTIONS:-} ${JAVA_OPTS:-}"
+# Whether the person's own options hold one of these words, or name a file that may.
+chosen() {
+  for word in "$@" " @" Flags= VMOptionsFile=; do
+    case $own in *"$word"*) return 0 ;; esac
+  done
+  return 1
+}
+
+# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and an end instead of half a life
+# where even the JDK's own threads find no memory (what was acknowledged is on disk).
+flags=
+chosen Tiered Compil || flags="$flags -XX:TieredStopAtLevel=1"
+chosen -Xms HeapSize InitialRAM || flags="$flags -Xms8m"
+chosen -Xmx HeapSize RAM || flags="$flags -Xmx256m"
+chosen HeapFreeRatio || flags="$flags -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15"
+chosen GC || flags="$flags -XX:+UseG1GC -XX:G1PeriodicGCInterval=1000"
+chosen OutOfMemoryError || flags="$flags -XX:+ExitOnOutOfMemoryError"
+
+if [ -f "$home/parley.jar" ]; then # a folder that deploy/image.sh made
+  java=$home/bin/java
+  jar=$home/parley.jar
+else
+  find_jdk
+  if [ "${1:-}" = test ]; then
+    shift
+    run_tests "$@"
   fi
-  "$jdk/bin/java" -Dparley.build=only "$home/Main.java"
+  java=$jdk/bin/java
+  jar=$home/build/parley.jar
+  # shellcheck disable=SC2086 # these are several words
+  build || exec "$java" $flags ${JAVA_OPTS:-} "$home/Main.java" "$@" # it builds in a temporary folder
+  if [ "${1:-}" = image ]; then
+    shift
+    JAVA_HOME=$jdk exec "$home/deploy/image.sh" "$@"
+  fi
 fi
 
-# Small hosts: the quick compiler only, a bounded heap that shrinks after a load, and an end instead of half a life where even the JDK's own
-# threads find no memory (what was acknowledged is on disk).
-flags="-XX:TieredStopAtLevel=1 -XX:+UseG1GC -Xms8m -Xmx256m -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15 -XX:G1PeriodicGCInterval=1000 \
--XX:+ExitOnOutOfMemoryError -Xlog:cds=off -Xlog:cds+dynamic=off -Xshare:auto"
-
-if [ "${1:-}" = image ]; then
-  [ $# -eq 2 ] || { echo "Usage: ./run.sh image DIR" >&2; exit 2; }
-  # jdk.crypto.ec: on JDK 21, most of the web's certificates need it. java.desktop: the demo's images.
-  "$jdk/bin/jlink" --add-modules java.net.http,jdk.httpserver,jdk.crypto.ec,java.desktop --output "$2" \
-    --compress zip-6 --strip-java-debug-attributes --no-header-files --no-man-pages
-  "$2/bin/java" -Xshare:dump >/dev/null 2>&1 || echo "The made Java does not run on this machine: try another JDK, or look whether it runs on its host." >&2
-  cp "$jar" "$home/.env.example" "$home/LICENSE" "$2/"
-  cat > "$2/parley" <<END
-#!/bin/sh
-# Starts Parley on the Java that lies beside it: ./parley [--demo | --check | --env FILE]
-home=\$(cd "\$(dirname "\$0")" && pwd)
-exec "\$home/bin/java" $flags -XX:+AutoCreateSharedArchive -XX:SharedArchiveFile="\$home/parley.jsa" -Dparley.home="\$home" \${JAVA_OPTS:-} -jar "\$home/parley.jar" "\$@"
-END
-  chmod +x "$2/parley"
-  echo "made $2, $(du -sm "$2" | cut -f1) MB: start it with $2/parley"
-  exit
+# What a server has loaded is kept at its first stop, and the next starts are faster by a quarter. What --version and
+# its like load is too little.
+case " $* " in
+  *" --version "* | *" --help "* | *" --check "*) keep=- ;;
+  *) keep=+ ;;
+esac
+set -- "-Dparley.home=$home" -jar "$jar" "$@"
+if ! chosen Archive -Xshare AOT; then
+  set -- "-XX:SharedArchiveFile=${jar%jar}jsa" "-XX:${keep}AutoCreateSharedArchive" "$@"
+  set -- -Xlog:cds=off -Xlog:cds+dynamic=off "$@"
 fi
-
-# What a server has loaded is kept at its first stop, and the next starts are faster by a quarter. What --version and its like load is too little.
-case " $* " in *" --version "* | *" --help "* | *" --check "*) keep= ;; *) keep=-XX:+AutoCreateSharedArchive ;; esac
-
-# shellcheck disable=SC2086 # flags are several words
-exec "$jdk/bin/java" $flags $keep -XX:SharedArchiveFile="$home/build/parley.jsa" -Dparley.home="$home" ${JAVA_OPTS:-} -jar "$jar" "$@"
+# shellcheck disable=SC2086 # these are several words
+exec "$java" $flags ${JAVA_OPTS:-} "$@"

@@ -154,12 +154,15 @@ final class Api implements HttpHandler {
     /** The accounts that are set up, one at least. */
     private List<Settings.Account> setUp(List<Settings.Account> accounts) {
         List<Settings.Account> ready = Settings.setUp(accounts);
-        String missing = ready.getFirst().missing();
+        Settings.Account first = ready.getFirst();
+        String missing = first.missing();
         if (missing == null) return ready;
+        boolean optional = missing.equals(first.variable("API_KEY")) && !Settings.DEFAULTS.containsKey(missing);
+        String advice = optional ? ". Where the service wants none, any word serves" : "";
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(
                 Problem.Code.NOT_CONFIGURED,
-                missing + " is not set: put it into .env, it takes effect at once" + refusal);
+                missing + " is not set: put it into .env, it takes effect at once" + advice + refusal);
     }
 
     static Provider provider(ProviderHttp client, Settings settings, Settings.Account account) {

@@ -63,7 +63,10 @@ record CommandLine(String options, Path env) {
         }
         Path home = Path.of(System.getProperty("parley.home", ""));
         Path file = Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
-        if (Files.notExists(file)) writeFirst(file, home.resolve(".env.example"));
+        Path renamed = file.resolveSibling(".env.txt");
+        if (Files.exists(file)) return file;
+        if (Files.exists(renamed)) Log.log(renamed + " is not read: Windows has added .txt to its name, call it .env");
+        else writeFirst(file, home.resolve(".env.example"));
         return file;
     }
 

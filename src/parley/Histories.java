@@ -3,9 +3,7 @@ package parley;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -13,7 +11,6 @@ import java.time.Duration;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Pattern;
 
 /**
@@ -21,14 +18,10 @@ import java.util.regex.Pattern;
  * several servers
  * on that folder; different users never wait for each other.
  *
- * <p>Servers exclude each other by locks on bytes of the folder's {@code .lock} file, at places that a hash of the
- * history file's
- * name tells: such locks cost no file a user and die with their process. One byte is locked for the whole turn. A
- * second one is
+ * <p>Servers exclude each other by locks on bytes of the folder's {@link LockFile}, at places that a hash of the
+ * history file's name tells: such locks cost no file a user. One byte is locked for the whole turn. A second one is
  * locked while it is stored: a file system in a network may have dropped the first lock, without telling, while the
- * provider
- * answered. {@code .lock} stays open to the end, since on POSIX systems closing it would drop every lock that this
- * process has on it.
+ * provider answered.
  */
 final class Histories implements AutoCloseable {
     private static final long HANGING =
@@ -42,8 +35,7 @@ final class Histories implements AutoCloseable {
     private final Folder folder;
     private final Duration timeout;
     private final ConcurrentHashMap<String, Queue> queues = new ConcurrentHashMap<>();
-    private final ReentrantLock opening = new ReentrantLock();
-    private FileChannel lockFile; // guarded by opening
+    private final LockFile locks;
 
     /**
      * Makes the folder where there is none, and sees that this process may write in it.
@@ -53,7 +45,7 @@ final class Histories implements AutoCloseable {
     Histories(Path folder, Duration timeout) throws IOException {
         this.folder = new Folder(folder);
         this.timeout = timeout;
-        lockFile(true);
+        locks = new LockFile(this.folder);
     }
 
     /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
@@ -199,12 +191,14 @@ final class Histories implements AutoCloseable {
     }
 
     private Lock lock(long position, long deadline, boolean surely) throws IOException {
+        // An interrupt would close the file, with all its locks.
+        if (Thread.currentThread().isInterrupted()) throw interrupted();
         long begun = System.nanoTime();
-        FileLock lock = tryLock(position, surely);
+        FileLock lock = locks.tryLock(position, surely);
         for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
             if (System.nanoTime() > deadline) throw busy();
             pause(pause);
-            lock = tryLock(position, surely);
+            lock = locks.tryLock(position, surely);
         }
         return new Lock(lock, begun);
     }
@@ -214,45 +208,6 @@ final class Histories implements AutoCloseable {
             Thread.sleep(millis);
         } catch (InterruptedException e) {
             throw interrupted();
-        }
-    }
-
-    /** The lock on the byte, or null while another server has it. */
-    private FileLock tryLock(long position, boolean surely) throws IOException {
-        if (Thread.currentThread().isInterrupted())
-            throw interrupted(); // the channel would be closed, with all its locks
-        FileChannel file = lockFile(surely);
-        try {
-            return file.tryLock(position, 1, false);
-        } catch (OverlappingFileLockException e) { // the other server is in this very process
-            return null;
-        } catch (IOException e) {
-            file.close(); // its locks are lost, as in a network that broke: the next one opens it anew
-            throw e;
-        }
-    }
-
-    /**
-     * The open lock file.
-     *
-     * @param surely whether it is looked for, and made anew, with its folder, where somebody removed it
-     */
-    private FileChannel lockFile(boolean surely) throws IOException {
-        Path file = folder.path.resolve(".lock");
-        opening.lock();
-        try {
-            boolean open = lockFile != null && lockFile.isOpen();
-            if (open && (!surely || Files.exists(file))) return lockFile;
-            if (Files.notExists(folder.path)) {
-                Files.createDirectories(folder.path);
-                new Folder(folder.path.toAbsolutePath().getParent()).force();
-            }
-            FileChannel old = lockFile;
-            lockFile = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            if (old != null) old.close();
-            return lockFile;
-        } finally {
-            opening.unlock();
         }
     }
 
@@ -279,6 +234,6 @@ final class Histories implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        lockFile.close();
+        locks.close();
     }
 }

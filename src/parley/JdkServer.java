@@ -2,7 +2,13 @@ package parley;
 
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.net.Inet6Address;
 import java.net.InetSocketAddress;
+import java.net.NetworkInterface;
+import java.net.SocketException;
+import java.nio.channels.UnsupportedAddressTypeException;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -47,6 +53,48 @@ final class JdkServer {
     /** A server that holds the address, and has yet to be started. */
     static HttpServer listen(InetSocketAddress address) throws IOException {
         return HttpServer.create(address, BACKLOG);
+    }
+
+    /** The same, where settings say; the exception's message is for the person who made them. */
+    static HttpServer listen(Settings.Server settings) throws IOException {
+        try {
+            return listen(new InetSocketAddress(settings.host(), settings.port()));
+        } catch (IOException | UnsupportedAddressTypeException e) {
+            String where = settings.host() + ", port " + settings.port() + " (" + e;
+            throw new IOException(
+                    "cannot listen on " + where + "): stop what listens there, or set HOST and PORT in .env", e);
+        }
+    }
+
+    /**
+     * What a browser calls a server: for one that listens on every address, each that another device can open, or else
+     * this machine's own.
+     *
+     * @param host as the settings have it
+     */
+    static List<String> addresses(String host, InetSocketAddress bound) throws SocketException {
+        if (!bound.getAddress().isAnyLocalAddress()) return List.of(url(host, bound));
+        List<String> found = NetworkInterface.networkInterfaces()
+                .filter(JdkServer::isUp)
+                .flatMap(NetworkInterface::inetAddresses)
+                .filter(address -> !address.isLoopbackAddress() && !address.isLinkLocalAddress())
+                .sorted(Comparator.comparing(address -> address instanceof Inet6Address))
+                .map(address -> url(address.getHostAddress().replaceFirst("%.*", ""), bound))
+                .toList();
+        return found.isEmpty() ? List.of(url("127.0.0.1", bound)) : found;
+    }
+
+    private static boolean isUp(NetworkInterface network) {
+        try {
+            return network.isUp();
+        } catch (SocketException e) { // it has gone meanwhile
+            return false;
+        }
+    }
+
+    private static String url(String host, InetSocketAddress bound) {
+        boolean bare = host.contains(":") && !host.startsWith("[");
+        return "http://" + (bare ? "[" + host + "]" : host) + ":" + bound.getPort();
     }
 
     /**

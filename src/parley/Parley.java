@@ -2,19 +2,19 @@ package parley;
 
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.BindException;
-import java.net.InetSocketAddress;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 
 /**
- * A chat and image server: wires the rooms, starts and stops. In another program:
+ * A chat and image server: wires the parts, starts and stops. In another program:
  * <pre>{@code
  * try (var parley = Parley.start(Path.of(".env"))) {
  *     System.out.println("http://127.0.0.1:" + parley.port());
@@ -27,34 +27,34 @@ public final class Parley implements AutoCloseable {
     private static final Duration TURN_TIMEOUT = Duration.ofSeconds(30); // for an earlier request of the same user
     private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
 
+    private final HttpServer server;
     private final Histories histories;
     private final ProviderHttp client;
     private final ExecutorService threads = JdkServer.threads();
     private final Api api;
-    private final HttpServer server;
+    private final AtomicBoolean closed = new AtomicBoolean();
 
     /** @param demo whether the providers of the settings are the stand-in */
     Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
-        try {
-            histories = new Histories(
-                    settings.file.resolveSibling(now.history().folder()).normalize(), TURN_TIMEOUT);
-            server = JdkServer.listen(
-                    new InetSocketAddress(now.server().host(), now.server().port()));
-        } catch (BindException e) {
-            String where = now.server().host() + ", port " + now.server().port() + " (" + e.getMessage();
-            throw new IOException(
-                    "cannot listen on " + where + "): stop what listens there, or set HOST and PORT in .env", e);
-        } catch (IOException | InvalidPathException e) {
-            String advice = "): set HISTORY_DIR, in .env or in the environment";
-            throw new IOException(
-                    "the history folder " + now.history().folder() + " cannot be written (" + e + advice, e);
-        }
+        server = JdkServer.listen(now.server());
+        histories = histories(settings.file, now.history().folder());
         client = new ProviderHttp(settings);
         api = new Api(settings, histories, client, demo);
         server.createContext("/", api);
         server.setExecutor(threads);
         server.start();
+    }
+
+    private Histories histories(Path env, String folder) throws IOException {
+        try {
+            return new Histories(env.resolveSibling(folder).normalize(), TURN_TIMEOUT);
+        } catch (IOException | InvalidPathException e) {
+            server.start(); // one that has not been started keeps its port
+            server.stop(0);
+            String advice = "): set HISTORY_DIR, in .env or in the environment";
+            throw new IOException("the history folder " + folder + " cannot be written (" + e + advice, e);
+        }
     }
 
     /**
@@ -64,8 +64,7 @@ public final class Parley implements AutoCloseable {
      * @param env the path of the {@code .env} file; a relative HISTORY_DIR starts from its folder
      * @return the server, which answers already
      * @throws IOException where a setting makes no sense, the file or the history folder cannot be used, or the port is
-     *                     taken;
-     *                     the message says what to do
+     *                     taken; the message says what to do
      */
     public static Parley start(Path env) throws IOException {
         return new Parley(new LiveSettings(env, DotEnv::withEnvironment), false);
@@ -76,9 +75,10 @@ public final class Parley implements AutoCloseable {
         return server.getAddress().getPort();
     }
 
-    /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. */
+    /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. A second call does nothing. */
     @Override
     public void close() throws IOException {
+        if (closed.getAndSet(true)) return;
         try {
             api.stop(SHUTDOWN_TIMEOUT);
             threads.shutdownNow(); // what still runs is interrupted, and tells its client so
@@ -132,12 +132,14 @@ public final class Parley implements AutoCloseable {
         LiveSettings settings = asked.settings(overlay);
         Parley parley = new Parley(settings, asked.isDemo());
         Runtime.getRuntime().addShutdownHook(new Thread(parley::shutDown));
+        parley.announce("Parley " + VERSION + (asked.isDemo() ? ", as a demo," : ""), settings);
+    }
+
+    private void announce(String name, LiveSettings settings) throws IOException {
         Settings now = settings.current();
-        String host = now.server().host().contains(":")
-                ? "[" + now.server().host() + "]"
-                : now.server().host();
-        String name = "Parley " + VERSION + (asked.isDemo() ? ", as a demo," : "");
-        Log.log(name + " is at http://" + host + ":" + parley.port() + ", with the settings of " + settings.file);
+        List<String> addresses = JdkServer.addresses(now.server().host(), server.getAddress());
+        Log.log(name + " is at " + addresses.getFirst() + ", with the settings of " + settings.file);
+        for (String address : addresses.subList(1, addresses.size())) Log.log(name + " is also at " + address);
         now.chats().forEach(Parley::logService);
         now.images().forEach(Parley::logService);
     }

@@ -1,22 +1,35 @@
 package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Parley in another program: the very lines that README shows, compiled and run as they stand there. */
 class EmbeddingTest {
+    private static final String JAVA =
+            Path.of(System.getProperty("java.home"), "bin", "java").toString();
+
     @TempDir
     private Path folder;
 
@@ -42,10 +55,7 @@ class EmbeddingTest {
                 folder.resolve(".env"),
                 "PORT=0\nCHAT_PROVIDER=mine\nMINE_BASE_URL=http://127.0.0.1:9/v1\nMINE_CHAT_MODEL=m\n");
         Process running = new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-cp",
-                        parley + System.getProperty("path.separator") + folder,
-                        "Program")
+                        JAVA, "-cp", parley + System.getProperty("path.separator") + folder, "Program")
                 .directory(folder.toFile())
                 .redirectErrorStream(true)
                 .start();
@@ -68,13 +78,131 @@ class EmbeddingTest {
      */
     @Test
     void leavesNoThreadOfItsClientBehindAStop() throws Exception {
-        Files.writeString(folder.resolve(".env"), "PORT=0\n");
         Set<Thread> before = clients();
-        try (var parley = Parley.start(folder.resolve(".env"))) {
+        try (var provider = new Scripted(Scripted.openAi("hello"));
+                var parley = Parley.start(settings(
+                        "PORT=0", "CHAT_PROVIDER=mine", "MINE_CHAT_MODEL=m", "MINE_BASE_URL=" + provider.address()));
+                var socket = new Socket("127.0.0.1", parley.port())) {
+            chat(socket);
             Running.await(() -> clients().size() > before.size());
-            assertTrue(parley.port() > 0);
         }
         assertEquals(before, clients());
+    }
+
+    private static void chat(Socket socket) throws IOException {
+        String body = "{\"user_id\":\"a\",\"message\":\"hello\"}";
+        String request =
+                """
+                POST /chat HTTP/1.1\r
+                Host: localhost\r
+                Content-Type: application/json\r
+                Content-Length: %d\r
+                \r
+                %s"""
+                        .formatted(body.length(), body);
+        socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+    }
+
+    private Path settings(String... lines) throws IOException {
+        return Files.write(folder.resolve(".env"), List.of(lines));
+    }
+
+    @Test
+    void keepsNoFileOpenOfAServerThatCouldNotStart() throws Exception {
+        try (var taken = new ServerSocket(0)) {
+            Path env = settings("PORT=" + taken.getLocalPort(), "HOST=0.0.0.0");
+            for (int i = 0; i < 50; i++) assertThrows(IOException.class, () -> Parley.start(env));
+        }
+        assertEquals(0, openLockFiles());
+    }
+
+    /** How often this process has the folder's lock file open. */
+    private long openLockFiles() throws IOException {
+        Path open = Path.of("/proc/self/fd");
+        Assumptions.assumeTrue(Files.exists(open), "no /proc here");
+        String lock = folder.toRealPath().resolve("histories/.lock").toString();
+        try (Stream<Path> files = Files.list(open)) {
+            return files.filter(file -> isLinkTo(file, lock)).count();
+        }
+    }
+
+    private static boolean isLinkTo(Path file, String target) {
+        try {
+            return Files.readSymbolicLink(file).toString().equals(target);
+        } catch (IOException e) { // closed meanwhile
+            return false;
+        }
+    }
+
+    @Test
+    void freesItsPortWhereTheHistoryFolderCannotBeWritten() throws Exception {
+        int port = freePort();
+        Files.writeString(folder.resolve("file"), "");
+        var refusal =
+                assertThrows(IOException.class, () -> Parley.start(settings("PORT=" + port, "HISTORY_DIR=file/x")));
+        assertTrue(refusal.getMessage().contains("HISTORY_DIR"), refusal.getMessage());
+        try (var parley = Parley.start(settings("PORT=" + port))) {
+            assertEquals(port, parley.port());
+        }
+    }
+
+    private static int freePort() throws IOException {
+        try (var socket = new ServerSocket(0)) {
+            return socket.getLocalPort();
+        }
+    }
+
+    @Test
+    void closesOnce() throws Exception {
+        var parley = Parley.start(settings("PORT=0"));
+        parley.close();
+        assertTimeoutPreemptively(Duration.ofSeconds(8), parley::close);
+    }
+
+    @Test
+    void keepsItsLocksWhenAnotherServerOfThisProcessCloses() throws Exception {
+        var gate = new Scripted.Gate();
+        try (var provider = new Scripted(gate.before(Scripted.openAi("late")))) {
+            Path env = settings(
+                    "PORT=0", "CHAT_PROVIDER=mine", "MINE_CHAT_MODEL=m", "MINE_BASE_URL=" + provider.address());
+            Parley other = Parley.start(env);
+            try (var parley = Parley.start(env);
+                    var socket = new Socket("127.0.0.1", parley.port())) {
+                chat(socket);
+                Running.await(() -> !provider.exchanges.isEmpty());
+                assertEquals("locked", probe());
+                other.close();
+                assertEquals("locked", probe());
+                gate.open();
+                assertEquals('H', socket.getInputStream().read());
+                assertEquals("free", probe());
+            }
+        }
+        for (int i = 0; i < 1000 && openLockFiles() > 0; i++) Thread.sleep(10);
+        assertEquals(0, openLockFiles());
+    }
+
+    /** Whether another process finds the places of turns locked. */
+    private String probe() throws Exception {
+        String program =
+                """
+                import java.nio.channels.FileChannel;
+                import java.nio.file.*;
+                class Probe {
+                    public static void main(String[] args) throws Exception {
+                        try (var file = FileChannel.open(Path.of(args[0]), StandardOpenOption.WRITE)) {
+                            System.out.println(file.tryLock(0, 1L << 61, false) == null ? "locked" : "free");
+                        }
+                    }
+                }
+                """;
+        Path probe = Files.writeString(folder.resolve("Probe.java"), program);
+        Process running = new ProcessBuilder(
+                        JAVA,
+                        probe.toString(),
+                        folder.resolve("histories/.lock").toString())
+                .start();
+        return new String(running.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     }
 
     private static Set<Thread> clients() {

@@ -89,10 +89,8 @@ class MainTest {
     /** Parley's own files, copied: what a clone holds. */
     private static void copySources(Path home) throws IOException {
         copyFiles(home, "Main.java", ".env.example", "run.sh", "LICENSE");
-        Files.createDirectories(home.resolve("src/parley"));
-        try (Stream<Path> sources = Files.list(Path.of("src/parley"))) {
-            for (Path source : sources.toList())
-                Files.copy(source, home.resolve("src/parley").resolve(source.getFileName()));
+        try (Stream<Path> files = Stream.concat(Files.walk(Path.of("src")), Files.walk(Path.of("deploy")))) {
+            for (Path file : files.toList()) Files.copy(file, home.resolve(file), StandardCopyOption.COPY_ATTRIBUTES);
         }
     }
 
