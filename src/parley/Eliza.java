@@ -10,11 +10,9 @@ import java.util.stream.Stream;
 
 /**
  * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first
- * rule whose
- * pattern fits takes the sentence apart and puts it together again, with the pronouns turned round. The rules, our own,
- * are in
- * {@code eliza.txt}: {@code ? pattern}, then what may be said, with {@code --} between; %s is what the pattern has in
- * parentheses.
+ * rule whose pattern fits takes the sentence apart and puts it together again, with the pronouns turned round. The
+ * rules, our own, are in {@code eliza.txt}: {@code ? pattern}, then what may be answered, with {@code --} between; %s is
+ * what the pattern has in parentheses.
  */
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
@@ -55,14 +53,14 @@ final class Eliza {
         return new Rule(pattern, halves[1].strip().split("\n--\n"));
     }
 
-    /** The answer to the last of what a person said, in the light of all that came before it. */
-    String answer(List<String> said) {
-        String now = said.getLast();
-        List<String> before = said.subList(0, said.size() - 1);
-        if (ASKS_NAME.matcher(now).find()) return name(before);
-        if (ASKS_PAST.matcher(now).find()) return recalled(before);
+    /** The answer to a person's last message, in the light of all that came before it. */
+    String answer(List<String> messages) {
+        String last = messages.getLast();
+        List<String> before = messages.subList(0, messages.size() - 1);
+        if (ASKS_NAME.matcher(last).find()) return name(before);
+        if (ASKS_PAST.matcher(last).find()) return recalled(before);
         for (Rule rule : rules) {
-            Matcher match = rule.pattern.matcher(now);
+            Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
             String answer = rule.answers[before.size() % rule.answers.length];
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));

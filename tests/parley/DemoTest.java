@@ -111,6 +111,14 @@ class DemoTest {
         assertTrue(answer.contains(said), answer);
     }
 
+    /** The rules' patterns take their time for each character: so of a long text, only the beginning is read. */
+    @ParameterizedTest
+    @ValueSource(strings = {"!", "! ", "a!", "i need ", "my name is ", "? ", "hello, ", "\n", "because i am "})
+    void answersALongMessageAtOnce(String part) throws Exception {
+        String message = "i need " + part.repeat(400_000 / part.length()) + "x";
+        assertEquals(200, chat("local", "long", message).status());
+    }
+
     @ParameterizedTest
     @CsvSource({"120, 8", "2, 2", "'', 8"})
     void isWaitedForAShortTimeUnlessAnotherIsSet(String timeout, String redirected) {
@@ -120,12 +128,12 @@ class DemoTest {
 
     @Test
     void paintsTheSamePictureForTheSameWords() throws Exception {
-        assertArrayEquals(Demo.paint("a red fox"), Demo.paint(" A red fox"));
+        assertArrayEquals(Landscape.paint("a red fox"), Landscape.paint(" A red fox"));
     }
 
     @Test
     void paintsAnotherPictureForOtherWords() throws Exception {
-        assertFalse(Arrays.equals(Demo.paint("a red fox"), Demo.paint("a red fix")));
+        assertFalse(Arrays.equals(Landscape.paint("a red fox"), Landscape.paint("a red fix")));
     }
 
     @ParameterizedTest
@@ -147,7 +155,7 @@ class DemoTest {
     private static long sum(int channel, String colour) throws Exception {
         long sum = 0;
         for (String thing : List.of("fox", "boat", "hill", "sea", "house")) {
-            var image = ImageIO.read(new ByteArrayInputStream(Demo.paint("a " + colour + " " + thing)));
+            var image = ImageIO.read(new ByteArrayInputStream(Landscape.paint("a " + colour + " " + thing)));
             for (int y = image.getHeight() / 2; y < image.getHeight(); y += 4) {
                 for (int x = 0; x < image.getWidth(); x += 4) sum += image.getRGB(x, y) >> 16 - 8 * channel & 255;
             }
@@ -194,7 +202,8 @@ class DemoTest {
     void drawsAnImage(String provider) throws Exception {
         Running.Answer answer = post(provider, "/image", Json.object("user_id", "a", "prompt", "a red fox"));
         assertEquals("image/png", answer.at("images", 0, "mime_type"), answer.text());
-        assertArrayEquals(Demo.paint("a red fox"), Base64.getDecoder().decode((String) answer.at("images", 0, "data")));
+        assertArrayEquals(
+                Landscape.paint("a red fox"), Base64.getDecoder().decode((String) answer.at("images", 0, "data")));
     }
 
     @ParameterizedTest
