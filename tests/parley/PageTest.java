@@ -36,7 +36,7 @@ class PageTest {
     @BeforeAll
     static void start() throws Exception {
         browser = new Browser();
-        String painted = Base64.getEncoder().encodeToString(Demo.paint("a red boat"));
+        String painted = Base64.getEncoder().encodeToString(Landscape.paint("a red boat"));
         Scripted.Script image = exchange -> exchange.json(200, "{\"data\":[{\"b64_json\":\"" + painted + "\"}]}");
         Scripted.Script chat = Scripted.gemini("Hi ", "**there**!");
         running = new Running(exchange -> (exchange.path().contains("/images/") ? image : chat).play(exchange));
