@@ -166,7 +166,7 @@ final class Api implements HttpHandler {
     }
 
     static Provider provider(ProviderHttp client, Settings settings, Settings.Account account) {
-        var upstream = new Upstream(client, account, settings.timeout());
+        var upstream = new Upstream(client, new ProviderProblems(account, settings.timeout()));
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
 
@@ -213,9 +213,8 @@ final class Api implements HttpHandler {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Services.Answer<List<Provider.Image>> given =
-                Services.ask(setUp(http.settings.images()), new ReplyStream(null), account -> provider(
-                                client, http.settings, account)
+        Services.Answer<List<Provider.Image>> given = Services.ask(
+                setUp(http.settings.images()), ReplyStream.none(), account -> provider(client, http.settings, account)
                         .generateImages(prompt));
         List<Provider.Image> images = given.value();
         if (http.wantsImage())

@@ -13,6 +13,10 @@ import java.util.regex.Pattern;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
 record Gemini(Upstream upstream, Settings settings) implements Provider {
+    private ProviderProblems problems() {
+        return upstream.problems();
+    }
+
     private static final Set<String> REFUSALS = Set.of(
             "SAFETY",
             "RECITATION",
@@ -60,7 +64,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         Object candidate = upstream.first(answer, "candidates");
         for (Object part : Json.items(candidate, "content", "parts")) {
             String text = Json.string(part, "text");
-            if (text != null && Boolean.TRUE.equals(Json.at(part, "thought"))) reply.thought();
+            if (text != null && isThought(part)) reply.thought();
             else if (text != null) reply.text(text);
         }
         Object usage = Json.at(answer, "usageMetadata");
@@ -94,11 +98,11 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         if (REFUSALS.contains(reason)) throw refused(reason, message);
         return switch (reason) {
             case "" -> null;
-            case "STOP" -> "stop";
+            case "STOP", "NO_IMAGE" -> "stop";
             case "MAX_TOKENS" -> "length";
             default -> {
                 String why = reason.contains("CALL") ? ", but no tools are offered: send it again" : ": send it again";
-                Problem problem = upstream.problems().failed("ended its reply with %s" + why, reason);
+                Problem problem = problems().failed("ended its reply with %s" + why, reason);
                 throw wordless && reason.startsWith("MALFORMED_") ? ProviderProblems.again(problem) : problem;
             }
         };
@@ -111,7 +115,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
     }
 
     private Problem refused(String reason, String message) {
-        return upstream.problems().refused(reason, message == null ? "" : message);
+        return problems().refused(reason, message == null ? "" : message);
     }
 
     @Override
@@ -122,19 +126,19 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
                 "generationConfig",
                 object("responseModalities", List.of("TEXT", "IMAGE")));
         Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
-        Object candidate = upstream.first(answer, "candidates");
         var images = new ArrayList<Image>();
-        var words = new StringBuilder();
-        for (Object part : Json.items(candidate, "content", "parts")) {
-            if (Boolean.TRUE.equals(Json.at(part, "thought"))) continue;
+        for (Object part : Json.items(upstream.first(answer, "candidates"), "content", "parts")) {
             String data = Json.string(part, "inlineData", "data");
-            if (data != null) images.add(upstream.problems().checked(Image.of(data)));
-            else if (Json.string(part, "text") != null) words.append(Json.string(part, "text"));
+            if (data != null && !isThought(part)) images.add(problems().checked(Image.of(data)));
         }
         if (!images.isEmpty()) return images;
-        boolean none = "NO_IMAGE".equals(Json.string(candidate, "finishReason"));
-        if (!none) finishReason(answer, candidate, false); // throws where it is a refusal
-        throw upstream.problems().noImage(words.toString());
+        var words = new ReplyBuilder(ReplyStream.none());
+        read(answer, words); // throws where it is a refusal
+        throw problems().noImage(words.toString());
+    }
+
+    private static boolean isThought(Object part) {
+        return Boolean.TRUE.equals(Json.at(part, "thought"));
     }
 
     @Override

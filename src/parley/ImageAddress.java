@@ -1,11 +1,11 @@
 package parley;
 
 import java.io.IOException;
-import java.math.BigInteger;
 import java.net.InetAddress;
 import java.net.URI;
-import java.net.UnknownHostException;
-import java.util.List;
+import java.net.URL;
+import java.util.HexFormat;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -21,53 +21,27 @@ record ImageAddress(URI uri) {
         }
     }
 
-    /** What is not of the public internet: RFC 6890's networks, what was added later, and groups. */
-    private static final List<Network> SPECIAL = Stream.of(
-                    "0.0.0.0/8",
-                    "10.0.0.0/8",
-                    "100.64.0.0/10",
-                    "127.0.0.0/8",
-                    "169.254.0.0/16",
-                    "172.16.0.0/12",
-                    "192.0.0.0/24",
-                    "192.0.2.0/24",
-                    "192.88.99.0/24",
-                    "192.168.0.0/16",
-                    "198.18.0.0/15",
-                    "198.51.100.0/24",
-                    "203.0.113.0/24",
-                    "224.0.0.0/3",
-                    "::/3",
-                    "2001::/23",
-                    "2001:db8::/32",
-                    "2002::/16",
-                    "3fff::/20",
-                    "4000::/2",
-                    "8000::/1")
-            .map(Network::of)
-            .toList();
+    /** How addresses begin, in hexadecimal digits, that are not of the public internet: RFC 6890, and groups. */
+    private static final Pattern SPECIAL_IPV4 = Pattern.compile(
+            """
+            (?x) 00                     # 0.0.0.0/8, this network
+            | 0a | ac1 | c0a8           # 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, private ones
+            | 64[4-7]                   # 100.64.0.0/10, shared by a provider's customers
+            | 7f                        # 127.0.0.0/8, this machine
+            | a9fe                      # 169.254.0.0/16, a link's own
+            | c00000 | c05863           # 192.0.0.0/24, 192.88.99.0/24, protocols
+            | c61[23]                   # 198.18.0.0/15, benchmarks
+            | c00002 | c63364 | cb0071  # 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, documentation
+            | [ef]                      # 224.0.0.0/3, groups, and what is reserved
+            """);
 
-    private record Network(BigInteger start, int prefix, int bits) {
-        static Network of(String text) {
-            String[] halves = text.split("/");
-            byte[] address = bytes(halves[0]);
-            return new Network(new BigInteger(1, address), Integer.parseInt(halves[1]), 8 * address.length);
-        }
-
-        private static byte[] bytes(String literal) {
-            try {
-                return InetAddress.getByName(literal).getAddress(); // asks nobody: it is no name
-            } catch (UnknownHostException e) {
-                throw new IllegalArgumentException(literal, e);
-            }
-        }
-
-        boolean has(byte[] address) {
-            int rest = bits - prefix;
-            return 8 * address.length == bits
-                    && new BigInteger(1, address).shiftRight(rest).equals(start.shiftRight(rest));
-        }
-    }
+    private static final Pattern SPECIAL_IPV6 = Pattern.compile(
+            """
+            (?x) [^23]                  # all but 2000::/3: this machine, links, groups, private, mapped and translated
+            | 20010[01]                 # 2001::/23, protocols
+            | 20010db8 | 3fff0          # 2001:db8::/32, 3fff::/20, documentation
+            | 2002                      # 2002::/16, which holds IPv4 addresses
+            """);
 
     /**
      * {@return the address, which may be fetched}
@@ -76,26 +50,28 @@ record ImageAddress(URI uri) {
      */
     static ImageAddress of(String text, URI service) throws Refused {
         try {
-            URI uri = URI.create(text);
-            String host = uri.toURL().getHost();
-            boolean own = host.equalsIgnoreCase(service.getHost()) && port(uri) == port(service);
-            if (own && uri.getScheme().matches("(?i)https?")) return new ImageAddress(uri);
-            if (!uri.getScheme().equalsIgnoreCase("https")) throw new Refused("is not https");
-            if (!isPublic(host)) throw new Refused("is in a private network");
-            return new ImageAddress(uri);
+            var address = new ImageAddress(URI.create(text));
+            URL url = address.uri.toURL();
+            boolean own = url.getHost().equalsIgnoreCase(service.getHost()) && port(url) == port(service.toURL());
+            if (own && url.getProtocol().startsWith("http")) return address;
+            if (!url.getProtocol().equals("https")) throw new Refused("is not https");
+            if (Stream.of(InetAddress.getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
+                throw new Refused("is in a private network");
+            }
+            return address;
         } catch (IllegalArgumentException | IOException e) {
             throw new Refused("leads nowhere");
         }
     }
 
-    private static int port(URI uri) {
-        if (uri.getPort() >= 0) return uri.getPort();
-        return uri.getScheme().equalsIgnoreCase("https") ? 443 : 80;
+    private static int port(URL url) {
+        return url.getPort() < 0 ? url.getDefaultPort() : url.getPort();
     }
 
-    private static boolean isPublic(String host) throws UnknownHostException {
-        return Stream.of(InetAddress.getAllByName(host))
-                .map(InetAddress::getAddress)
-                .noneMatch(address -> SPECIAL.stream().anyMatch(network -> network.has(address)));
+    private static boolean isSpecial(InetAddress address) {
+        String digits = HexFormat.of().formatHex(address.getAddress());
+        return (digits.length() == 8 ? SPECIAL_IPV4 : SPECIAL_IPV6)
+                .matcher(digits)
+                .lookingAt();
     }
 }

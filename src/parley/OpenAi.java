@@ -12,6 +12,10 @@ import java.util.regex.Pattern;
  * speak.
  */
 record OpenAi(Upstream upstream, Settings settings) implements Provider {
+    private ProviderProblems problems() {
+        return upstream.problems();
+    }
+
     private static final Pattern LENGTH = Pattern.compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
             Pattern.compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
@@ -96,14 +100,14 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     private String finishReason(String reason, String refusal) {
         if (LENGTH.matcher(reason).find()) return "length";
         if (REFUSAL.matcher(reason).find()) {
-            throw upstream.problems().refused(reason, refusal);
+            throw problems().refused(reason, refusal);
         }
         if (CALL.matcher(reason).find()) {
-            throw upstream.problems()
+            throw problems()
                     .failed("ended its reply with %s, but no tools are offered: send it in other words", reason);
         }
         if (ERROR.matcher(reason).find()) {
-            throw upstream.problems().failed("ended its reply with %s: send it again", reason);
+            throw problems().failed("ended its reply with %s: send it again", reason);
         }
         return "stop";
     }
@@ -117,10 +121,10 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         for (Object item : upstream.objects(answer, "data")) {
             String base64 = Json.string(item, "b64_json");
             String url = Json.string(item, "url");
-            if (!ProviderError.isEmpty(base64)) images.add(upstream.problems().checked(Image.of(base64)));
-            else if (!ProviderError.isEmpty(url)) images.add(upstream.problems().checked(image(url)));
+            if (!ProviderError.isEmpty(base64)) images.add(problems().checked(Image.of(base64)));
+            else if (!ProviderError.isEmpty(url)) images.add(problems().checked(image(url)));
         }
-        if (images.isEmpty()) throw upstream.problems().noImage(ProviderError.wordsIn(answer));
+        if (images.isEmpty()) throw problems().noImage(ProviderError.wordsIn(answer));
         return images;
     }
 
@@ -130,7 +134,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             return Image.of(
                     upstream.fetch(ImageAddress.of(url, upstream.account().base())));
         } catch (ImageAddress.Refused e) {
-            throw upstream.problems().failed("gave an image's address that %s", e.getMessage());
+            throw problems().failed("gave an image's address that %s", e.getMessage());
         }
     }
 
@@ -143,7 +147,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         boolean listed = Json.items(answer, "data").stream()
                 .map(each -> bare(String.valueOf(Json.string(each, "id"))))
                 .anyMatch(names::contains);
-        if (!listed) throw upstream.problems().unknownModel("does not list the model");
+        if (!listed) throw problems().unknownModel("does not list the model");
     }
 
     private static String bare(String model) {

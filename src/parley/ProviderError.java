@@ -1,52 +1,40 @@
 package parley;
 
+import java.io.IOException;
 import java.net.http.HttpHeaders;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What a provider says of a failure: a status, a body in whatever form, and headers. Services differ in where they put
- * what; this is the one place that knows.
+ * What a provider says in the place of an answer: a status, a body in whatever form, headers. Services differ in where
+ * they put what; this is the one place that knows.
  */
 @SuppressWarnings("serial")
-final class ProviderError extends Exception {
-    private static final Set<Integer> TRANSIENT =
-            Set.of(408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529); // 52x: Cloudflare's; 529: overloaded
+final class ProviderError extends IOException {
+    /** Those of a moment: 52x are Cloudflare's, and 529 means overloaded. */
+    private static final Pattern TRANSIENT = Pattern.compile("408|429|50[0234]|52[0-4]|529");
 
-    private static final int ENOUGH = 2000; // characters of its words in which something is looked for
+    private static final int ENOUGH = 2000; // characters in which something is looked for
 
-    /** Where an error's words for people are, the best place first; the last one is the error itself. */
-    private static final Object[][] WORDS = {
-        {"message"},
-        {"status_msg"},
-        {"error_msg"},
-        {"detail"},
-        {"detail", 0, "msg"},
-        {"errors", 0, "message"},
-        {"msg"},
-        {"error"},
-        {}
-    };
+    /** Members with words for people, or with what holds them, the best ones first. */
+    private static final List<String> WORDS =
+            List.of("message", "status_msg", "error_msg", "msg", "detail", "error", "errors", "base_resp", "choices");
 
-    /** Where its words for programs are. */
-    private static final Object[][] CODES = {
-        {"code"}, {"type"}, {"status"}, {"status_code"}, {"innererror", "code"}, {"metadata", "error_type"}
-    };
+    /** Members with words for programs, and what holds them. */
+    private static final List<String> CODES = List.of("code", "type", "status", "status_code");
 
-    private static final Pattern REFUSAL = Pattern.compile(
-            "(?i)content.?filter|content.?policy|moderation|responsible.?ai|data_inspection_failed|sensitive");
-    private static final Pattern MODERATION =
-            Pattern.compile("(?i)moderat|flagged|content.?filter|content.?polic|safety");
+    private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
+    private static final Pattern REFUSAL =
+            Pattern.compile("(?i)content.?(filter|policy)|moderation|responsible.?ai|data_inspection_failed|sensitive");
+    private static final Pattern MODERATION = Pattern.compile("(?i)moderat|flagged|content.?(filter|polic)|safety");
     private static final Pattern RATE_LIMIT =
             Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = Pattern.compile("(?is)\\bmodel\\b.{0,200}"
@@ -57,30 +45,32 @@ final class ProviderError extends Exception {
 
     private final int status;
     private final Object json;
-    private final Object error; // the part of it that tells of the failure
     private final HttpHeaders headers;
     private final List<String> codes;
-    private final String words;
 
-    /**
-     * @param status 0 where the body alone tells it, or nobody
-     * @param body   JSON as it was parsed, or text
-     */
+    /** @param body JSON as it was parsed, or text */
     ProviderError(int status, Object body, HttpHeaders headers) {
-        super(null, null, false, false); // it is an answer, not a fault: nobody reads its stack
         json = onlyItem(body);
-        error = Stream.of(Json.at(json, "error"), Json.at(json, "choices", 0, "error"), Json.at(json, "base_resp"))
-                .filter(each -> !isEmpty(each))
-                .findFirst()
-                .orElse(json);
-        codes = Stream.of(error, json)
-                .flatMap(each -> Stream.of(CODES).map(path -> Json.at(each, path)))
+        codes = places(json)
+                .flatMap(place -> CODES.stream().map(name -> Json.at(place, name)))
                 .filter(Objects::nonNull)
                 .map(String::valueOf)
                 .toList();
-        words = words(error, json);
         this.status = status == 0 ? toldStatus(codes) : status;
         this.headers = headers;
+    }
+
+    /** An error in an answer whose status is a good one: the body tells the status, or nobody. */
+    ProviderError(Object body) {
+        this(0, body, NO_HEADERS);
+    }
+
+    /** The objects that may tell of an error. */
+    private static Stream<Object> places(Object json) {
+        Object error = Json.at(json, "error");
+        Object[] inner = {Json.at(json, "choices", 0, "error"), Json.at(json, "base_resp"), Json.at(error, "innererror")
+        };
+        return Stream.concat(Stream.of(error, json), Stream.of(inner));
     }
 
     /** {@return whether an answer's JSON tells of an error} One whose members are all empty is none. */
@@ -88,26 +78,38 @@ final class ProviderError extends Exception {
         return !isEmpty(Json.at(json, "error"))
                 || !isEmpty(Json.at(json, "choices", 0, "error"))
                 || !isEmpty(Json.at(json, "base_resp", "status_code"))
-                || "error".equals(Json.string(json, "object"))
-                || "error".equals(Json.string(json, "type"));
+                || "error".equals(Json.at(json, "object"))
+                || "error".equals(Json.at(json, "type"));
     }
 
     /** {@return whether a value says nothing: null, false, 0, blank, or made of nothing else} */
     static boolean isEmpty(Object value) {
         return switch (value) {
-            case null -> true;
             case String text -> text.isBlank();
-            case Boolean flag -> !flag;
             case Number number -> number.doubleValue() == 0;
             case List<?> list -> list.stream().allMatch(ProviderError::isEmpty);
             case Map<?, ?> map -> map.values().stream().allMatch(ProviderError::isEmpty);
-            default -> false;
+            case null -> true;
+            default -> value.equals(false);
         };
     }
 
-    /** {@return the words for people that any JSON holds in one of the usual places; empty where there are none} */
-    static String wordsIn(Object json) {
-        return json instanceof Map ? found(json, Json.at(json, "base_resp")) : "";
+    /** {@return the words for people that JSON holds in one of the usual places; empty where there are none} */
+    static String wordsIn(Object value) {
+        return switch (value) {
+            case String text -> text;
+            case List<?> list -> wordsIn(list.stream());
+            case Map<?, ?> map -> wordsIn(WORDS.stream().map(map::get));
+            case null -> "";
+            default -> "";
+        };
+    }
+
+    private static String wordsIn(Stream<?> values) {
+        return values.map(ProviderError::wordsIn)
+                .filter(words -> !words.isBlank())
+                .findFirst()
+                .orElse("");
     }
 
     /** The item of a list of one: Google's OpenAI-compatible address wraps its errors so. */
@@ -115,23 +117,12 @@ final class ProviderError extends Exception {
         return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
     }
 
-    private static String words(Object error, Object json) {
-        String said = found(error, json);
-        Object raw = Json.at(error, "metadata", "raw"); // OpenRouter's: what the service behind it said
-        var all = new ArrayList<String>();
-        if (!said.isEmpty()) all.add(said);
-        if (!isEmpty(raw)) all.add(raw instanceof String text ? text : Json.write(raw));
-        if (all.isEmpty()) all.add(Json.write(json));
-        return String.join(": ", all);
-    }
-
-    private static String found(Object... places) {
-        return Stream.of(places)
-                .filter(Objects::nonNull)
-                .flatMap(each -> Stream.of(WORDS).map(path -> Json.string(each, path)))
-                .filter(text -> !isEmpty(text))
-                .findFirst()
-                .orElse("");
+    static Object jsonOrText(String text) {
+        try {
+            return Json.parse(text);
+        } catch (Json.Malformed e) {
+            return text;
+        }
     }
 
     /** The status among an error's codes; 0 where there is none. */
@@ -152,18 +143,20 @@ final class ProviderError extends Exception {
 
     /** {@return its own words for people, or else all that it said} */
     String words() {
-        return words;
+        String words = wordsIn(json);
+        Object raw = Json.at(json, "error", "metadata", "raw"); // OpenRouter's: what the service behind it said
+        if (!isEmpty(raw)) words += ": " + (raw instanceof String text ? text : Json.write(raw));
+        return words.isEmpty() ? Json.write(json) : words;
     }
 
-    /** {@return the address that it redirects to; null where it does not redirect} */
+    /** {@return the address that it redirects to} */
     String location() {
-        return status / 100 == 3 ? headers.firstValue("Location").orElse("nowhere") : null;
+        return headers.firstValue("Location").orElse("nowhere");
     }
 
     /** Whether prompt or reply were refused; to be asked before {@link #isBadKey}, since both may be a 403. */
     boolean isRefusal() {
-        return !refusalCode().isEmpty()
-                || status == 403 && MODERATION.matcher(start(Json.write(json))).find();
+        return !refusalCode().isEmpty() || status == 403 && holds(MODERATION, Json.write(json));
     }
 
     /** {@return the code that tells of a refusal; empty where none does} */
@@ -178,24 +171,17 @@ final class ProviderError extends Exception {
         return status == 401
                 || status == 403
                 || codes.contains("invalid_api_key")
-                || details().anyMatch(each -> "API_KEY_INVALID".equals(Json.string(each, "reason")));
+                || details().anyMatch(each -> "API_KEY_INVALID".equals(Json.at(each, "reason")));
     }
 
     boolean isUnknownModel() {
-        boolean told = status / 100 == 4
-                && status != 429
-                && NO_MODEL.matcher(start(words)).find();
+        boolean told = status / 100 == 4 && status != 429 && holds(NO_MODEL, words());
         return status == 404 || codes.contains("model_not_found") || told;
     }
 
     /** Whether the conversation has more tokens than the model takes. */
     boolean isTooLong() {
-        return codes.contains("context_length_exceeded")
-                || status != 429 && TOO_LONG.matcher(start(words)).find();
-    }
-
-    boolean isRateLimit() {
-        return status == 429;
+        return codes.contains("context_length_exceeded") || status != 429 && holds(TOO_LONG, words());
     }
 
     /** Whether the same request may succeed a moment later. A day's quota is none of that. */
@@ -203,9 +189,9 @@ final class ProviderError extends Exception {
         boolean used = codes.contains("insufficient_quota")
                 || details()
                         .flatMap(each -> Json.items(each, "violations").stream())
-                        .anyMatch(each ->
-                                String.valueOf(Json.string(each, "quotaId")).contains("PerDay"));
-        return TRANSIENT.contains(status) && !used;
+                        .anyMatch(
+                                each -> String.valueOf(Json.at(each, "quotaId")).contains("PerDay"));
+        return TRANSIENT.matcher("" + status).matches() && !used;
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
@@ -215,7 +201,7 @@ final class ProviderError extends Exception {
                 .filter(Objects::nonNull)
                 .findFirst()
                 .map(delay -> delay.replace("s", ""))
-                .orElse(headers.firstValue("Retry-After").orElse("").strip());
+                .orElse(headers.firstValue("Retry-After").orElse(""));
         if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
             Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME)
@@ -228,10 +214,11 @@ final class ProviderError extends Exception {
     }
 
     private Stream<?> details() {
-        return Json.items(error, "details").stream();
+        return Json.items(json, "error", "details").stream();
     }
 
-    private static String start(String text) {
-        return text.substring(0, Math.min(text.length(), ENOUGH));
+    private static boolean holds(Pattern pattern, String text) {
+        return pattern.matcher(text.substring(0, Math.min(text.length(), ENOUGH)))
+                .find();
     }
 }

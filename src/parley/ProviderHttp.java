@@ -15,7 +15,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import javax.net.ssl.SSLContext;
-import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
@@ -24,14 +23,11 @@ import javax.net.ssl.TrustManagerFactory;
  */
 final class ProviderHttp implements AutoCloseable {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
-    private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(10);
-
-    /** @param trusts whether it knows any certificates; without them, only plain http works */
-    private record Made(HttpClient client, boolean trusts) {}
 
     private final LiveSettings settings;
     private final ReentrantLock making = new ReentrantLock();
-    private volatile Made made; // null until the first need
+    private HttpClient made; // null until the first need
+    private boolean untrusting; // made while Java's trust store could not be read: only plain http works
 
     ProviderHttp(LiveSettings settings) {
         this.settings = settings;
@@ -43,12 +39,10 @@ final class ProviderHttp implements AutoCloseable {
      * @throws Problem overloaded where none can be made now
      */
     HttpClient client() {
-        Made last = made;
-        if (last != null && last.trusts) return last.client;
         making.lock();
         try {
-            if (made == null || !made.trusts) made = make(made);
-            return made.client;
+            if (made == null || untrusting && canTrust()) made = client(context());
+            return made;
         } catch (GeneralSecurityException | UncheckedIOException e) { // unchecked, it would mean that the client left
             Log.log("no connection to a provider can be made: " + e);
             throw Problem.overloaded("unable to make a connection");
@@ -57,26 +51,26 @@ final class ProviderHttp implements AutoCloseable {
         }
     }
 
-    private Made make(Made last) throws GeneralSecurityException {
+    /** Java's default; where it fails, which lasts as long as the JVM, one that reads the trust store anew. */
+    private SSLContext context() throws GeneralSecurityException {
         try {
-            return new Made(client(SSLContext.getDefault()), true);
-        } catch (NoSuchAlgorithmException e) { // which lasts as long as the JVM, also where its cause is mended
-            return makeAnew(last, e);
+            return SSLContext.getDefault();
+        } catch (NoSuchAlgorithmException e) {
+            untrusting = !canTrust();
+            if (untrusting) Log.log("Java's trust store cannot be read, so no https works until it can: " + e);
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(null, null, null);
+            return context;
         }
     }
 
-    private Made makeAnew(Made last, Exception failure) throws GeneralSecurityException {
-        SSLContext context = SSLContext.getInstance("TLS");
+    private static boolean canTrust() {
         try {
-            var trusted = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-            trusted.init((KeyStore) null);
-            context.init(null, trusted.getTrustManagers(), null);
-            return new Made(client(context), true);
+            TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm())
+                    .init((KeyStore) null);
+            return true;
         } catch (GeneralSecurityException e) {
-            if (last != null) return last;
-            Log.log("Java's trust store cannot be read, so no https works until it can: " + failure + ", " + e);
-            context.init(null, new TrustManager[0], null);
-            return new Made(client(context), false);
+            return false;
         }
     }
 
@@ -110,11 +104,7 @@ final class ProviderHttp implements AutoCloseable {
     @Override
     public void close() {
         if (made == null) return;
-        made.client.shutdownNow();
-        try {
-            made.client.awaitTermination(CLOSE_TIMEOUT);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        made.shutdownNow();
+        made.close();
     }
 }

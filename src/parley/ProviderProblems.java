@@ -8,7 +8,6 @@ import static parley.Problem.Code.PROVIDER_TIMEOUT;
 import static parley.Problem.Code.RATE_LIMITED;
 import static parley.Problem.Code.UNKNOWN_MODEL;
 
-import java.io.IOException;
 import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpTimeoutException;
 import java.security.cert.CertificateException;
@@ -24,63 +23,58 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
 
     /** {@return the problem that a failure to ask the provider makes} */
     Problem of(Exception failure) {
-        if (failure instanceof Problem problem) return problem;
-        if (failure instanceof ProviderError error) return of(error);
-        if (failure instanceof ResponseBody.TooLong) {
-            return failed("sent more than %s bytes", "" + ResponseBody.MAX_LENGTH);
-        }
-        if (failure instanceof ResponseBody.Unreadable) {
-            return failed("sent what is compressed in a way that cannot be read (%s)", failure.getMessage());
-        }
-        if (isTimeout(failure)) {
-            String seconds = "" + timeout.toMillis() / 1000.0;
-            return made(
-                    PROVIDER_TIMEOUT, "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env", seconds);
-        }
-        if (isUntrusted(failure)) {
+        return switch (failure) {
+            case Problem problem -> problem;
+            case ProviderError error -> of(error);
+            case ResponseBody.Unreadable e -> failed("sent what cannot be read: %s", e.getMessage());
+            default -> isTimeout(failure) ? timedOut() : unreachable(failure);
+        };
+    }
+
+    private Problem timedOut() {
+        String seconds = "" + timeout.toMillis() / 1000.0;
+        return made(PROVIDER_TIMEOUT, "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env", seconds);
+    }
+
+    private Problem unreachable(Exception failure) {
+        String address = account.variable("BASE_URL");
+        if (hasCause(failure, CertificateException.class)) {
             return failed(
                     "shows a certificate that this Java does not trust (%s): where a proxy reads along, import its "
                             + "certificate with Java's keytool, or else see %s in .env",
-                    reason(failure), account.variable("BASE_URL"));
+                    reason(failure), address);
         }
         String ask = Settings.isLoopback(account.base().getHost())
                 ? "Is it running?"
                 : "Is this machine online, or behind HTTPS_PROXY?";
-        return again(failed(
-                "cannot be reached, or broke the connection off (%s). " + ask + " If so, see %s in .env",
-                reason(failure),
-                account.variable("BASE_URL")));
+        String what = "cannot be reached, or broke the connection off (%s). " + ask + " If so, see %s in .env";
+        return again(failed(what, reason(failure), address));
     }
 
     private Problem of(ProviderError error) {
         String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": %s";
-        if (error.location() != null) {
-            return failed(
-                    "answered " + error.status() + ": it redirects to %s. Put the new address into %s in .env",
-                    error.location(),
-                    account.variable("BASE_URL"));
+        String words = error.words();
+        if (error.status() / 100 == 3) {
+            String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+            return failed(said.formatted("it redirects to %s") + advice, error.location());
         }
-        if (error.isRefusal()) return refused(error.refusalCode(), error.words());
+        if (error.isRefusal()) return refused(error.refusalCode(), words);
         if (error.isBadKey()) {
-            return made(PROVIDER_REFUSED_KEY, said + " (set %s in .env)", error.words(), account.variable("API_KEY"));
+            return made(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)", words);
         }
-        if (error.isTooLong()) {
-            return failed(said + " (a smaller HISTORY_WINDOW in .env sends less of the conversation)", error.words());
-        }
-        if (error.isUnknownModel()) return unknownModel(said, error.words());
-        Problem problem = made(error.isRateLimit() ? RATE_LIMITED : PROVIDER_ERROR, said, error.words());
+        if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
+        else if (error.isUnknownModel()) return unknownModel(said, words);
+        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
         return new Problem(problem.code, problem.getMessage(), error.retryAfter(), error.isTransient());
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
     Problem ofImageAddress(Exception failure) {
-        if (failure instanceof Problem || failure instanceof ResponseBody.TooLong || isTimeout(failure)) {
-            return of(failure);
-        }
         if (failure instanceof ProviderError error) {
             Problem problem = failed("gave an image's address that answered %s", "" + error.status());
             return error.isTransient() ? again(problem) : problem;
         }
+        if (failure instanceof Problem || isTimeout(failure)) return of(failure);
         return failed("gave an image's address that cannot be read (%s)", reason(failure));
     }
 
@@ -110,8 +104,7 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
     }
 
     Problem noImage(String words) {
-        if (words.isBlank()) return empty("made no image: try other words");
-        return empty("made no image, but said: %s", words);
+        return words.isBlank() ? empty("made no image: try other words") : empty("made no image, but said: %s", words);
     }
 
     /** @param image null for what is none */
@@ -133,7 +126,8 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
 
     private Problem made(Problem.Code code, String what, String... quoted) {
         Object[] words = Stream.of(quoted).map(this::quoted).toArray();
-        return new Problem(code, account.provider() + " " + what.formatted(words));
+        return new Problem(
+                code, account.provider() + " " + what.formatted(words).strip());
     }
 
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
@@ -151,10 +145,6 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
 
     private static boolean isTimeout(Exception failure) {
         return hasCause(failure, HttpTimeoutException.class) && !hasCause(failure, HttpConnectTimeoutException.class);
-    }
-
-    private static boolean isUntrusted(Exception failure) {
-        return failure instanceof IOException && hasCause(failure, CertificateException.class);
     }
 
     private static boolean hasCause(Throwable failure, Class<?> kind) {

@@ -116,6 +116,12 @@ final class ReplyBuilder {
         return value instanceof Number number ? number : null;
     }
 
+    /** {@return the text so far} */
+    @Override
+    public String toString() {
+        return text.toString();
+    }
+
     int length() {
         return text.length();
     }
@@ -141,7 +147,7 @@ final class ReplyBuilder {
     Provider.Reply reply(ProviderProblems problems) {
         add(tag.end());
         add(half);
-        if (!text.toString().isBlank()) return new Provider.Reply(text.toString(), finishReason, usage);
+        if (!toString().isBlank()) return new Provider.Reply(toString(), finishReason, usage);
         if (!refusal.toString().isBlank()) throw problems.refused("", refusal.toString());
         if (finishReason.equals("length")) {
             throw problems.empty("said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env");
@@ -150,9 +156,6 @@ final class ReplyBuilder {
             throw problems.empty(
                     "only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less");
         }
-        if (otherWords.toString().isBlank()) {
-            throw problems.empty("ended its reply without a word: send the message again, or in other words");
-        }
-        throw problems.empty("ended its reply without a word, but said: %s", otherWords());
+        throw problems.empty("ended its reply without a word: send it again, or in other words. %s", otherWords());
     }
 }

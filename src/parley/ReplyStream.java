@@ -29,6 +29,11 @@ final class ReplyStream {
         this.client = client;
     }
 
+    /** {@return one for a whole answer: nobody hears of it before} */
+    static ReplyStream none() {
+        return new ReplyStream(null);
+    }
+
     boolean isWhole() {
         return client == null;
     }
@@ -49,13 +54,22 @@ final class ReplyStream {
         nextHeartbeat = Deadline.in(begun ? LATER_SILENCE : FIRST_SILENCE);
     }
 
-    /** {@return what came before the deadline, or null for nothing} Meanwhile the heartbeats go out. */
-    <T> T await(Deadline deadline, Wait<T> wait) throws InterruptedException {
-        while (true) {
-            if (!isWhole() && nextHeartbeat.isOver()) send("");
-            Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
-            T came = wait.atMost(wakeUp.nanosLeft());
-            if (came != null || deadline.isOver()) return came;
+    /**
+     * Waits, while the heartbeats go out.
+     *
+     * @return what came before the deadline, or null for nothing
+     * @throws Problem overloaded where the server stops meanwhile
+     */
+    <T> T await(Deadline deadline, Wait<T> wait) {
+        try {
+            while (true) {
+                if (!isWhole() && nextHeartbeat.isOver()) send("");
+                Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
+                T came = wait.atMost(wakeUp.nanosLeft());
+                if (came != null || deadline.isOver()) return came;
+            }
+        } catch (InterruptedException e) {
+            throw Problem.overloaded("stopping");
         }
     }
 }

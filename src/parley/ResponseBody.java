@@ -1,11 +1,10 @@
 package parley;
 
+import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InterruptedIOException;
-import java.io.PushbackInputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
@@ -13,6 +12,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
@@ -29,11 +29,7 @@ import java.util.zip.ZipException;
  * response has yet to come.
  */
 final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse.BodySubscriber<Void>, AutoCloseable {
-    /** The response is longer than {@link #MAX_LENGTH}. */
-    @SuppressWarnings("serial")
-    static final class TooLong extends IOException {}
-
-    /** The response is compressed in a way that cannot be read: asked again, it would be the same. */
+    /** The response is too long, or compressed in another way: asked again, it would be the same. */
     @SuppressWarnings("serial")
     static final class Unreadable extends IOException {
         Unreadable(String why) {
@@ -41,14 +37,16 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
         }
     }
 
-    static final int MAX_LENGTH = (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
+    private static final int MAX_LENGTH =
+            (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
     private static final int AHEAD = 4; // buffers, each of 16 KiB at most
     private static final int BUFFER_SIZE = 16 << 10;
-    private static final List<ByteBuffer> HEAD = List.of(ByteBuffer.allocate(0));
-    private static final List<ByteBuffer> END = List.of(ByteBuffer.allocate(0));
+    private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
+    private static final ByteBuffer END = ByteBuffer.allocate(0);
+    private static final byte[] GZIP = {0x1f, (byte) 0x8b}; // how its data begin (RFC 1952)
 
     private final ReplyStream stream;
-    private final BlockingQueue<List<ByteBuffer>> arrived = new LinkedBlockingQueue<>();
+    private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
     private volatile HttpResponse.ResponseInfo head;
     private volatile Flow.Subscription subscription;
     private volatile Throwable broken;
@@ -71,26 +69,31 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
      * @throws HttpTimeoutException where it has not come by the deadline
      */
     static ResponseBody of(HttpClient client, HttpRequest.Builder request, ReplyStream stream, Deadline deadline)
-            throws IOException, InterruptedException {
+            throws IOException {
         var body = new ResponseBody(stream, deadline);
-        var left = Duration.ofNanos(Math.max(1, deadline.nanosLeft()));
-        HttpRequest timed = request.timeout(left).build();
         try {
-            if (stream.isWhole()) client.send(timed, body);
-            else body.exchange(client, timed);
-            body.await();
+            body.exchange(
+                    client,
+                    request.timeout(Duration.ofNanos(1 + deadline.nanosLeft())).build());
             return body;
-        } catch (Throwable e) {
+        } catch (InterruptedException e) {
+            throw Problem.overloaded("stopping");
+        } catch (IOException | RuntimeException e) {
             body.close();
             throw e;
         }
     }
 
-    private void exchange(HttpClient client, HttpRequest request) {
-        exchange = client.sendAsync(request, this);
-        exchange.whenComplete((nothing, failure) -> {
-            if (failure != null) onError(failure);
-        });
+    private void exchange(HttpClient client, HttpRequest request) throws IOException, InterruptedException {
+        if (stream.isWhole()) {
+            client.send(request, this);
+        } else {
+            exchange = client.sendAsync(request, this);
+            exchange.whenComplete((nothing, failure) -> {
+                if (failure != null) onError(failure);
+            });
+        }
+        await();
     }
 
     int status() {
@@ -110,18 +113,17 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
      * Reads some bytes, once there are any.
      *
      * @return how many; -1 at the end
-     * @throws HttpTimeoutException   where nothing has come by the deadline
-     * @throws InterruptedIOException where the thread is interrupted
+     * @throws HttpTimeoutException where nothing has come by the deadline
      */
     int read(byte[] buffer) throws IOException {
         try {
             if (decoded == null) decoded = decoded();
             int count = decoded.read(buffer);
             length += Math.max(0, count);
-            if (length > MAX_LENGTH) throw new TooLong();
+            if (length > MAX_LENGTH) throw new Unreadable("more than " + MAX_LENGTH + " bytes");
             return count;
         } catch (ZipException | EOFException e) {
-            throw new Unreadable("gzip, broken");
+            throw new Unreadable("broken gzip");
         }
     }
 
@@ -147,21 +149,20 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
         return whole.toByteArray();
     }
 
-    /** The bytes without their compression, which is known by its first bytes (RFC 1952): headers may be wrong. */
+    /** The bytes without their compression, which is known by its first bytes: headers may be wrong. */
     private InputStream decoded() throws IOException {
         String coding = headers().firstValue("Content-Encoding").orElse("identity");
-        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable(coding);
-        var raw = new PushbackInputStream(new Raw(), 2);
-        byte[] start = raw.readNBytes(2);
-        raw.unread(start);
-        boolean gzip = start.length == 2 && start[0] == 0x1f && start[1] == (byte) 0x8b;
-        return gzip ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
+        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
+        var raw = new BufferedInputStream(new Raw(), BUFFER_SIZE);
+        raw.mark(GZIP.length);
+        byte[] start = raw.readNBytes(GZIP.length);
+        raw.reset();
+        return Arrays.equals(start, GZIP) ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
     }
 
     /** The bytes as they arrive. */
     private final class Raw extends InputStream {
-        private List<ByteBuffer> buffers = List.of();
-        private int next; // of them
+        private ByteBuffer buffer = HEAD;
 
         @Override
         public int read() throws IOException {
@@ -171,32 +172,22 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
 
         @Override
         public int read(byte[] into, int offset, int length) throws IOException {
-            while (true) {
-                while (next < buffers.size() && !buffers.get(next).hasRemaining()) next++;
-                if (next < buffers.size()) break;
-                if (buffers == END) return -1;
-                buffers = await();
-                next = 0;
-            }
-            ByteBuffer buffer = buffers.get(next);
+            while (!buffer.hasRemaining() && buffer != END) buffer = await();
+            if (buffer == END) return -1;
             int count = Math.min(length, buffer.remaining());
             buffer.get(into, offset, count);
             return count;
         }
     }
 
-    /** What arrives next: the head, buffers, or the end. */
-    private List<ByteBuffer> await() throws IOException {
-        try {
-            List<ByteBuffer> came = stream.await(deadline, nanos -> arrived.poll(nanos, TimeUnit.NANOSECONDS));
-            if (came == null) throw new HttpTimeoutException("nothing came in time");
-            ended = came == END;
-            if (ended && broken != null) throw new IOException(broken.getMessage(), broken);
-            if (came != HEAD && !ended) subscription.request(1);
-            return came;
-        } catch (InterruptedException e) {
-            throw new InterruptedIOException("stopping");
-        }
+    /** What arrives next: the head, a buffer, or the end. */
+    private ByteBuffer await() throws IOException {
+        ByteBuffer came = stream.await(deadline, nanos -> arrived.poll(nanos, TimeUnit.NANOSECONDS));
+        if (came == null) throw new HttpTimeoutException("nothing came in time");
+        ended = came == END;
+        if (ended && broken != null) throw new IOException(broken.getMessage(), broken);
+        if (came != HEAD && !ended) subscription.request(1);
+        return came;
     }
 
     @Override
@@ -220,7 +211,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
 
     @Override
     public void onNext(List<ByteBuffer> buffers) {
-        arrived.add(buffers);
+        arrived.addAll(buffers);
     }
 
     @Override

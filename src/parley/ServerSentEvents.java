@@ -28,7 +28,7 @@ final class ServerSentEvents {
     record Event(Kind kind, String data) {}
 
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
-    private List<Event> events = new ArrayList<>();
+    private List<Event> events; // of the bytes that are being read
     private StringBuilder data; // of the event that is being read; null where there is none yet
     private Kind kind = Kind.DATA;
     private boolean begun;
@@ -36,6 +36,7 @@ final class ServerSentEvents {
 
     /** {@return the events that these bytes end} */
     List<Event> read(byte[] bytes, int count) {
+        events = new ArrayList<>();
         int from = 0;
         for (int i = 0; i < count; i++) {
             if (bytes[i] != '\n' && bytes[i] != '\r') continue;
@@ -46,25 +47,20 @@ final class ServerSentEvents {
             if (!secondHalf) endLine();
         }
         line.write(bytes, from, count - from);
-        return taken();
+        return events;
     }
 
     /** {@return the event at the end of the body} Some services leave out the empty line that ends it. */
     List<Event> end() {
+        events = new ArrayList<>();
         if (line.size() > 0) endLine();
         if (data != null) endEvent();
-        return taken();
+        return events;
     }
 
     /** {@return the bytes and characters that are held until their event ends} */
     int held() {
         return line.size() + (data == null ? 0 : data.length());
-    }
-
-    private List<Event> taken() {
-        List<Event> ended = events;
-        events = new ArrayList<>();
-        return ended;
     }
 
     private void endLine() {

@@ -771,6 +771,8 @@ class UpstreamTest extends OneServer {
         var account = new Settings.Account("local", "CHAT", URI.create(base), null, "m", Map.of());
         assertEquals(
                 expected,
-                new Upstream(null, account, Duration.ofSeconds(1)).uri(path).toString());
+                new Upstream(null, new ProviderProblems(account, Duration.ofSeconds(1)))
+                        .uri(path)
+                        .toString());
     }
 }

@@ -1,0 +1,84 @@
+package parley;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiPredicate;
+
+/**
+ * Reads a reply from the events of a stream or from one whole answer, whichever comes.
+ *
+ * @param dialect takes what one event, or the whole answer, says of the reply; false where it is of another format
+ */
+record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect, ProviderProblems problems) {
+    private static final String DONE = "[DONE]";
+    private static final int BUFFER_SIZE = 16 << 10;
+
+    /** @param silence how long a stream may say nothing; null where a whole answer must be there by the deadline */
+    void read(ResponseBody body, Deadline end, Duration silence) throws IOException {
+        var events = new ServerSentEvents();
+        Memory.Growing memory = body.memory(Integer.MAX_VALUE);
+        var buffer = new byte[BUFFER_SIZE];
+        body.waitUntil(silence == null ? end : Deadline.in(silence));
+        for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
+            List<ServerSentEvents.Event> ended = events.read(buffer, count);
+            for (ServerSentEvents.Event event : ended) take(event);
+            memory.grownTo(events.held() + reply.length());
+            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(silence == null ? end : Deadline.in(silence)));
+        }
+        for (ServerSentEvents.Event event : events.end()) take(event);
+        reply.bodyEnded();
+        if (!reply.isFinished()) throw cutOff(body);
+    }
+
+    private Problem cutOff(ResponseBody body) {
+        String words = reply.otherWords();
+        if (reply.length() > 0 || words.isBlank())
+            return problems.failed("cut its reply off: send it again. %s", words);
+        return problems.failed(
+                "answered 200 (%s) with what is not its own format, or not JSON: %s (see %s in .env)",
+                body.headers().firstValue("Content-Type").orElse("no type"),
+                words,
+                problems.account().variable("BASE_URL"));
+    }
+
+    private void take(ServerSentEvents.Event event) throws ProviderError {
+        String data = event.data().strip();
+        switch (event.kind()) {
+            case COMMENT -> {}
+            case IGNORED -> reply.otherWords(data);
+            case ERROR -> {
+                Object error = ProviderError.jsonOrText(data);
+                if (!ProviderError.isEmpty(error)) throw new ProviderError(error);
+            }
+            case DATA, JSON -> {
+                if (data.equals(DONE)) reply.end();
+                else if (!data.isEmpty()) takeData(data, event.kind() == ServerSentEvents.Kind.JSON);
+            }
+        }
+    }
+
+    private void takeData(String data, boolean whole) throws ProviderError {
+        try {
+            Object json = Json.parse(data);
+            if (!(json instanceof List<?> answers)) takeAnswer(json, whole);
+            else for (Object answer : answers) takeAnswer(answer, false);
+        } catch (Json.Malformed e) {
+            if (!data.startsWith("{") && !data.startsWith("[")) reply.unreadable(data);
+            else throw problems.failed("sent what is not JSON, or cut it off (%s): %s", e.getMessage(), data);
+        }
+    }
+
+    private void takeAnswer(Object answer, boolean whole) throws ProviderError {
+        if (ProviderError.isIn(answer)) throw new ProviderError(answer);
+        if (!(answer instanceof Map)) {
+            reply.unreadable(Json.write(answer));
+        } else if (!dialect.test(answer, reply)) {
+            String words = ProviderError.wordsIn(answer);
+            reply.otherWords(words.isEmpty() && whole ? Json.write(answer) : words);
+        } else if (whole) {
+            reply.end();
+        }
+    }
+}
