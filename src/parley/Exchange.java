@@ -74,8 +74,7 @@ final class Exchange implements AutoCloseable {
 
     /** Refuses a length that others may read otherwise than the JDK does, and what is meant for another server. */
     void checkHead() {
-        String length = requestHeader("Content-Length");
-        if (length != null && length.startsWith("+")) throw Problem.invalid("Content-Length must be a number");
+        if (requestHeader("Content-Length").startsWith("+")) throw Problem.invalid("Content-Length must be a number");
         List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
         boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
         if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
@@ -88,8 +87,9 @@ final class Exchange implements AutoCloseable {
                 "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
 
+    /** The values that a header has, on however many lines (RFC 9110, section 5.3); empty where it is not there. */
     private String requestHeader(String name) {
-        return exchange.getRequestHeaders().getFirst(name);
+        return String.join(",", exchange.getRequestHeaders().getOrDefault(name, List.of()));
     }
 
     /** Which web page may read the answer; null for none (https://fetch.spec.whatwg.org/#http-cors-protocol). */
@@ -107,16 +107,7 @@ final class Exchange implements AutoCloseable {
 
     /** The JSON object that a POST brings. */
     Map<String, Object> body() {
-        String type =
-                String.valueOf(requestHeader("Content-Type")).split(";", 2)[0].strip();
-        if (!type.equalsIgnoreCase("application/json")) {
-            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
-        }
-        List<String> encodings = exchange.getRequestHeaders().getOrDefault("Content-Encoding", List.of("identity"));
-        if (!encodings.stream().allMatch("identity"::equalsIgnoreCase)) {
-            header("Accept-Encoding", "identity"); // RFC 9110, section 15.5.16
-            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding");
-        }
+        checkType();
         try {
             if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return Json.members(map);
             throw Problem.invalid("The body must be a JSON object");
@@ -129,9 +120,20 @@ final class Exchange implements AutoCloseable {
         }
     }
 
+    private void checkType() {
+        String type = requestHeader("Content-Type").split(";", 2)[0].strip();
+        if (!type.equalsIgnoreCase("application/json")) {
+            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
+        }
+        if (requestHeader("Content-Encoding").matches("(?i)(identity)?")) return;
+        header("Accept-Encoding", "identity"); // RFC 9110, section 15.5.16
+        throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding");
+    }
+
     private byte[] bytes() throws IOException {
         String length = requestHeader("Content-Length"); // a number: the JDK sees to it
-        int announced = length == null ? MAX_BODY : (int) Math.min(Long.parseLong(length), MAX_BODY + 1);
+        boolean isCounted = !length.isEmpty();
+        int announced = isCounted ? (int) Math.min(Long.parseLong(length), MAX_BODY + 1) : MAX_BODY;
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
@@ -141,7 +143,7 @@ final class Exchange implements AutoCloseable {
             body.writeBytes(in.readNBytes(announced + 1 - SMALL));
         }
         if (body.size() > MAX_BODY) throw tooLarge();
-        if (length != null && body.size() < announced) throw new IOException("the client closed its half");
+        if (isCounted && body.size() < announced) throw new IOException("the client closed its half");
         return body.toByteArray();
     }
 
@@ -152,16 +154,14 @@ final class Exchange implements AutoCloseable {
     /** The id of whoever sends this: of the body or of the query, or of both when they are the same. */
     String user(Map<String, Object> body) {
         String inQuery = query("user_id");
-        Object found = body.containsKey("user_id") ? body.get("user_id") : inQuery;
-        if (found == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        Object found = body.getOrDefault("user_id", inQuery);
+        if (found == null) throw Problem.invalid("user_id is missing");
         if (!(found instanceof String id)) throw Problem.invalid("user_id must be a string");
         if (inQuery != null && !inQuery.equals(id)) {
             throw Problem.invalid("user_id is one in the query and another in the body");
         }
-        boolean isValid = !id.isBlank()
-                && id.codePointCount(0, id.length()) <= MAX_ID
-                && id.chars().noneMatch(Character::isISOControl);
-        if (!isValid) {
+        boolean isShort = id.codePointCount(0, id.length()) <= MAX_ID;
+        if (id.isBlank() || !isShort || id.chars().anyMatch(Character::isISOControl)) {
             throw Problem.invalid(
                     "user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
         }
@@ -208,15 +208,14 @@ final class Exchange implements AutoCloseable {
 
     /** Whether the client asks for an image's own bytes: it accepts images, and neither JSON nor everything. */
     boolean wantsImage() {
-        String accept = String.join(",", exchange.getRequestHeaders().getOrDefault("Accept", List.of()))
-                .toLowerCase(Locale.ROOT);
+        String accept = requestHeader("Accept").toLowerCase(Locale.ROOT);
         return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
     }
 
     /** Names the version of what is asked for; tells whether the client has that one, and is told so. */
     boolean isUnchanged(String version) {
         header("ETag", '"' + version + '"');
-        String known = String.join(",", exchange.getRequestHeaders().getOrDefault("If-None-Match", List.of()));
+        String known = requestHeader("If-None-Match");
         boolean same = known.strip().equals("*")
                 || ENTITY_TAG.matcher(known).results().anyMatch(tag -> tag.group(1)
                         .equals(version));
@@ -261,7 +260,7 @@ final class Exchange implements AutoCloseable {
         if (type != null) header("Content-Type", type.endsWith("json") ? type + "; charset=utf-8" : type);
         if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
         // What the JDK reads as the next request may be a part of this one: no more than this is answered.
-        if (status == 400 || requestHeader("Transfer-Encoding") != null) header("Connection", "close");
+        if (status == 400 || !requestHeader("Transfer-Encoding").isEmpty()) header("Connection", "close");
     }
 
     /** More of an answer that has begun. */

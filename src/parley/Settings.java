@@ -98,7 +98,7 @@ record Settings(
         /** What Access-Control-Allow-Origin says to a page of this origin; null where the page may not read answers. */
         String allowed(String origin) {
             if (origins.contains("*")) return "*";
-            return origin != null && origins.contains(canonical(origin)) ? origin : null;
+            return origins.contains(canonical(origin)) ? origin : null;
         }
 
         /** An origin as browsers write it: in lower case, and without a slash or the scheme's own port at its end. */
@@ -338,7 +338,6 @@ record Settings(
 
     /** A host's name in lower case, and without the dot that may end a whole one (RFC 1034, section 3.1). */
     private static String canonicalHost(String name) {
-        String whole = name.endsWith(".") ? name.substring(0, name.length() - 1) : name;
-        return whole.toLowerCase(Locale.ROOT);
+        return name.toLowerCase(Locale.ROOT).replaceFirst("\\.$", "");
     }
 }
