@@ -154,9 +154,9 @@ final class Exchange implements AutoCloseable {
     /** The id of whoever sends this: of the body or of the query, or of both when they are the same. */
     String user(Map<String, Object> body) {
         String inQuery = query("user_id");
-        Object found = body.getOrDefault("user_id", inQuery);
-        if (found == null) throw Problem.invalid("user_id is missing");
-        if (!(found instanceof String id)) throw Problem.invalid("user_id must be a string");
+        if (inQuery == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        Object sent = body.getOrDefault("user_id", inQuery);
+        if (!(sent instanceof String id)) throw Problem.invalid("user_id must be a string");
         if (inQuery != null && !inQuery.equals(id)) {
             throw Problem.invalid("user_id is one in the query and another in the body");
         }
