@@ -175,18 +175,19 @@ final class Api implements HttpHandler {
         String user = http.user(Map.of());
         int limit = http.count("limit", Integer.MAX_VALUE);
         try (FileChannel stored = histories.openStored(user)) {
-            Stamp stamp = Stamp.of(stored);
-            if (http.isUnchanged(stamp.version())) return;
+            var file = new Lines(stored);
+            String version = Stamp.of(file).version();
+            if (http.isUnchanged(version)) return;
             if (http.is("HEAD")) {
                 http.begin("application/json");
                 return;
             }
             var memory = new Memory.Growing();
-            long total = HistoryReader.count(stored, stamp.size(), memory);
-            HistoryReader reader = limit < total
-                    ? HistoryReader.ofLast(limit, stored, stamp.size(), memory)
-                    : new HistoryReader(stored, 0, stamp.size(), memory);
-            String head = Json.write(object("user_id", user, "total", total, "version", stamp.version()));
+            long lines = file.count();
+            long total = lines < 0 ? new HistoryReader(file, 0, memory).count() : lines;
+            HistoryReader reader =
+                    limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
+            String head = Json.write(object("user_id", user, "total", total, "version", version));
             http.begin("application/json");
             http.write(head.substring(0, head.length() - 1) + ",\"messages\":[");
             String comma = "";

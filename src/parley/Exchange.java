@@ -273,7 +273,7 @@ final class Exchange implements AutoCloseable {
         int written = 0;
         while (written < bytes.length && !is("HEAD")) {
             int from = written;
-            int length = Math.min(HistoryReader.BUFFER_SIZE, bytes.length - from);
+            int length = Math.min(Lines.BUFFER_SIZE, bytes.length - from);
             timeouts.run(() -> out.write(bytes, from, length));
             written += length;
         }

@@ -143,7 +143,7 @@ final class Histories implements AutoCloseable {
             while (slow && System.nanoTime() < deadline) {
                 Lock again = lockForWriting();
                 try (again) {
-                    file.check(stored);
+                    HistoryFile.check(file.stamp(), stored);
                 }
                 slow = again.isSlow();
             }

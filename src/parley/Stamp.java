@@ -1,8 +1,6 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 
@@ -15,13 +13,8 @@ import java.util.UUID;
 record Stamp(long size, String end) {
     private static final int LENGTH = 256; // bytes of the end
 
-    /** @param channel null where there is no file */
-    static Stamp of(FileChannel channel) throws IOException {
-        if (channel == null) return new Stamp(0, "");
-        long size = channel.size();
-        ByteBuffer end = ByteBuffer.allocate((int) Math.min(size, LENGTH));
-        channel.read(end, size - end.capacity()); // where it is shorter by now, zeros stay
-        return new Stamp(size, text(end.array()));
+    static Stamp of(Lines file) throws IOException {
+        return new Stamp(file.size, text(file.copy(Math.max(0, file.size - LENGTH), file.size)));
     }
 
     /** This state once bytes are written from the offset on, which is one of the last ones. */

@@ -1,7 +1,6 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.List;
@@ -27,77 +26,46 @@ record Tail(
     /**
      * Reads the end of the file, as far back as is needed; all of it where its layout is not Parley's.
      *
-     * @param channel  null where there is no file
-     * @param count    how many messages at most; fewer where {@link HistoryReader#MAX_WINDOW} does not hold them
+     * @param count    how many messages at most; fewer where {@link Lines#MAX_WINDOW} does not hold them
      * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
      */
-    static Tail read(FileChannel channel, int count, int replaced, Memory.Growing memory) throws IOException {
-        Stamp stamp = Stamp.of(channel);
-        long size = stamp.size();
+    static Tail read(Lines file, int count, int replaced, Memory.Growing memory) throws IOException {
         for (long lines = 2L * replaced + 1; ; lines *= 8) {
-            long from = HistoryReader.lastLines(channel, size, lines, lines + count);
+            long from = file.last(lines, lines + count);
+            long length = file.size - from;
             memory.release(); // first: who holds memory and waits for more could wait for others who do the same
-            memory.grownTo(Math.min(size - from, HistoryReader.MAX_WINDOW));
-            var window = new Window(from == 0 ? BEGINNING : from, count, replaced);
-            Tail tail = window.read(new HistoryReader(channel, from, size, memory), stamp);
-            boolean full = tail.messages.size() == count || size - from > HistoryReader.MAX_WINDOW;
+            memory.grownTo(Math.min(length, Lines.MAX_WINDOW));
+            Tail tail = read(file, Math.max(from, BEGINNING), count, replaced, new HistoryReader(file, from, memory));
+            boolean full = tail.messages.size() == count || length > Lines.MAX_WINDOW;
             if (from == 0 || tail.damaged || full && tail.keptUntil > from) return tail;
         }
     }
 
-    /** The last messages while a file is read. */
-    private static final class Window {
-        private static final long SPARE = 100; // messages of the turns that are to be replaced
-
-        private final ArrayDeque<HistoryReader.Item> last = new ArrayDeque<>();
-        private final ArrayDeque<Long> turns = new ArrayDeque<>(); // for each of the last ones, the bytes before it
-        private final long begin; // the bytes before the first message
-        private final int count;
-        private final int replaced;
-        private long end;
-        private long length; // of the last messages, in bytes
-
-        Window(long begin, int count, int replaced) {
-            this.begin = begin;
-            this.count = count;
-            this.replaced = replaced;
-            end = begin;
-        }
-
-        Tail read(HistoryReader reader, Stamp stamp) throws IOException {
-            for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) add(item);
-            long kept = replaced == 0 ? end : replacedFrom();
-            List<Message> messages = last.stream()
-                    .filter(each -> each.end() <= kept)
-                    .map(HistoryReader.Item::message)
-                    .toList();
-            Instant lastTime =
-                    messages.isEmpty() ? Instant.MIN : messages.getLast().time();
-            boolean appendable = kept == stamp.size() - END.length()
-                    && stamp.end().endsWith(END)
-                    && (last.isEmpty() || last.getLast().aLine());
-            return new Tail(
-                    messages.subList(Math.max(0, messages.size() - count), messages.size()),
-                    lastTime,
-                    kept,
-                    appendable,
-                    reader.damaged(),
-                    stamp);
-        }
-
-        private void add(HistoryReader.Item item) {
-            if (item.message().byUser()) turns.add(end);
-            if (turns.size() > replaced) turns.remove();
+    private static Tail read(Lines file, long begin, int count, int replaced, HistoryReader reader) throws IOException {
+        var last = new ArrayDeque<HistoryReader.Item>();
+        var ends = new ArrayDeque<Long>(); // of what is before each of the last turns, and before a next one
+        long end = begin;
+        long length = 0; // of the last messages
+        for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
+            if (item.message().byUser()) ends.add(end);
+            if (ends.size() > replaced) ends.remove();
             end = item.end();
             last.add(item);
             length += item.json().length;
-            while (last.size() > 1 && (length > HistoryReader.MAX_WINDOW || last.size() > count + SPARE)) {
+            while (length > Lines.MAX_WINDOW && last.size() > 1)
                 length -= last.remove().json().length;
-            }
         }
-
-        private long replacedFrom() {
-            return turns.size() < replaced ? begin : turns.getFirst();
-        }
+        ends.add(end);
+        long kept = ends.size() > replaced ? ends.getFirst() : begin;
+        Stamp stamp = Stamp.of(file);
+        boolean aLine = last.isEmpty() || last.getLast().aLine();
+        boolean appendable =
+                aLine && kept == file.size - END.length() && stamp.end().endsWith(END);
+        last.removeIf(each -> each.end() > kept);
+        Instant lastTime =
+                last.isEmpty() ? Instant.MIN : last.getLast().message().time();
+        while (last.size() > count) last.remove();
+        List<Message> messages = last.stream().map(HistoryReader.Item::message).toList();
+        return new Tail(messages, lastTime, kept, appendable, reader.damaged(), stamp);
     }
 }

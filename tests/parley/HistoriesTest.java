@@ -79,7 +79,7 @@ class HistoriesTest {
     static List<Message> stored(Histories histories, String user) throws Exception {
         var stored = new ArrayList<Message>();
         try (FileChannel file = histories.openStored(user)) {
-            var reader = new HistoryReader(file, 0, Stamp.of(file).size(), new Memory.Growing());
+            var reader = new HistoryReader(new Lines(file), 0, new Memory.Growing());
             for (var item = reader.next(); item != null; item = reader.next()) stored.add(item.message());
         }
         return stored;
