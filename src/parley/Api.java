@@ -183,8 +183,7 @@ final class Api implements HttpHandler {
                 return;
             }
             var memory = new Memory.Growing();
-            long lines = file.count();
-            long total = lines < 0 ? new HistoryReader(file, 0, memory).count() : lines;
+            long total = HistoryReader.count(file, memory);
             HistoryReader reader =
                     limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
             String head = Json.write(object("user_id", user, "total", total, "version", version));
@@ -193,7 +192,7 @@ final class Api implements HttpHandler {
             String comma = "";
             for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
                 http.write(comma);
-                http.write(item.json());
+                http.write(item.line());
                 comma = ",";
             }
             http.write("]}");

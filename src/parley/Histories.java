@@ -73,8 +73,9 @@ final class Histories implements AutoCloseable {
         var turn = new Turn(fileName(user));
         try {
             turn.await();
-            turn.check(ifVersion);
-            return turn;
+            if (ifVersion == null || ifVersion.equals(turn.file.stamp().version())) return turn;
+            throw new Problem(
+                    Problem.Code.CONVERSATION_CHANGED, "The conversation has changed meanwhile: load it again first");
         } catch (IOException | RuntimeException e) {
             turn.close();
             throw e;
@@ -99,20 +100,13 @@ final class Histories implements AutoCloseable {
         }
 
         private void await() throws IOException {
-            long deadline = System.nanoTime() + timeout.toNanos();
             try {
                 acquired = first.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
+                if (!acquired) throw busy();
             } catch (InterruptedException e) {
                 throw interrupted();
             }
-            if (!acquired) throw busy();
-            lock = lock(position, deadline, false);
-        }
-
-        private void check(String ifVersion) throws IOException {
-            if (ifVersion == null || ifVersion.equals(file.stamp().version())) return;
-            throw new Problem(
-                    Problem.Code.CONVERSATION_CHANGED, "The conversation has changed meanwhile: load it again first");
+            lock = lock(position, false);
         }
 
         /** What a turn knows of the file, as {@link Tail#read} has it. A damaged file is mended first. */
@@ -134,20 +128,27 @@ final class Histories implements AutoCloseable {
          */
         String store(Tail tail, Message... messages) throws IOException {
             long deadline = System.nanoTime() + timeout.toNanos();
-            Lock writing = lockForWriting();
+            Lock writing = lockForWriting(); // anew, since the turn's may have been lost
             Stamp stored;
             try (writing) {
                 stored = file.store(tail, messages);
             }
             boolean slow = writing.isSlow();
-            while (slow && System.nanoTime() < deadline) {
-                Lock again = lockForWriting();
-                try (again) {
-                    HistoryFile.check(file.stamp(), stored);
-                }
-                slow = again.isSlow();
-            }
+            while (slow && System.nanoTime() < deadline)
+                slow = lookAgain(stored).isSlow();
             return stored.version();
+        }
+
+        private Lock lockForWriting() throws IOException {
+            return lock(position + WRITING, true);
+        }
+
+        private Lock lookAgain(Stamp stored) throws IOException {
+            Lock writing = lockForWriting();
+            try (writing) {
+                HistoryFile.check(file.stamp(), stored);
+            }
+            return writing;
         }
 
         /** Deletes the conversation, with the copies of it. */
@@ -156,11 +157,6 @@ final class Histories implements AutoCloseable {
             try (writing) {
                 file.delete();
             }
-        }
-
-        /** A lock that is asked for anew, since the turn's may have been lost. */
-        private Lock lockForWriting() throws IOException {
-            return lock(position + WRITING, System.nanoTime() + timeout.toNanos(), true);
         }
 
         @Override
@@ -190,22 +186,18 @@ final class Histories implements AutoCloseable {
         }
     }
 
-    private Lock lock(long position, long deadline, boolean surely) throws IOException {
-        // An interrupt would close the file, with all its locks.
-        if (Thread.currentThread().isInterrupted()) throw interrupted();
+    private Lock lock(long position, boolean surely) throws IOException {
         long begun = System.nanoTime();
-        FileLock lock = locks.tryLock(position, surely);
-        for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
-            if (System.nanoTime() > deadline) throw busy();
-            pause(pause);
-            lock = locks.tryLock(position, surely);
-        }
-        return new Lock(lock, begun);
-    }
-
-    private static void pause(long millis) {
         try {
-            Thread.sleep(millis);
+            // An interrupt would close the file, with all its locks.
+            if (Thread.interrupted()) throw new InterruptedException();
+            FileLock lock = locks.tryLock(position, surely);
+            for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
+                if (System.nanoTime() - begun > timeout.toNanos()) throw busy();
+                Thread.sleep(pause);
+                lock = locks.tryLock(position, surely);
+            }
+            return new Lock(lock, begun);
         } catch (InterruptedException e) {
             throw interrupted();
         }

@@ -8,6 +8,7 @@ import static java.nio.file.StandardOpenOption.WRITE;
 import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -158,9 +159,9 @@ final class HistoryFile {
                         + made.getLast().getFileName() + " keeps it as it was");
             }
             return written;
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             for (Path each : made) Files.deleteIfExists(each);
-            tellIfFull(e, 2 * before.size());
+            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size());
             throw e;
         }
     }
@@ -173,24 +174,29 @@ final class HistoryFile {
             var lines = new Lines(old);
             check(Stamp.of(lines), before);
             if (old != null) keepMode(to);
-            var reader = new HistoryReader(lines, 0, memory);
-            HistoryReader.Item item = reader.next();
-            out.write('[');
-            String comma = "";
-            while (item != null && item.end() <= keptUntil) {
-                out.write(bytes(comma + "\n"));
-                out.write(
-                        item.aLine()
-                                ? item.json()
-                                : bytes(Json.write(item.message().members())));
-                comma = ",";
-                item = reader.next();
+            boolean inLines = keptUntil < lines.size && lines.count().isPresent();
+            boolean damaged = !inLines && writeMessages(lines, keptUntil, out, more);
+            if (inLines) {
+                lines.writeTo(out, keptUntil);
+                out.write(lines(keptUntil == Tail.BEGINNING ? "" : ",", more));
             }
-            out.write(lines(comma, more));
             out.flush();
             file.getFD().sync();
-            return reader.damaged();
+            return damaged;
         }
+    }
+
+    private boolean writeMessages(Lines lines, long keptUntil, OutputStream out, Message... more) throws IOException {
+        var reader = new HistoryReader(lines, 0, memory);
+        String comma = "";
+        out.write('[');
+        for (HistoryReader.Item item = reader.next(); item != null && item.end() <= keptUntil; item = reader.next()) {
+            out.write(bytes(comma + "\n"));
+            out.write(item.line());
+            comma = ",";
+        }
+        out.write(lines(comma, more));
+        return reader.damaged();
     }
 
     /** The lines of messages, and the end of the file. */

@@ -2,6 +2,8 @@ package parley;
 
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -21,7 +23,12 @@ final class HistoryReader {
      * @param aLine whether that stands on one line
      * @param end   the offset behind it
      */
-    record Item(Message message, byte[] json, boolean aLine, long end) {}
+    record Item(Message message, byte[] json, boolean aLine, long end) {
+        /** The message as one line. */
+        byte[] line() {
+            return aLine ? json : Json.write(message.members()).getBytes(StandardCharsets.UTF_8);
+        }
+    }
 
     private final Lines file;
     private final Memory.Growing memory; // for a message
@@ -55,8 +62,14 @@ final class HistoryReader {
         return reader;
     }
 
+    /** How many messages a file holds. */
+    static long count(Lines file, Memory.Growing memory) throws IOException {
+        OptionalLong lines = file.count();
+        return lines.isPresent() ? lines.getAsLong() : new HistoryReader(file, 0, memory).count();
+    }
+
     /** How many messages are left. */
-    long count() throws IOException {
+    private long count() throws IOException {
         long count = 0;
         while (next() != null) count++;
         return count;

@@ -2,8 +2,10 @@ package parley;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.util.OptionalLong;
 
 /** The bytes of a history file, as many as there were at first, and its lines, told by raw bytes. */
 final class Lines {
@@ -60,19 +62,35 @@ final class Lines {
         return 0;
     }
 
-    /** How many messages there are, where all lines but the first and the last are one each; negative where not. */
-    long count() throws IOException {
-        long feeds = 0;
-        long begins = 0; // of lines with an object
-        long objects = 0;
-        byte before = 0;
-        for (long i = 0; i < size; i++) {
-            byte b = at(i);
-            if (b == '\n') feeds++;
-            if (b == '{' && before == '\n') begins++;
-            if (b == '"' && before == '{') objects++;
-            before = b;
+    /** Writes the bytes before an offset. */
+    void writeTo(OutputStream out, long end) throws IOException {
+        for (long i = 0; i < end; i = until) {
+            load(i);
+            out.write(block, 0, (int) (Math.min(end, until) - i));
         }
-        return objects == begins && feeds == begins + 2 ? begins : -1;
+    }
+
+    /**
+     * How many messages there are, told by raw bytes: nothing where the file's lines are not a bracket, one object each
+     * with commas between, and a bracket, or where a line misses a quote. What else may be damaged only reading tells.
+     */
+    OptionalLong count() throws IOException {
+        long feeds = 0;
+        long begins = 0; // of lines with an object, in order
+        long objects = 0;
+        boolean quoted = false;
+        boolean escaped = false;
+        int last = 0; // four bytes
+        for (long i = 0; i < size; i++) {
+            last = last << 8 | at(i) & 0xFF;
+            byte b = (byte) last;
+            if (b == '"' && !escaped) quoted = !quoted;
+            escaped = b == '\\' && !escaped;
+            if (b == '\n' && !quoted) feeds++;
+            if (last == 0x7D2C0A7B || (last & 0xFFFFFF) == 0x5B0A7B) begins++; // "},\n{" or "[\n{"
+            if ((last & 0xFFFF) == 0x7B22) objects++; // "{" and a quote
+        }
+        boolean inLines = feeds == begins + 2 && objects == begins && last == 0x7D0A5D0A; // "}\n]\n"
+        return inLines ? OptionalLong.of(begins) : OptionalLong.empty();
     }
 }

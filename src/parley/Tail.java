@@ -35,18 +35,31 @@ record Tail(
             long length = file.size - from;
             memory.release(); // first: who holds memory and waits for more could wait for others who do the same
             memory.grownTo(Math.min(length, Lines.MAX_WINDOW));
-            Tail tail = read(file, Math.max(from, BEGINNING), count, replaced, new HistoryReader(file, from, memory));
+            var window = new Window(Math.max(from, BEGINNING), replaced);
+            var reader = new HistoryReader(file, from, memory);
+            for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) window.add(item);
+            Tail tail = window.tail(count, reader.damaged(), Stamp.of(file));
             boolean full = tail.messages.size() == count || length > Lines.MAX_WINDOW;
             if (from == 0 || tail.damaged || full && tail.keptUntil > from) return tail;
         }
     }
 
-    private static Tail read(Lines file, long begin, int count, int replaced, HistoryReader reader) throws IOException {
-        var last = new ArrayDeque<HistoryReader.Item>();
-        var ends = new ArrayDeque<Long>(); // of what is before each of the last turns, and before a next one
-        long end = begin;
-        long length = 0; // of the last messages
-        for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
+    /** The last messages, while a file is read. */
+    private static final class Window {
+        private final ArrayDeque<HistoryReader.Item> last = new ArrayDeque<>();
+        private final ArrayDeque<Long> ends = new ArrayDeque<>(); // of what is before each of the last turns
+        private final long begin;
+        private final int replaced;
+        private long end;
+        private long length; // of the last messages
+
+        Window(long begin, int replaced) {
+            this.begin = begin;
+            this.replaced = replaced;
+            end = begin;
+        }
+
+        void add(HistoryReader.Item item) {
             if (item.message().byUser()) ends.add(end);
             if (ends.size() > replaced) ends.remove();
             end = item.end();
@@ -55,17 +68,19 @@ record Tail(
             while (length > Lines.MAX_WINDOW && last.size() > 1)
                 length -= last.remove().json().length;
         }
-        ends.add(end);
-        long kept = ends.size() > replaced ? ends.getFirst() : begin;
-        Stamp stamp = Stamp.of(file);
-        boolean aLine = last.isEmpty() || last.getLast().aLine();
-        boolean appendable =
-                aLine && kept == file.size - END.length() && stamp.end().endsWith(END);
-        last.removeIf(each -> each.end() > kept);
-        Instant lastTime =
-                last.isEmpty() ? Instant.MIN : last.getLast().message().time();
-        while (last.size() > count) last.remove();
-        List<Message> messages = last.stream().map(HistoryReader.Item::message).toList();
-        return new Tail(messages, lastTime, kept, appendable, reader.damaged(), stamp);
+
+        Tail tail(int count, boolean damaged, Stamp stamp) {
+            ends.add(end);
+            long kept = ends.size() > replaced ? ends.getFirst() : begin;
+            boolean atEnd = kept == stamp.size() - END.length() && stamp.end().endsWith(END);
+            boolean appendable = atEnd && (last.isEmpty() || last.getLast().aLine());
+            last.removeIf(each -> each.end() > kept);
+            Instant lastTime =
+                    last.isEmpty() ? Instant.MIN : last.getLast().message().time();
+            while (last.size() > count) last.remove();
+            List<Message> messages =
+                    last.stream().map(HistoryReader.Item::message).toList();
+            return new Tail(messages, lastTime, kept, appendable, damaged, stamp);
+        }
     }
 }
