@@ -91,17 +91,15 @@ final class HistoryReader {
         return damaged;
     }
 
-    /** Looks for the next message; null at the end. Behind damage it begins a line, or follows a comma or bracket. */
+    /** Looks for the next message, at each bracket that may begin one; null at the end. */
     private Item find() throws IOException {
         var between = new StringBuilder(before);
         Item found = null;
-        byte last = '\n'; // that is no blank
         while (found == null && position < file.size) {
             byte b = file.at(position++);
-            if (b == ' ' || b == '\t' || b == '\r') continue;
-            if (b == '{' && "\n,[".indexOf(last) >= 0) found = item();
-            if (found == null && b != '\n' && between.length() < 10) between.append((char) b);
-            last = b;
+            if (b == '{') found = item();
+            boolean space = b == ' ' || b == '\t' || b == '\r' || b == '\n';
+            if (found == null && !space && between.length() < 10) between.append((char) b);
         }
         String gap = between.append(found == null ? '$' : '{').toString().replace(BYTE_ORDER_MARK, "");
         damagedBehind = !IN_ORDER.contains(gap);

@@ -11,10 +11,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -122,37 +124,83 @@ class FuzzTest {
         });
     }
 
+    private static final List<String> LINES = IntStream.range(0, 8)
+            .mapToObj(i -> Json.write(Json.object(
+                    "role",
+                    i % 2 == 0 ? "user" : "assistant",
+                    "content",
+                    i + " {\"a\":[1,\"é🦊\\\\\"]},\n{ " + "x".repeat(i),
+                    "time",
+                    "2026-11-23T23:16:39Z")))
+            .toList();
+    private static final byte[] HISTORY =
+            ("[\n" + String.join(",\n", LINES) + "\n]\n").getBytes(StandardCharsets.UTF_8);
+
+    /** The lines that a change of these bytes does not touch; without the last question where it touches the reply. */
+    private static List<Message> untouched(int from, int to) throws Exception {
+        var untouched = new ArrayList<Message>();
+        int begin = 2;
+        for (String line : LINES) {
+            int end = begin + line.getBytes(StandardCharsets.UTF_8).length;
+            boolean touched = from < end && to > begin;
+            if (!touched) untouched.add(new Message(Json.members(Json.parse(line))));
+            if (touched && line.equals(LINES.getLast()) && untouched.size() == LINES.size() - 1) untouched.removeLast();
+            begin = end + 2;
+        }
+        return untouched;
+    }
+
+    /** Each byte is taken out, doubled, and replaced by each of these. */
+    @Test
+    void showsWhatNoDamageTouchesWhereverItIs(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve(Histories.fileName("a"));
+        byte[] instead = "\"{}[],:\\\nx\0 ".getBytes(StandardCharsets.UTF_8);
+        try (var histories = new Histories(folder, Duration.ofSeconds(5))) {
+            for (int at = 0; at < HISTORY.length; at++) {
+                List<Message> untouched = untouched(at, at + 1);
+                for (int i = -2; i < instead.length; i++) {
+                    byte[] piece = i < 0 ? new byte[i + 2] : new byte[] {instead[i]};
+                    byte[] damaged = joined(HISTORY, at, piece, at + 1);
+                    Files.write(file, damaged);
+                    List<Message> seen = HistoriesTest.stored(histories, "a");
+                    seen.retainAll(untouched);
+                    assertEquals(untouched, seen, () -> new String(damaged, StandardCharsets.UTF_8));
+                }
+            }
+        }
+    }
+
+    /** Whatever a turn finds: it sees what GET shows, keeps it, and leaves valid JSON, and the file as it was beside. */
     @Test
     void histories(@TempDir Path folder) throws Exception {
         Path file = folder.resolve(Histories.fileName("a"));
         try (var histories = new Histories(folder, Duration.ofSeconds(5))) {
-            fuzz(
-                    4,
-                    "[\n{\"role\":\"user\",\"content\":\"u1\"},\n{\"role\":\"assistant\",\"content\":\"a1\"},\n{\"role\":\"user\",\"content\":\"é🦊\"},\n{\"role\":\"assistant\",\"content\":\"a2\"}\n]\n",
-                    bytes -> {
-                        Files.write(file, bytes);
-                        List<Message> before = HistoriesTest.stored(histories, "a");
-                        try (Histories.Turn turn = histories.begin("a", null)) {
-                            Tail tail = turn.read(100, 0);
-                            assertEquals(before, tail.messages());
-                            Message asked = Message.fromUser("q", tail.lastTime());
-                            turn.store(tail, asked, asked.answered("a", "p", "m", ChronoUnit.SECONDS));
-                        }
-                        List<Message> after = HistoriesTest.stored(histories, "a");
-                        assertEquals(before, after.subList(0, before.size()));
-                        assertEquals(before.size() + 2, after.size());
-                        assertEquals(
-                                after.size(),
-                                Json.items(Json.parse(Files.readString(file))).size());
-                        try (var files = Files.list(folder)) {
-                            for (Path each : files.filter(
-                                            each -> each.toString().contains("corrupt"))
-                                    .toList()) {
-                                assertArrayEquals(bytes, Files.readAllBytes(each));
-                                Files.delete(each);
-                            }
-                        }
-                    });
+            fuzz(4, new String(HISTORY, StandardCharsets.UTF_8), bytes -> {
+                Files.write(file, bytes);
+                List<Message> before = HistoriesTest.stored(histories, "a");
+                try (Histories.Turn turn = histories.begin("a", null)) {
+                    Tail tail = turn.read(100, 0);
+                    assertEquals(before, tail.messages());
+                    Message asked = Message.fromUser("q", tail.lastTime());
+                    turn.store(tail, asked, asked.answered("a", "p", "m", ChronoUnit.SECONDS));
+                }
+                List<Message> after = HistoriesTest.stored(histories, "a");
+                assertEquals(before, after.subList(0, before.size()));
+                assertEquals(before.size() + 2, after.size());
+                assertEquals(
+                        after.size(),
+                        Json.items(Json.parse(Files.readString(file))).size());
+                for (Path copy : copies(folder)) {
+                    assertArrayEquals(bytes, Files.readAllBytes(copy));
+                    Files.delete(copy);
+                }
+            });
+        }
+    }
+
+    private static List<Path> copies(Path folder) throws Exception {
+        try (var files = Files.list(folder)) {
+            return files.filter(each -> each.toString().contains("corrupt")).toList();
         }
     }
 }

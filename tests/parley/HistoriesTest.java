@@ -24,6 +24,8 @@ import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -464,6 +466,57 @@ class HistoriesTest {
             assertEquals("busy", problem.name());
             assertEquals(429, problem.status());
             assertNotNull(problem.retryAfter);
+        }
+    }
+
+    @Test
+    void waitsForNoLockInAThreadThatIsInterrupted() throws Exception {
+        try (var other = new Histories(folder, Duration.ofSeconds(10));
+                Histories.Turn turn = other.begin("alice", null)) {
+            var waiting = new FutureTask<>(() -> assertThrows(Problem.class, () -> histories.begin("alice", null)));
+            Thread thread = Thread.ofPlatform().start(waiting);
+            thread.interrupt();
+            assertEquals("busy", waiting.get(5, TimeUnit.SECONDS).name());
+            assertEquals(0, turn.read(1, 0).messages().size());
+        }
+        turn("the lock file", "is still open");
+    }
+
+    /** In a layout of its own, and where only a part of a line is another. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    [U,A,U,A]               | 4
+                    [\nU,\nA\n]\n           | 2
+                    [\nU,\nA,U,A,\nU\n]\n   | 5
+                    [\nU,\nA\n,U,A\n]       | 4
+                    [\n  U\n,\n  A\n]\n     | 2
+                    [\r\nU,\r\nA\r\n]\r\n | 2
+                    [\n]\n                 | 0
+                    [\nU,\n\nA\n]\n        | 2
+                    """)
+    void countsTheMessagesInAnyLayout(String layout, int count) throws Exception {
+        String text = layout.replace("\\n", "\n").replace("\\r", "\r");
+        text = text.replace("U", line("user", "u{")).replace("A", line("assistant", "a"));
+        Files.writeString(file(), text);
+        try (FileChannel channel = histories.openStored("alice")) {
+            assertEquals(count, HistoryReader.count(new Lines(channel), new Memory.Growing()));
+        }
+        assertEquals(count, all().size());
+    }
+
+    /** The third last line is damaged: the last messages are those that are whole. */
+    @Test
+    void givesTheLastMessagesAlsoWhereOneIsDamaged() throws Exception {
+        for (int i = 0; i < 5; i++) turn("q" + i, "a" + i);
+        Files.writeString(file(), Files.readString(file()).replace("\"a3\"", "a3\""));
+        try (FileChannel channel = histories.openStored("alice")) {
+            var reader = HistoryReader.ofLast(3, new Lines(channel), new Memory.Growing());
+            var last = new ArrayList<Message>();
+            for (var item = reader.next(); item != null; item = reader.next()) last.add(item.message());
+            assertEquals(List.of("q3", "q4", "a4"), contents(last));
         }
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -12,11 +13,18 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What a disk can do to one user's file: that user gets a problem, the others are served, and nothing is lost once it
@@ -53,6 +61,201 @@ class StorageTest {
             assertEquals(200, running.chat("newcomer", "x".repeat(20_000)).status());
         } finally {
             run("umount", disk.toString());
+        }
+    }
+
+    /** A server as a process of its own, on this disk. */
+    private static CrashTest.Server server(Path home, Path disk, Scripted provider, String... wrapper)
+            throws Exception {
+        Path env = Files.writeString(home.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
+        var environment = new HashMap<String, String>();
+        Path locales = home.resolve("locales");
+        if (Files.exists(locales)) environment.putAll(Map.of("LOCPATH", locales.toString(), "LC_ALL", "de_DE.UTF-8"));
+        environment.put("LOCAL_BASE_URL", provider.address() + "/v1");
+        environment.put("HISTORY_DIR", disk.toString());
+        return new CrashTest.Server(env, environment, wrapper);
+    }
+
+    private static String console(Path home) throws Exception {
+        try (var files = Files.newDirectoryStream(home, "console*.log")) {
+            return Files.readString(files.iterator().next());
+        }
+    }
+
+    @Test
+    void tellsAFullDiskInGermanAndPutsTheFileBack(@TempDir Path home, @TempDir Path disk) throws Exception {
+        String german = Files.createDirectory(home.resolve("locales")) + "/de_DE.UTF-8";
+        Assumptions.assumeTrue(
+                Files.exists(Path.of("/usr/share/locale/de/LC_MESSAGES/libc.mo"))
+                        && run("localedef", "-i", "de_DE", "-f", "UTF-8", german),
+                "no German here: apt-get install locales libc-l10n");
+        Assumptions.assumeTrue(
+                run("mount", "-t", "tmpfs", "-o", "size=256k", "parley", disk.toString()),
+                "a small disk cannot be mounted here");
+        Path file = disk.resolve("history_alice.json");
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = server(home, disk, provider)) {
+            String before;
+            int status;
+            do {
+                before = Files.exists(file) ? Files.readString(file) : "";
+                status = chat(client, server.port(), "alice", "x".repeat(30_000));
+            } while (status == 200);
+            assertEquals(507, status, console(home));
+            assertTrue(console(home).contains("Auf dem Ger"), console(home));
+            assertEquals(before, Files.readString(file));
+            assertEquals(200, chat(client, server.port(), "alice", "short"), "the space was given back");
+        } finally {
+            run("umount", disk.toString());
+        }
+    }
+
+    @Test
+    void storesATurnOnceWhereTheFolderCannotBeForced(@TempDir Path home, @TempDir Path folder) throws Exception {
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = server(
+                        home,
+                        folder,
+                        provider,
+                        "strace",
+                        "-f",
+                        "-o",
+                        "/dev/null",
+                        "-P",
+                        folder.toString(),
+                        "-e",
+                        "inject=fsync:error=EINVAL")) {
+            for (String user : List.of("a", "b")) assertEquals(200, chat(client, server.port(), user));
+            assertEquals(204, delete(client, server.port(), "b"));
+            assertEquals(
+                    2,
+                    Json.items(Json.parse(Files.readString(folder.resolve("history_a.json"))))
+                            .size());
+            assertEquals(2, console(home).split("cannot be forced to disk").length, "told once");
+        }
+    }
+
+    @Test
+    void takesATurnBackThatCannotBeForcedToDisk(@TempDir Path home, @TempDir Path folder) throws Exception {
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        String[] failing = {"strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=1"};
+        Path file = Files.writeString(folder.resolve("history_a.json"), TURN);
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = server(home, folder, provider, failing)) {
+            assertEquals(503, chat(client, server.port(), "a", "x".repeat(40_000)));
+            assertEquals(TURN, Files.readString(file));
+            assertEquals(200, chat(client, server.port(), "a"));
+            assertEquals(4, Json.items(Json.parse(Files.readString(file))).size());
+        }
+    }
+
+    @Test
+    void closesTheFileBeforeItIsReplaced(@TempDir Path home, @TempDir Path folder) throws Exception {
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        Path trace = home.resolve("trace");
+        Path file = folder.resolve("history_a.json");
+        Files.writeString(file, TURN);
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = server(
+                        home, folder, provider, "strace", "-f", "-o", trace.toString(), "-e", "openat,close,rename")) {
+            var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + "/chat"))
+                    .header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString(
+                            "{\"user_id\":\"a\",\"message\":\"hi\",\"replace\":true}"))
+                    .build();
+            assertEquals(
+                    200,
+                    client.send(request, HttpResponse.BodyHandlers.discarding()).statusCode());
+        }
+        var open = new HashSet<String>();
+        for (String call : Files.readAllLines(trace)) {
+            Matcher opened = Pattern.compile("openat\\(.*/(?:history_a\\.json|\\.tmp-).*= (\\d+)")
+                    .matcher(call);
+            Matcher closed = Pattern.compile("close\\((\\d+)").matcher(call);
+            if (opened.find()) open.add(opened.group(1));
+            else if (closed.find()) open.remove(closed.group(1));
+            else if (call.contains("rename(")) assertEquals(Set.of(), open, "Windows replaces no open file");
+        }
+        assertTrue(Files.readString(trace).contains("rename("));
+    }
+
+    private static final String TURN =
+            "[\n{\"role\":\"user\",\"content\":\"u\"},\n{\"role\":\"assistant\",\"content\":\"a\"}\n]\n";
+
+    @ParameterizedTest
+    @ValueSource(strings = {"rw-------", "rw-rw-r--", "rw-r-----"})
+    void keepsTheModeOfAFileThatIsWrittenAnew(String mode) throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            assertEquals(200, running.chat("new", "hi").status());
+            assertEquals("rw-------", mode(running.file("new")));
+            Path file = Files.writeString(running.file("a"), TURN);
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(mode));
+            assertEquals(
+                    200,
+                    running.post("/chat", "{\"user_id\":\"a\",\"message\":\"hi\",\"replace\":true}")
+                            .status());
+            assertEquals(mode, mode(file), "replaced");
+            Files.writeString(file, TURN.substring(0, TURN.length() - 3));
+            assertEquals(200, running.chat("a", "hi").status());
+            assertEquals(mode, mode(file), "mended");
+            try (var files = Files.newDirectoryStream(file.getParent(), "*.corrupt-*")) {
+                assertEquals(mode, mode(files.iterator().next()), "the copy");
+            }
+        }
+    }
+
+    private static String mode(Path file) throws IOException {
+        return PosixFilePermissions.toString(Files.getPosixFilePermissions(file));
+    }
+
+    @Test
+    void keepsNoCopyWhereADamagedFileCannotBeMended(@TempDir Path disk) throws Exception {
+        Assumptions.assumeTrue(
+                run("mount", "-t", "tmpfs", "-o", "size=512k", "parley", disk.toString()),
+                "a small disk cannot be mounted here");
+        try (var running = new Running(Scripted.gemini("ok"), "HISTORY_DIR=" + disk)) {
+            String damaged = TURN.replace("\"u\"", "\"" + "u".repeat(150_000) + "\"") + "]";
+            Path file = Files.writeString(disk.resolve("history_a.json"), damaged);
+            Path filling = Files.write(disk.resolve("filling"), new byte[160_000]);
+            Running.Answer answer = running.chat("a", "hi");
+            assertEquals("507 storage_unavailable", answer.status() + " " + answer.at("code"));
+            assertEquals(damaged, Files.readString(file));
+            assertEquals(List.of(".lock", "filling", "history_a.json"), names(disk));
+            assertFalse(running.console().contains("live on"));
+            Files.delete(filling);
+            assertEquals(200, running.chat("a", "hi").status());
+            assertTrue(running.console().contains("was damaged: its whole messages live on"));
+            assertEquals(4, running.said("a").size());
+            assertEquals(3, names(disk).size());
+        } finally {
+            run("umount", disk.toString());
+        }
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (var files = Files.list(folder)) {
+            return files.map(each -> each.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 40})
+    void writesNoTimeBeforeTheLastOne(int window) throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "HISTORY_WINDOW=" + window)) {
+            String ahead = "2099-01-01T00:00:00Z";
+            Files.writeString(running.file("a"), TURN.replace("\"a\"}", "\"a\",\"time\":\"" + ahead + "\"}"));
+            for (int i = 0; i < 2; i++)
+                assertEquals(200, running.chat("a", "hi").status());
+            for (int i = 2; i < 6; i++)
+                assertEquals(ahead, running.get("/history?user_id=a").at("messages", i, "time"));
         }
     }
 
@@ -175,11 +378,24 @@ class StorageTest {
     }
 
     private static int chat(HttpClient client, int port, String user) throws Exception {
+        return chat(client, port, user, "hi");
+    }
+
+    private static int delete(HttpClient client, int port, String user) throws Exception {
+        return client.send(
+                        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/history?user_id=" + user))
+                                .DELETE()
+                                .build(),
+                        HttpResponse.BodyHandlers.discarding())
+                .statusCode();
+    }
+
+    private static int chat(HttpClient client, int port, String user, String message) throws Exception {
         return client.send(
                         HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/chat"))
                                 .header("Content-Type", "application/json")
                                 .POST(HttpRequest.BodyPublishers.ofString(
-                                        "{\"user_id\":\"" + user + "\",\"message\":\"hi\"}"))
+                                        "{\"user_id\":\"" + user + "\",\"message\":\"" + message + "\"}"))
                                 .build(),
                         HttpResponse.BodyHandlers.discarding())
                 .statusCode();
