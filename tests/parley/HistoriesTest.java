@@ -476,7 +476,7 @@ class HistoriesTest {
             var waiting = new FutureTask<>(() -> assertThrows(Problem.class, () -> histories.begin("alice", null)));
             Thread thread = Thread.ofPlatform().start(waiting);
             thread.interrupt();
-            assertEquals("busy", waiting.get(5, TimeUnit.SECONDS).name());
+            assertEquals("overloaded", waiting.get(5, TimeUnit.SECONDS).name());
             assertEquals(0, turn.read(1, 0).messages().size());
         }
         turn("the lock file", "is still open");
