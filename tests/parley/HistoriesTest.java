@@ -482,23 +482,23 @@ class HistoriesTest {
         turn("the lock file", "is still open");
     }
 
-    /** In a layout of its own, and where only a part of a line is another. */
+    /** / stands for a line feed, ~ for a carriage return. */
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
             textBlock =
                     """
                     [U,A,U,A]               | 4
-                    [\nU,\nA\n]\n           | 2
-                    [\nU,\nA,U,A,\nU\n]\n   | 5
-                    [\nU,\nA\n,U,A\n]       | 4
-                    [\n  U\n,\n  A\n]\n     | 2
-                    [\r\nU,\r\nA\r\n]\r\n | 2
-                    [\n]\n                 | 0
-                    [\nU,\n\nA\n]\n        | 2
+                    [/U,/A/]/           | 2
+                    [/U,/A,U,A,/U/]/   | 5
+                    [/U,/A/,U,A/]       | 4
+                    [/  U/,/  A/]/     | 2
+                    [~/U,~/A~/]~/ | 2
+                    [/]/                 | 0
+                    [/U,//A/]/        | 2
                     """)
     void countsTheMessagesInAnyLayout(String layout, int count) throws Exception {
-        String text = layout.replace("\\n", "\n").replace("\\r", "\r");
+        String text = layout.replace("/", "\n").replace("~", "\r");
         text = text.replace("U", line("user", "u{")).replace("A", line("assistant", "a"));
         Files.writeString(file(), text);
         try (FileChannel channel = histories.openStored("alice")) {
