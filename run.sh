@@ -62,7 +62,7 @@ chosen() {
 flags=
 chosen Tiered Compil || flags="$flags -XX:TieredStopAtLevel=1"
 chosen -Xms HeapSize InitialRAM || flags="$flags -Xms8m"
-chosen -Xmx HeapSize RAM || flags="$flags -Xmx256m"
+chosen -Xms -Xmx HeapSize RAM || flags="$flags -Xmx256m"
 chosen HeapFreeRatio || flags="$flags -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRatio=15"
 chosen GC || flags="$flags -XX:+UseG1GC -XX:G1PeriodicGCInterval=1000"
 chosen OutOfMemoryError || flags="$flags -XX:+ExitOnOutOfMemoryError"

@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.net.NetworkInterface;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -15,8 +18,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -113,7 +122,7 @@ class MainTest {
         Path home = Files.createDirectory(folder.resolve("clone"));
         copyFiles(home, "Main.java", "run.sh");
         Files.createDirectories(home.resolve("src/parley"));
-        Files.writeString(home.resolve("src/parley/words.txt"), "Parley 1.0\n");
+        Files.writeString(home.resolve("src/parley/words.txt"), "Parley");
         writeSmall(home, "1.0");
         return home;
     }
@@ -124,7 +133,11 @@ class MainTest {
                 """
                 package parley;
                 public class Parley {
-                    public static void main(String[] args) { System.out.println("Parley %s"); }
+                    public static void main(String[] args) throws Exception {
+                        try (var words = Parley.class.getResourceAsStream("words.txt")) {
+                            System.out.print(new String(words.readAllBytes()) + " %s\\n");
+                        }
+                    }
                 }
                 """
                         .formatted(version));
@@ -388,10 +401,273 @@ class MainTest {
             assertEquals(0, linked.exit());
             assertEquals(List.of("Parley 1.0"), linked.lines);
         }
-        Files.delete(home.resolve("src/parley/words.txt")); // a file that has gone makes the folder newer
-        try (var again = start(home, Map.of("PORT", "0"), "--version")) {
-            assertEquals(0, again.exit());
-            assertEquals(2, again.lines.size(), again.lines.toString());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Main.java", "run.sh"})
+    void compilesAgainWhereItsSourcesAreOthersWhateverTheirTimes(String door) throws Exception {
+        Path home = small();
+        Path source = home.resolve("src/parley/Parley.java");
+        Files.setLastModifiedTime(source, FileTime.from(Instant.now().plus(Duration.ofDays(1))));
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says(door, home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says(door, home, Map.of()));
+        writeSmall(home, "0.9");
+        Files.setLastModifiedTime(source, FileTime.from(Instant.EPOCH));
+        assertEquals(List.of(COMPILES, "Parley 0.9"), says(door, home, Map.of()));
+        Files.writeString(home.resolve("src/parley/words.txt"), "Barley");
+        assertEquals(List.of(COMPILES, "Barley 0.9"), says(door, home, Map.of()));
+        Files.createDirectory(home.resolve("src/parley/page"));
+        Files.writeString(home.resolve("src/parley/page/new.js"), "");
+        assertEquals(List.of(COMPILES, "Barley 0.9"), says(door, home, Map.of()));
+        assertEquals(List.of("Barley 0.9"), says(door, home, Map.of()));
+    }
+
+    /** What a door says to --version. */
+    private List<String> says(String door, Path home, Map<String, String> environment) throws Exception {
+        try (var program = open(door, home, environment, "--version")) {
+            assertEquals(0, program.exit(), program.lines.toString());
+            return program.lines;
+        }
+    }
+
+    private Program open(String door, Path home, Map<String, String> environment, String... arguments)
+            throws IOException {
+        if (door.equals("Main.java")) return start(home, environment, arguments);
+        Map<String, String> all = new HashMap<>(environment);
+        all.put("JAVA_HOME", System.getProperty("java.home"));
+        return run(
+                all,
+                Stream.concat(Stream.of(home.resolve("run.sh").toString()), Stream.of(arguments))
+                        .toList());
+    }
+
+    @Test
+    void runShAndMainJavaGoByTheSameJar() throws Exception {
+        Path home = small();
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
+        writeSmall(home, "1.1");
+        assertEquals(List.of(COMPILES, "Parley 1.1"), says("Main.java", home, Map.of()));
+        writeSmall(home, "1.0");
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
+    }
+
+    @Test
+    void passesOverWhatMacosPutsBesideFiles() throws Exception {
+        Path home = small();
+        for (String name : List.of("._Parley.java", ".DS_Store"))
+            Files.write(home.resolve("src/parley").resolve(name), new byte[] {0, 5, 22, 7});
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main.java", home, Map.of()));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    variable          | options
+                    JAVA_TOOL_OPTIONS | -XX:+UseParallelGC
+                    JAVA_TOOL_OPTIONS | -XX:+UseZGC -Xmx96m
+                    JAVA_TOOL_OPTIONS | -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:%d
+                    JAVA_TOOL_OPTIONS | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=3 -Xms300m
+                    JDK_JAVA_OPTIONS  | -XX:+UseSerialGC -XX:TieredStopAtLevel=4
+                    JDK_JAVA_OPTIONS  | @options
+                    _JAVA_OPTIONS     | -XX:+UseParallelGC
+                    JAVA_OPTS         | -XX:+UseSerialGC
+                    JAVA_OPTS         | -XX:ArchiveClassesAtExit=archive
+                    CLASSPATH         | nowhere.jar
+                    JDK_JAVAC_OPTIONS | -nonsense""")
+    void startsWithWhateverJavaStartsWith(String variable, String options) throws Exception {
+        Path home = small();
+        Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
+        Files.writeString(elsewhere.resolve("options"), "-XX:+UseParallelGC");
+        int port;
+        try (var free = new ServerSocket(0)) {
+            port = free.getLocalPort();
+        }
+        var environment = Map.of(variable, options.formatted(port));
+        for (String door : List.of("run.sh", "Main.java")) {
+            writeSmall(home, door);
+            List<String> first = says(door, home, environment);
+            assertTrue(first.contains(COMPILES) && first.contains("Parley " + door), first.toString());
+            List<String> second = says(door, home, environment);
+            assertTrue(second.contains("Parley " + door) && second.size() <= 3, second.toString());
+        }
+    }
+
+    @Test
+    void runShStartsWithoutAHomeFromAFolderWithSpaces() throws Exception {
+        Path home = Files.move(small(), folder.resolve("a clone"));
+        var builder = new ProcessBuilder("sh", "run.sh", "--version").directory(home.toFile());
+        builder.environment().remove("HOME");
+        builder.environment().put("CDPATH", folder.toString());
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        try (var program = new Program(builder)) {
+            assertEquals(0, program.exit());
+            assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
+        }
+    }
+
+    @Test
+    void leavesNothingWhereItIsStoppedWhileItCompiles() throws Exception {
+        Path home = folder.resolve("clone");
+        copySources(Files.createDirectory(home));
+        try (var program = start(home, Map.of())) {
+            program.awaitLine(COMPILES);
+            program.process.toHandle().destroy();
+            program.exit();
+        }
+        assertEquals(List.of(), names(home.resolve("build")));
+        try (var killed = start(home, Map.of())) {
+            killed.awaitLine(COMPILES);
+            killed.process.destroyForcibly().waitFor();
+        }
+        try (var program = start(home, Map.of(), "--version")) {
+            assertEquals(0, program.exit());
+        }
+        assertEquals(List.of("parley.jar"), names(home.resolve("build")));
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Main.java", "run.sh"})
+    void leavesNothingOfAnInstallationThatCannotBeWritten(String door) throws Exception {
+        Path home = small();
+        Files.writeString(home.resolve("build"), "in the way, for root too");
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        var environment = Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
+        for (int i = 0; i < 2; i++) {
+            List<String> lines = says(door, home, environment);
+            assertEquals("Parley 1.0", lines.getLast(), lines.toString());
+            assertEquals(List.of(), names(temporary));
+        }
+    }
+
+    @Test
+    void namesEachAddressThatAnotherDeviceCanOpen() throws Exception {
+        try (var program = startCompiled(copy(), Map.of("PORT", "0", "HOST", "0.0.0.0"))) {
+            program.awaitLine("image: ");
+            List<String> told = program.lines.stream()
+                    .filter(line -> line.contains(" at http://"))
+                    .map(line -> line.replaceFirst(".* at http://(.*):\\d+(,.*)?", "$1"))
+                    .toList();
+            assertEquals(new HashSet<>(addresses()), new HashSet<>(told), program.lines.toString());
+        }
+    }
+
+    private static List<String> addresses() throws IOException {
+        List<String> found = new ArrayList<>();
+        for (NetworkInterface network : Collections.list(NetworkInterface.getNetworkInterfaces())) {
+            for (InetAddress address : Collections.list(network.getInetAddresses())) {
+                if (!network.isUp() || address.isLoopbackAddress() || address.isLinkLocalAddress()) continue;
+                String text = address.getHostAddress().replaceFirst("%.*", "");
+                found.add(address instanceof Inet6Address ? "[" + text + "]" : text);
+            }
+        }
+        return found.isEmpty() ? List.of("127.0.0.1") : found;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"::1", "[::1]"})
+    void namesItsAddressInBracketsOnce(String host) throws Exception {
+        try (var program = startCompiled(copy(), Map.of("PORT", "0", "HOST", host))) {
+            program.awaitLine(" is at http://[::1]:");
+        }
+    }
+
+    @Test
+    void saysThatAnAddressCannotBeListenedOn() throws Exception {
+        var environment = Map.of("HOST", "::1", "PORT", "0", "JAVA_TOOL_OPTIONS", "-Djava.net.preferIPv4Stack=true");
+        try (var program = startCompiled(copy(), environment)) {
+            assertEquals(1, program.exit());
+            String reason = program.lines.getLast();
+            assertTrue(reason.startsWith("Parley cannot start: cannot listen on ::1, port 0 ("), reason);
+        }
+    }
+
+    @Test
+    void saysWhatWindowsDidToTheNameOfEnv() throws Exception {
+        Path home = copy();
+        Files.writeString(home.resolve(".env.txt"), "PORT=0\n");
+        try (var program = startCompiled(home, Map.of("PORT", "0"))) {
+            assertTrue(program.awaitLine(".env.txt is not read").contains("Windows"));
+            program.port();
+            assertFalse(Files.exists(home.resolve(".env")), "the name is free");
+        }
+    }
+
+    /** README's two lines for a container, without an engine: the image's files, user, environment and command. */
+    @Test
+    void servesInAContainerWithTheEnvOfTheFirstStart() throws Exception {
+        Path home = copy();
+        try (var program = startCompiled(home, Map.of("PORT", "0"))) {
+            program.port(); // the first start, which makes .env
+        }
+        Path image = Files.createDirectory(folder.resolve("image"));
+        String dockerfile = Files.readString(Path.of("deploy/Dockerfile"));
+        play(image, home, dockerfile);
+        var builder = new ProcessBuilder(command(dockerfile, image)).directory(image.toFile());
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        for (String line : Files.readAllLines(home.resolve(".env"))) { // as --env-file reads it
+            String[] variable = line.split("=", 2);
+            if (!line.startsWith("#") && variable.length == 2)
+                builder.environment().put(variable[0], variable[1]);
+        }
+        try (var program = new Program(builder);
+                var client = HttpClient.newHttpClient()) {
+            int port = program.port();
+            // 127.0.0.2 answers where it listens on every address, as a container must.
+            var health = HttpRequest.newBuilder(URI.create("http://127.0.0.2:" + port + "/health"));
+            assertEquals(
+                    200,
+                    client.send(health.build(), HttpResponse.BodyHandlers.discarding())
+                            .statusCode());
+            assertTrue(Files.exists(image.resolve("data/.lock")), "the histories are in the volume");
+        }
+    }
+
+    /** Does what the Dockerfile says, with the image's root in a folder. */
+    private static void play(Path image, Path context, String dockerfile) throws Exception {
+        for (String line : dockerfile.lines().toList()) {
+            String words = line.substring(line.indexOf(' ') + 1);
+            if (line.startsWith("COPY ")) shell(context, "cp -r " + words.replaceFirst("[^ ]*$", image.toString()));
+            if (line.startsWith("RUN "))
+                shell(image, words.replace("/data", image.resolve("data").toString()));
+        }
+    }
+
+    private static void shell(Path folder, String command) throws Exception {
+        var builder = new ProcessBuilder("sh", "-c", command).directory(folder.toFile());
+        builder.environment().put("PATH", JAVA.getParent() + ":" + System.getenv("PATH"));
+        assertEquals(0, builder.redirectErrorStream(true).start().waitFor(), command);
+    }
+
+    /** The image's command, as its user where that can be had. */
+    private static List<String> command(String dockerfile, Path image) {
+        List<String> command = new ArrayList<>();
+        String line = dockerfile
+                .lines()
+                .filter(each -> each.startsWith("CMD "))
+                .findFirst()
+                .orElseThrow();
+        for (Object word : Json.items(parsed(line.substring(4)))) {
+            String text = (String) word;
+            // A free port, since 8080 may be taken here.
+            command.add(text.equals("PORT=8080") ? "PORT=0" : text.replace("=/data", "=" + image.resolve("data")));
+        }
+        return command;
+    }
+
+    private static Object parsed(String json) {
+        try {
+            return Json.parse(json);
+        } catch (Json.Malformed e) {
+            throw new AssertionError(json, e);
         }
     }
 
@@ -407,9 +683,7 @@ class MainTest {
                     var client = HttpClient.newHttpClient()) {
                 var running = client.sendAsync(chatting(program.port(), "one"), HttpResponse.BodyHandlers.ofString());
                 Running.await(() -> !provider.exchanges.isEmpty());
-                new ProcessBuilder("kill", "-INT", Long.toString(program.process.pid()))
-                        .start()
-                        .waitFor();
+                program.process.toHandle().destroy(); // SIGTERM: a shell's background jobs ignore SIGINT
                 program.awaitLine("stopping: waits for 1 requests, at most 10 s");
                 gate.open();
                 assertEquals(200, running.join().statusCode());
@@ -428,27 +702,6 @@ class MainTest {
             assertEquals(1, program.exit());
             assertEquals(1, program.lines.size(), program.lines.toString());
             assertTrue(program.lines.get(0).contains("JDK of 21 or later"));
-        }
-    }
-
-    @Test
-    void runShCompilesOnceAndAgainWhenASourceIsNewer() throws Exception {
-        Path home = small();
-        assertEquals(List.of(COMPILES, "Parley 1.0"), runSh(home));
-        var jar = home.resolve("build/parley.jar");
-        var made = Files.getLastModifiedTime(jar);
-        assertEquals(List.of("Parley 1.0"), runSh(home));
-        assertEquals(made, Files.getLastModifiedTime(jar));
-        writeSmall(home, "1.1");
-        assertEquals(List.of(COMPILES, "Parley 1.1"), runSh(home));
-    }
-
-    /** What ./run.sh --version says. */
-    private List<String> runSh(Path home) throws Exception {
-        var environment = Map.of("JAVA_HOME", System.getProperty("java.home"));
-        try (var program = run(environment, List.of(home.resolve("run.sh").toString(), "--version"))) {
-            assertEquals(0, program.exit());
-            return program.lines;
         }
     }
 
