@@ -17,6 +17,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
+import parley.DotEnv.InvalidSetting;
 
 /** The settings of a file that is edited by hand while it is in use. */
 final class LiveSettings {
@@ -38,7 +39,7 @@ final class LiveSettings {
      *
      * @param overlay puts other variables, such as the environment's, in the place of the file's
      * @throws IOException           where the file cannot be read
-     * @throws DotEnv.InvalidSetting where it makes no sense
+     * @throws InvalidSetting where it makes no sense
      */
     LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {
         this.file = file.toAbsolutePath();
@@ -86,29 +87,28 @@ final class LiveSettings {
     private void refresh(BasicFileAttributes stamp) throws IOException {
         refreshing.lock();
         try {
-            if (isSame(stamp, last.stamp)) return; // another request has read it
-            byte[] bytes = Files.readAllBytes(file);
-            if (isSame(stamp, stamp())) last = edited(stamp, bytes); // else it is being written
+            if (!isSame(stamp, last.stamp)) last = edited(stamp); // else another request has read it
         } finally {
             refreshing.unlock();
         }
     }
 
-    /** What is in force after an edit: the edit or, where it makes no sense, what was before. Either is told. */
-    private Read edited(BasicFileAttributes stamp, byte[] bytes) {
+    /** What is in force after an edit: the edit or, where it makes no sense, what was before. */
+    private Read edited(BasicFileAttributes stamp) throws IOException {
         try {
+            byte[] bytes = Files.readAllBytes(file);
+            if (!isSame(stamp, stamp())) return last; // it is being written
             String text = DotEnv.text(bytes);
-            if (text.isBlank() && !last.env.lines().isEmpty()) throw new DotEnv.InvalidSetting("it is empty");
+            if (text.isBlank() && !last.env.lines().isEmpty()) throw new InvalidSetting("it is empty");
             Read edit = read(stamp, text);
             if (!edit.env.equals(last.env)) announce(edit.settings);
             nameUnused(edit);
             refusal = null;
             return edit;
-        } catch (DotEnv.InvalidSetting e) {
+        } catch (InvalidSetting e) {
             refuse("makes no sense: " + e.getMessage());
-        } catch (RuntimeException
-                | Error e) { // a defect, or too little memory: neither may keep requests from an answer
-            refuse("cannot be read: " + e);
+        } catch (RuntimeException | Error e) {
+            refuse("cannot be read: " + e); // a defect, or too long for the heap: requests are answered even so
         }
         return new Read(stamp, last.env, last.settings); // not read again until it changes
     }
@@ -155,7 +155,7 @@ final class LiveSettings {
         refusal = what;
     }
 
-    private Read read(BasicFileAttributes stamp, String text) throws DotEnv.InvalidSetting {
+    private Read read(BasicFileAttributes stamp, String text) throws InvalidSetting {
         DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
         return new Read(stamp, env, Settings.of(env));
     }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.net.URI;
 import java.nio.charset.Charset;
 import java.nio.file.Files;
@@ -299,6 +301,23 @@ class LiveSettingsTest {
             String sent = Json.string(running.provider.last().json(), "systemInstruction", "parts", 0, "text");
             assertEquals(length, sent == null ? null : (Integer) sent.length());
             assertEquals(length == null, running.console().contains("the last good settings stay in force"));
+        }
+    }
+
+    @Test
+    void answersBesideAFileThatNoHeapHolds() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"));
+                var file = new RandomAccessFile(running.env.toFile(), "rw")) {
+            file.setLength(3L << 30); // it is sparse
+            Running.await(() -> answersChat(running) && running.console().contains(".env cannot be read: "));
+        }
+    }
+
+    private static boolean answersChat(Running running) {
+        try {
+            return running.chat("a", "hi").status() == 200;
+        } catch (IOException | InterruptedException e) {
+            throw new AssertionError(e);
         }
     }
 
