@@ -76,8 +76,13 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     }
 
     private static boolean hasThought(Object message) {
-        return THOUGHTS.stream().anyMatch(name -> !ProviderError.isEmpty(Json.at(message, name)))
-                || Json.items(message, "content").stream().anyMatch(part -> !"text".equals(Json.string(part, "type")));
+        for (String name : THOUGHTS) {
+            if (!ProviderError.isEmpty(Json.at(message, name))) return true;
+        }
+        for (Object part : Json.items(message, "content")) {
+            if (!"text".equals(Json.at(part, "type"))) return true;
+        }
+        return false;
     }
 
     /** The words of a content: a text, or a list of parts, of which those that think are passed over. */

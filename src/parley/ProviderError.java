@@ -83,15 +83,12 @@ final class ProviderError extends IOException {
     }
 
     /** {@return whether a value says nothing: null, false, 0, blank, or made of nothing else} */
-    static boolean isEmpty(Object value) {
-        return switch (value) {
-            case String text -> text.isBlank();
-            case Number number -> number.doubleValue() == 0;
-            case List<?> list -> list.stream().allMatch(ProviderError::isEmpty);
-            case Map<?, ?> map -> map.values().stream().allMatch(ProviderError::isEmpty);
-            case null -> true;
-            default -> value.equals(false);
-        };
+    static boolean isEmpty(Object value) { // asked of every event: a switch over patterns would cost a microsecond
+        if (value == null || value.equals(false)) return true;
+        if (value instanceof String text) return text.isBlank();
+        if (value instanceof Number number) return number.doubleValue() == 0;
+        if (value instanceof List<?> list) return list.stream().allMatch(ProviderError::isEmpty);
+        return value instanceof Map<?, ?> map && map.values().stream().allMatch(ProviderError::isEmpty);
     }
 
     /** {@return the words for people that JSON holds in one of the usual places; empty where there are none} */

@@ -95,10 +95,10 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      * null for none.
      */
     Object first(Object answer, String list) {
-        return objects(answer, list).stream()
-                .filter(each -> ProviderError.isEmpty(Json.at(each, "index")))
-                .findFirst()
-                .orElse(null);
+        for (Object item : objects(answer, list)) {
+            if (ProviderError.isEmpty(Json.at(item, "index"))) return item;
+        }
+        return null;
     }
 
     /**
@@ -108,8 +108,11 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      */
     List<?> objects(Object answer, String list) {
         List<?> items = Json.items(answer, list);
-        if (items.stream().allMatch(Map.class::isInstance)) return items;
-        throw problems.failed("sent what is not its own format: %s", Json.write(answer));
+        for (Object item : items) {
+            if (!(item instanceof Map))
+                throw problems.failed("sent what is not its own format: %s", Json.write(answer));
+        }
+        return items;
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
