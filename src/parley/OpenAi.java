@@ -104,9 +104,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
      */
     private String finishReason(String reason, String refusal) {
         if (LENGTH.matcher(reason).find()) return "length";
-        if (REFUSAL.matcher(reason).find()) {
-            throw problems().refused(reason, refusal);
-        }
+        if (REFUSAL.matcher(reason).find()) throw problems().refused(reason, refusal);
         if (CALL.matcher(reason).find()) {
             throw problems()
                     .failed("ended its reply with %s, but no tools are offered: send it in other words", reason);
@@ -143,19 +141,15 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         }
     }
 
-    /** The model may be on the service's list under another name of its own. */
+    /** A service may list the model with {@code models/} before it, a tag behind it, or without its variant. */
     @Override
     public void check() {
-        String model = bare(upstream.account().model());
-        List<String> names = List.of(model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
+        String model = upstream.account().model();
+        List<String> names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
         Object answer = upstream.ask(upstream.request(upstream.uri("/models")).GET());
         boolean listed = Json.items(answer, "data").stream()
-                .map(each -> bare(String.valueOf(Json.string(each, "id"))))
+                .map(each -> String.valueOf(Json.at(each, "id")))
                 .anyMatch(names::contains);
-        if (!listed) throw problems().unknownModel("does not list the model");
-    }
-
-    private static String bare(String model) {
-        return model.startsWith("models/") ? model.substring(7) : model;
+        if (!listed) throw upstream.problems().unknownModel("does not list %s", model);
     }
 }

@@ -37,34 +37,35 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
     }
 
     private Problem unreachable(Exception failure) {
-        String address = account.variable("BASE_URL");
+        String advice = account.variable("BASE_URL") + " in .env";
         if (hasCause(failure, CertificateException.class)) {
             return failed(
                     "shows a certificate that this Java does not trust (%s): where a proxy reads along, import its "
-                            + "certificate with Java's keytool, or else see %s in .env",
-                    reason(failure), address);
+                            + "certificate with Java's keytool, or else see " + advice,
+                    reason(failure));
         }
         String ask = Settings.isLoopback(account.base().getHost())
                 ? "Is it running?"
                 : "Is this machine online, or behind HTTPS_PROXY?";
-        String what = "cannot be reached, or broke the connection off (%s). " + ask + " If so, see %s in .env";
-        return again(failed(what, reason(failure), address));
+        String what = "cannot be reached, or broke the connection off (%s). " + ask + " If so, see " + advice;
+        return again(failed(what, reason(failure)));
     }
 
     private Problem of(ProviderError error) {
-        String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": %s";
-        String words = error.words();
+        String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": ";
         if (error.status() / 100 == 3) {
             String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-            return failed(said.formatted("it redirects to %s") + advice, error.location());
+            return failed(said + "it redirects to %s" + advice, error.location());
         }
+        String words = error.words();
         if (error.isRefusal()) return refused(error.refusalCode(), words);
+        String what = said + "%s";
         if (error.isBadKey()) {
-            return made(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)", words);
+            return made(PROVIDER_REFUSED_KEY, what + " (set " + account.variable("API_KEY") + " in .env)", words);
         }
-        if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
-        else if (error.isUnknownModel()) return unknownModel(said, words);
-        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
+        if (error.isTooLong()) what += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
+        else if (error.isUnknownModel()) return unknownModel(what, words);
+        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, what, words);
         return new Problem(problem.code, problem.getMessage(), error.retryAfter(), error.isTransient());
     }
 
@@ -113,15 +114,11 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
         return image;
     }
 
-    Problem unknownModel(String what, String... quoted) {
+    Problem unknownModel(String what, String words) {
         boolean other = account.use().equals("IMAGE") && !account.provider().equals("gemini");
-        String advice = " (set %s" + (other ? ", or IMAGE_PROVIDER=gemini" : "") + " in .env: it is %s; or %s, where a "
-                + "/v1 may be missing)";
-        Stream<String> names = Stream.of(account.modelVariable(), account.model(), account.variable("BASE_URL"));
-        return made(
-                UNKNOWN_MODEL,
-                what + advice,
-                Stream.concat(Stream.of(quoted), names).toArray(String[]::new));
+        String advice = " (set " + account.modelVariable() + (other ? ", or IMAGE_PROVIDER=gemini" : "")
+                + " in .env: it is %s; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)";
+        return made(UNKNOWN_MODEL, what + advice, words, account.model());
     }
 
     private Problem made(Problem.Code code, String what, String... quoted) {

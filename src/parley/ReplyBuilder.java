@@ -102,18 +102,18 @@ final class ReplyBuilder {
 
     /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
     void usage(Object prompt, Object completion, Object total) {
-        if (!(prompt instanceof Number || completion instanceof Number || total instanceof Number)) return;
-        usage = Json.object(
+        Map<String, Object> told = Json.object(
                 "prompt_tokens",
                 number(prompt),
                 "completion_tokens",
                 number(completion),
                 "total_tokens",
                 number(total));
+        if (!told.isEmpty()) usage = told;
     }
 
-    private static Number number(Object value) {
-        return value instanceof Number number ? number : null;
+    private static Object number(Object value) {
+        return value instanceof Number ? value : null;
     }
 
     /** {@return the text so far} */
@@ -152,7 +152,7 @@ final class ReplyBuilder {
         if (finishReason.equals("length")) {
             throw problems.empty("said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env");
         }
-        if (thought || tag.isFound()) {
+        if (thought || tag.isThought()) {
             throw problems.empty(
                     "only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less");
         }

@@ -7,6 +7,7 @@ package parley;
 final class ThinkTag {
     private static final String OPEN = "<think>";
     private static final String CLOSE = "</think>";
+    private static final int MAX_HELD = 100; // characters, of which most are white space
 
     private enum State {
         BEFORE,
@@ -24,29 +25,28 @@ final class ThinkTag {
         held.append(delta);
         if (state == State.BEFORE) open();
         if (state == State.WITHIN) close();
-        if (state == State.BEHIND && !held.toString().isBlank()) {
-            held.replace(0, held.length(), held.toString().stripLeading());
-            state = State.NONE;
-        }
-        return state == State.NONE ? end() : "";
+        if (state == State.BEFORE || state == State.WITHIN) return "";
+        String reply = held.toString();
+        held.setLength(0);
+        if (state == State.BEHIND) reply = reply.stripLeading();
+        if (!reply.isEmpty()) state = State.NONE;
+        return reply;
     }
 
     /** {@return what was held back, where no more will come} */
     String end() {
-        String rest = state == State.WITHIN || state == State.BEHIND ? "" : held.toString();
-        held.setLength(0);
-        return rest;
+        return state == State.BEFORE ? held.toString() : "";
     }
 
-    /** {@return whether there was a thought} */
-    boolean isFound() {
+    /** {@return whether all so far was a thought} */
+    boolean isThought() {
         return state == State.WITHIN || state == State.BEHIND;
     }
 
     private void open() {
         String start = held.toString().stripLeading();
         if (start.startsWith(OPEN)) state = State.WITHIN;
-        else if (!OPEN.startsWith(start)) state = State.NONE;
+        else if (!OPEN.startsWith(start) || held.length() > MAX_HELD) state = State.NONE;
     }
 
     private void close() {

@@ -24,7 +24,6 @@ class CheckTest {
                     llama3.2,                llama3.2:1b,                 false
                     gemini-flash,            models/gemini-flash,         true
                     models/gemini-flash,     models/gemini-flash,         true
-                    models/gemini-flash,     gemini-flash,                true
                     x/model:nitro,           x/model,                     true
                     x/model:free,            x/model:free,                true
                     x/model,                 y/model,                     false
