@@ -27,6 +27,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
             "IMAGE_SAFETY",
             "IMAGE_PROHIBITED_CONTENT",
             "IMAGE_RECITATION");
+
     /** What tells an answer of this dialect, also where it offers no reply. */
     private static final Set<String> MEMBERS =
             Set.of("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId");
@@ -71,8 +72,9 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         reply.usage(Json.at(usage, "promptTokenCount"), completion(usage), Json.at(usage, "totalTokenCount"));
         String finishReason = finishReason(answer, candidate, reply.length() == 0);
         if (finishReason != null) reply.finish(finishReason);
+        if (candidate != null) return true;
         boolean known = MEMBERS.stream().anyMatch(Json.members(answer)::containsKey);
-        if (known && candidate == null) reply.declined();
+        if (known) reply.declined();
         return known;
     }
 
@@ -129,7 +131,8 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         var images = new ArrayList<Image>();
         for (Object part : Json.items(upstream.first(answer, "candidates"), "content", "parts")) {
             String data = Json.string(part, "inlineData", "data");
-            if (data != null && !isThought(part)) images.add(problems().checked(Image.of(data)));
+            if (!ProviderError.isEmpty(data) && !isThought(part))
+                images.add(problems().checked(Image.of(data)));
         }
         if (!images.isEmpty()) return images;
         var words = new ReplyBuilder(ReplyStream.none());

@@ -142,7 +142,7 @@ final class ProviderError extends IOException {
     String words() {
         String words = wordsIn(json);
         Object raw = Json.at(json, "error", "metadata", "raw"); // OpenRouter's: what the service behind it said
-        if (!isEmpty(raw)) words += ": " + (raw instanceof String text ? text : Json.write(raw));
+        if (!isEmpty(raw)) words += " " + (raw instanceof String text ? text : Json.write(raw));
         return words.isEmpty() ? Json.write(json) : words;
     }
 

@@ -13,12 +13,12 @@ import java.util.function.BiPredicate;
  */
 record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect, ProviderProblems problems) {
     private static final String DONE = "[DONE]";
-    private static final int BUFFER_SIZE = 16 << 10;
+    private static final int BUFFER_SIZE = 8 << 10;
 
     /** @param silence how long a stream may say nothing; null where a whole answer must be there by the deadline */
     void read(ResponseBody body, Deadline end, Duration silence) throws IOException {
         var events = new ServerSentEvents();
-        Memory.Growing memory = body.memory(Integer.MAX_VALUE);
+        Memory.Growing memory = silence == null ? body.memory(Integer.MAX_VALUE) : new Memory.Growing();
         var buffer = new byte[BUFFER_SIZE];
         body.waitUntil(silence == null ? end : Deadline.in(silence));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {

@@ -1,10 +1,10 @@
 package parley;
 
-import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.PushbackInputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
@@ -153,10 +153,9 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     private InputStream decoded() throws IOException {
         String coding = headers().firstValue("Content-Encoding").orElse("identity");
         if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
-        var raw = new BufferedInputStream(new Raw(), BUFFER_SIZE);
-        raw.mark(GZIP.length);
+        var raw = new PushbackInputStream(new Raw(), GZIP.length);
         byte[] start = raw.readNBytes(GZIP.length);
-        raw.reset();
+        raw.unread(start);
         return Arrays.equals(start, GZIP) ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
     }
 

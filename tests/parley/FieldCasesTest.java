@@ -563,6 +563,7 @@ class FieldCasesTest extends OneServer {
                         "502 provider_error",
                         "not JSON"),
                 Arguments.of("nebius", json(200, "{\"hello\":1}"), "502 provider_error", "hello"),
+                Arguments.of("gemini", json(200, "{\"hello\":1}"), "502 provider_error", "hello"),
                 // 4. errors
                 Arguments.of(
                         "gemini",
