@@ -98,6 +98,7 @@ final class HistoryFile {
 
     /** Writes a damaged file anew with its whole messages, and keeps it as it was beside it. */
     void mend(Stamp stamp) throws IOException {
+        memory.release(); // what was read is not used
         rewrite(stamp, stamp.size());
     }
 
@@ -161,7 +162,7 @@ final class HistoryFile {
             return written;
         } catch (IOException | RuntimeException e) {
             for (Path each : made) Files.deleteIfExists(each);
-            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size());
+            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size() + lines("", messages).length);
             throw e;
         }
     }

@@ -115,7 +115,7 @@ final class HistoryReader {
         boolean escaped = false;
         byte last = '{'; // that is no white space
         long end = position;
-        while (depth > 0 && end < file.size && end - position < MAX_MESSAGE) {
+        while (depth > 0 && depth < Json.MAX_DEPTH && end < file.size && end - position < MAX_MESSAGE) {
             byte b = file.at(end++);
             boolean broken = quoted ? b >= 0 && b < ' ' : b == '\\' || b == '{' && depth == 1 && last != ':';
             if (broken) return null; // a quote or a bracket is missing

@@ -44,7 +44,11 @@ final class Lines {
 
     byte[] copy(long start, long end) throws IOException {
         byte[] copy = new byte[(int) (end - start)];
-        for (int i = 0; i < copy.length; i++) copy[i] = at(start + i);
+        for (long i = start; i < end; i = until) {
+            at(i);
+            int length = (int) (Math.min(end, until) - i);
+            System.arraycopy(block, (int) (i - from), copy, (int) (i - start), length);
+        }
         return copy;
     }
 
@@ -81,16 +85,21 @@ final class Lines {
         boolean quoted = false;
         boolean escaped = false;
         int last = 0; // four bytes
-        for (long i = 0; i < size; i++) {
-            last = last << 8 | at(i) & 0xFF;
-            byte b = (byte) last;
-            if (b == '"' && !escaped) quoted = !quoted;
-            escaped = b == '\\' && !escaped;
-            if (b == '\n' && !quoted) feeds++;
-            if (last == 0x7D2C0A7B || (last & 0xFFFFFF) == 0x5B0A7B) begins++; // "},\n{" or "[\n{"
-            if ((last & 0xFFFF) == 0x7B22) objects++; // "{" and a quote
+        for (long start = 0; start < size; start = until) {
+            load(start);
+            for (int i = 0; i < until - start; i++) {
+                byte b = block[i];
+                last = last << 8 | b & 0xFF;
+                if (b == '"') {
+                    if (!escaped) quoted = !quoted;
+                    if ((last & 0xFFFF) == 0x7B22) objects++; // {"
+                }
+                escaped = b == '\\' && !escaped;
+                if (b == '\n' && !quoted) feeds++;
+                if (last == 0x7D2C0A7B || (last & 0xFFFFFF) == 0x5B0A7B) begins++; // },\n{ or [\n{
+            }
         }
-        boolean inLines = feeds == begins + 2 && objects == begins && last == 0x7D0A5D0A; // "}\n]\n"
+        boolean inLines = feeds == begins + 2 && objects == begins && last == 0x7D0A5D0A; // }\n]\n
         return inLines ? OptionalLong.of(begins) : OptionalLong.empty();
     }
 }
