@@ -26,8 +26,8 @@ final class ProviderHttp implements AutoCloseable {
 
     private final LiveSettings settings;
     private final ReentrantLock making = new ReentrantLock();
-    private HttpClient made; // null until the first need
-    private boolean untrusting; // made while Java's trust store could not be read: only plain http works
+    private volatile HttpClient made; // null until the first need
+    private volatile boolean untrusting; // made while Java's trust store could not be read: only plain http works
 
     ProviderHttp(LiveSettings settings) {
         this.settings = settings;
@@ -39,6 +39,7 @@ final class ProviderHttp implements AutoCloseable {
      * @throws Problem overloaded where none can be made now
      */
     HttpClient client() {
+        if (made != null && !untrusting) return made;
         making.lock();
         try {
             if (made == null || untrusting && canTrust()) made = client(context());

@@ -20,6 +20,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
@@ -43,6 +44,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
     private static final ByteBuffer END = ByteBuffer.allocate(0);
+    private static final Pattern OTHER_CODINGS = Pattern.compile("(?i)br|zstd|deflate|compress");
     private static final byte[] GZIP = {0x1f, (byte) 0x8b}; // how its data begin (RFC 1952)
 
     private final ReplyStream stream;
@@ -152,7 +154,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     /** The bytes without their compression, which is known by its first bytes: headers may be wrong. */
     private InputStream decoded() throws IOException {
         String coding = headers().firstValue("Content-Encoding").orElse("identity");
-        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
+        if (OTHER_CODINGS.matcher(coding).matches()) throw new Unreadable("compressed as " + coding);
         var raw = new PushbackInputStream(new Raw(), GZIP.length);
         byte[] start = raw.readNBytes(GZIP.length);
         raw.unread(start);
