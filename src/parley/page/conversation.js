@@ -283,8 +283,8 @@ export class Conversations {
     if (!this.state.running) await this.#look(user, Math.max(PAGE, shown(this.state)), 'notOpened');
   }
 
-  /** Shows what was said before, one page more. */
-  async older(limit = shown(this.state) + PAGE) {
+  /** Shows what was said before: twice as much each time, since the server always begins at the end. */
+  async older(limit = 2 * Math.max(PAGE, shown(this.state))) {
     const {user, total, looking} = this.state;
     if (looking || shown(this.state) >= total) return;
     this.#tell(user, {type: 'looking', what: 'older'});

@@ -299,7 +299,7 @@ function list(lines, i, references, depth) {
     const done = task?.[1] !== ' ', label = done ? 'done' : 'to do';
     const box = task ? [node('input', {type: 'checkbox', disabled: true, checked: done, 'aria-label': label}), ' '] : [];
     const tight = each => each.tag === 'p' && !loose ? each.children : [each];
-    return node('li', {}, box, inner.flatMap(tight));
+    return node('li', task ? {className: 'task'} : {}, box, inner.flatMap(tight));
   };
   return [node(ordered ? 'ol' : 'ul', ordered ? {start: parseInt(first[2], 10)} : {}, items.map(item)), i];
 }

@@ -258,6 +258,7 @@ const hasReply = ({reply, state}) => reply || RUNNING.includes(state) || state =
 /** The classes of a turn's two messages. */
 function kinds(state) {
   if (state === 'kept') return 'kept';
+  if (state === 'writing') return 'writing writes';
   if (RUNNING.includes(state)) return 'writing';
   return state === 'drawn' ? 'unkept drawn' : 'unkept';
 }
