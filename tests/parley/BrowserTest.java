@@ -10,16 +10,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
@@ -292,133 +288,6 @@ class BrowserTest {
 
     private static final String FITS =
             "const m = document.getElementById('scroll'); return m.scrollWidth <= m.clientWidth";
-
-    /**
-     * What a text is made of: tags and words, without what the page adds (a heading's level, a frame around code and
-     * tables).
-     */
-    private static final String SHAPE =
-            """
-            const shape = node => {
-              if (node.nodeType === 3) return node.data.replace(/\\s+/g, ' ');
-              if (node.nodeType !== 1) return '';
-              if (node.matches('.code, pre')) return 'pre{' + (node.querySelector('code') ?? node).textContent.replace(/\\n+$/, '') + '}';
-              if (node.matches('.wide')) return shape(node.firstChild);
-              const tag = node.tagName.toLowerCase().replace(/^h[1-6]$/, 'h'), inside = [...node.childNodes].map(shape).join('');
-              const name = tag === 'a' ? 'a ' + node.href : tag === 'ol' ? 'ol ' + node.start : tag;
-              return name + '{' + inside.trim().replace(/\\s*([{}])\\s*/g, '$1') + '}';
-            };
-            const all = nodes => nodes.map(shape).join('').replace(/\\s*([{}])\\s*/g, '$1').trim();
-            """;
-
-    /** A text, written by the page into an element. */
-    private static final String WRITTEN =
-            "import('./markdown.js').then(({writer}) => { const body = document.createElement('div');"
-                    + " writer(body).end(arguments[0]); return body; })";
-
-    private static String marked;
-
-    /** npm's own package, for the test only. */
-    private static String marked() throws Exception {
-        if (marked != null) return marked;
-        Path npm = Files.createDirectories(Path.of("target/npm"));
-        Process install = new ProcessBuilder(
-                        "npm",
-                        "install",
-                        "--silent",
-                        "--no-audit",
-                        "--no-fund",
-                        "--prefix",
-                        npm.toString(),
-                        "marked@15")
-                .redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                .start();
-        Assumptions.assumeTrue(install.waitFor() == 0, "npm has no marked here");
-        marked = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
-        return marked;
-    }
-
-    static Stream<String> markdown() throws Exception {
-        return Stream.of(
-                Files.readString(Path.of("tests/parley/markdown.txt")).strip().split("\n=====\n"));
-    }
-
-    @ParameterizedTest
-    @MethodSource
-    void markdown(String text) throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/npm")) || Files.isExecutable(Path.of("/usr/local/bin/npm")),
-                "no npm here");
-        Object theirs = browser.script(
-                "const module = undefined, exports = undefined, define = undefined;" + marked()
-                        + ";\nconst parse = globalThis.marked.marked.parse;" + SHAPE
-                        + "const html = parse(arguments[0], {gfm: true, breaks: true});"
-                        + "return all([...new DOMParser().parseFromString(html, 'text/html').body.childNodes]);",
-                text);
-        Object ours =
-                browser.eventually(WRITTEN + ".then(body => {" + SHAPE + "return all([...body.childNodes])})", text);
-        assertEquals(theirs, ours, text);
-    }
-
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "$a_1 \\cdot b_2$",
-                "\\(x^{2}_*y*\\)",
-                "\\[\\frac{a}{b}\\]",
-                "$$\\sum_i x_i$$",
-                "$$\na\n= b\n- c \\\\\n\n  \\text{d}\n$$",
-                "\\[\n  # a\n\\]",
-                "\\(a\n  + b\\)"
-            })
-    void showsAFormulaAsItIs(String text) {
-        assertEquals(
-                text,
-                browser.eventually(WRITTEN + ".then(body => body.querySelector('code.math')?.textContent)", text));
-    }
-
-    @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "costs $5 and $6|costs $5 and $6",
-                "**「太字」**の|<strong>「太字」</strong>の",
-                "これは**「強調」**です|これは<strong>「強調」</strong>です",
-                "**“强调”**的|<strong>“强调”</strong>的",
-                "**제목(부제)**은|<strong>제목(부제)</strong>은",
-                "**\"a\"**b|**\"a\"**b",
-                "见https://a.example/x。好|见https://a.example/x。好",
-                "见 https://a.example/x。好|见 <a>https://a.example/x</a>。好",
-                "（https://a.example/x）|（<a>https://a.example/x</a>）"
-            })
-    void readsWhatMarkedDoesNot(String text, String expected) {
-        Object ours = browser.eventually(WRITTEN + ".then(body => body.firstChild.innerHTML)", text);
-        assertEquals(expected, ((String) ours).replaceAll("<a [^>]*>", "<a>"));
-    }
-
-    /** A finished paragraph keeps its selection while more comes, and a word more at 32 KB changes one text. */
-    @Test
-    void buildsFinishedBlocksOnce() {
-        Object built = browser.eventually(
-                """
-                import('./markdown.js').then(({writer}) => {
-                    const body = document.createElement('div'), to = writer(body), changes = new MutationObserver(() => {});
-                    const paragraph = 'A paragraph with **some** words and `code` in it, as a reply has.\\n\\n';
-                    const until = (text, length) => { while (text.length < length) to.write(text += paragraph); return text; };
-                    changes.observe(body, {childList: true, subtree: true, characterData: true});
-                    const aWord = text => {
-                        changes.takeRecords();
-                        to.write(text + 'word');
-                        to.write(text + 'word word');
-                        return changes.takeRecords().length;
-                    };
-                    const text = until('', 4096), first = body.firstChild, small = aWord(text);
-                    const large = aWord(until(text, 32768));
-                    return [body.firstChild === first, small, large, body.textContent.length > 25000];
-                })""");
-        assertEquals(List.of(true, 2L, 2L, true), built); // the paragraph of a word, and its second word
-    }
 
     @Test
     void losesNothingWhenRegeneratingFails() {

@@ -1,6 +1,6 @@
 /**
- * Markdown: text to a tree, and the tree into the page. https://spec.commonmark.org/ with GitHub's tables, task lists and
- * strikethrough; line breaks count, formulas stay as they are written. Nothing is ever parsed as HTML.
+ * Markdown: text to a tree, and the tree into the page. https://spec.commonmark.org/ with GitHub's tables, task lists
+ * and strikethrough; line breaks count, formulas stay as they are written. Nothing is ever parsed as HTML.
  *
  * A tree is a list of texts and of {tag, props, children}.
  */
@@ -12,7 +12,6 @@ const node = (tag, props, ...children) => ({tag, props, children: children.flat(
 const ENOUGH = 200000; // characters of one paragraph that are looked into
 const DEEP = 8;
 const REACH = 2000; // characters within which a link or a formula ends
-const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const SPACE = /\s/;
 const CJK = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\u3000-\u303f\uff00-\uffef]/u;
 const WORD = /[\p{L}\p{N}_]/u;
@@ -22,11 +21,13 @@ const MATH = new RegExp([
   `\\\\\\([^]{0,${REACH}}?\\\\\\)`, `\\\\\\[[^]{0,${REACH}}?\\\\\\]`, `\\$\\$[^]{1,${REACH}}?\\$\\$`,
   `\\$(?!\\s)[^$\\n]{0,${REACH}}?[^\\s$\\\\]\\$(?!\\d)`,
 ].join('|'), 'y');
-const TICKS = /`+/y, STARS = /\*+|_+|~~+/y, BREAK = /<br\s*\/?>/iy, NEWLINE = /\\?\n */y;
+const ESCAPE = /\\([!-/:-@[-`{-~])/y, TICKS = /`+/y, MARKS = /\*+|_+|~~+/y, BREAK = /\\?\n *|<br\s*\/?>/iy;
 const BRACKETED = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
 const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/y;
 const ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
-const TARGET = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)/y;
+const TITLE = /(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*/.source;
+const GOAL = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))/.source;
+const TARGET = new RegExp(GOAL + TITLE + '\\)', 'y');
 const LABEL = /\[([^[\]]{0,999})\]/y;
 
 /** What the sticky expression finds at the place. */
@@ -35,61 +36,76 @@ function at(expression, text, place) {
   return expression.exec(text);
 }
 
+/** A rule tells what stands at a place, and how long it is: words, a node, or a run of marks; or null. */
+const rule = (expression, make) => (text, place, context) => {
+  const found = at(expression, text, place);
+  return found && {length: found[0].length, ...make(found, context)};
+};
+
+const RULES = [
+  rule(PLAIN, ([words]) => ({words})),
+  rule(MATH, ([formula]) => ({node: node('code', {className: 'math'}, formula)})),
+  rule(BREAK, () => ({node: node('br')})),
+  rule(ESCAPE, ([, words]) => ({words})),
+  rule(TICKS, code),
+  rule(BRACKETED, ([, address]) => ({node: link(address, [address])})),
+  linked,
+  rule(ADDRESS, address),
+  rule(ENTITY, ([entity]) => ({words: decoded(entity)})),
+  rule(MARKS, found => ({words: found[0], run: run(found)})),
+  (text, place) => ({length: 1, words: text[place]}),
+];
+
+function firstFound(text, place, context) {
+  for (const each of RULES) {
+    const found = each(text, place, context);
+    if (found) return found;
+  }
+}
+
 /** Text with emphasis, code, links and formulas in it. */
 function inline(text, references, depth = 0) {
   if (depth > DEEP || text.length > ENOUGH) return [text];
-  const nodes = [], runs = []; // runs: of * _ ~ that may begin or end an emphasis
-  const unclosed = new Set(); // lengths of runs of backticks that end nowhere
-  let plain = '', i = 0, m;
-  const add = (...more) => {
-    if (plain) nodes.push(plain);
-    plain = '';
-    nodes.push(...more);
-  };
-  while (i < text.length) {
-    if ((m = at(PLAIN, text, i))) plain += m[0];
-    else if ((m = at(MATH, text, i))) add(node('code', {className: 'math'}, m[0]));
-    else if ((m = at(NEWLINE, text, i))) {
-      plain = plain.replace(/ +$/, '');
-      add(node('br'));
-    } else if (text[i] === '\\' && PUNCTUATION.test(text[i + 1] ?? '')) {
-      m = [text.slice(i, i + 2)];
-      plain += text[i + 1];
-    } else if ((m = at(TICKS, text, i))) {
-      const end = unclosed.has(m[0].length) ? -1 : closing(text, i + m[0].length, m[0]);
-      if (end < 0) {
-        unclosed.add(m[0].length);
-        plain += m[0];
-      } else {
-        const code = text.slice(i + m[0].length, end).replace(/\n/g, ' ').replace(/^ ([^]*[^ ][^]*) $/, '$1');
-        add(node('code', {}, code));
-        m = [text.slice(i, end + m[0].length)];
-      }
-    } else if ((m = at(BREAK, text, i))) add(node('br'));
-    else if ((m = at(BRACKETED, text, i))) add(link(m[1], [m[1]]));
-    else if ((m = linked(text, i, references))) add(link(m.address, inline(m.words || m.address, references, depth + 1)));
-    else if (!WORD.test(text[i - 1] ?? ' ') && (m = at(ADDRESS, text, i))) {
-      m = [trimmed(m[0])];
-      add(link(m[0], [m[0]]));
-    } else if ((m = at(ENTITY, text, i))) plain += decoded(m[0]);
-    else if ((m = at(STARS, text, i))) {
-      add(m[0]);
-      runs.push(run(text, i, m[0], nodes.length - 1));
-    } else plain += (m = [text[i]])[0];
-    i += m[0].length;
+  const nodes = [], runs = [], context = {references, depth, unclosed: new Set()};
+  let joins = false; // whether the last node is words that go on
+  for (let i = 0; i < text.length;) {
+    const found = firstFound(text, i, context), words = found.words !== undefined && !found.run;
+    i += found.length;
+    if (found.run) runs.push({...found.run, index: nodes.length});
+    if (found.node?.tag === 'br' && joins) nodes.push(nodes.pop().replace(/ +$/, ''));
+    if (words && joins) nodes.push(nodes.pop() + found.words);
+    else nodes.push(found.node ?? found.words);
+    joins = words;
   }
-  add();
   return emphasized(nodes, runs);
+}
+
+/** Code between runs of backticks of one length; a run that ends nowhere is words. */
+function code({0: ticks, index, input}, {unclosed}) {
+  const from = index + ticks.length, end = unclosed.has(ticks.length) ? -1 : closing(input, from, ticks);
+  if (end < 0) {
+    unclosed.add(ticks.length);
+    return {words: ticks};
+  }
+  const words = input.slice(from, end).replace(/\n/g, ' ').replace(/^ ([^]*[^ ][^]*) $/, '$1');
+  return {length: end + ticks.length - index, node: node('code', {}, words)};
 }
 
 /** Where the run of backticks is that ends the code; -1 where there is none. */
 function closing(text, from, ticks) {
   for (let place = text.indexOf(ticks, from); place >= 0; place = text.indexOf(ticks, place)) {
-    const length = at(TICKS, text, place)[0].length;
+    const {length} = at(TICKS, text, place)[0];
     if (length === ticks.length) return place;
     place += length;
   }
   return -1;
+}
+
+/** An address that stands alone, unless it is the end of a word. */
+function address({0: found, index, input}) {
+  if (WORD.test(input[index - 1] ?? ' ')) return {length: 1, words: found[0]};
+  const whole = trimmed(found);
+  return {length: whole.length, node: link(whole, [whole])};
 }
 
 /** An address without the punctuation of the sentence around it. */
@@ -106,20 +122,27 @@ function trimmed(address) {
 const normalized = label => label.trim().toLowerCase().replace(/\s+/g, ' ');
 
 /** The link or image at the place, [words](address "title"), [words][label] or [label]; null for none. */
-function linked(text, place, references) {
+function linked(text, place, {references, depth}) {
   const from = text[place] === '!' ? place + 1 : place;
   if (text[from] !== '[') return null;
-  let depth = 0, i = from;
-  for (; i < text.length && i < from + REACH; i++) {
+  const end = bracketEnd(text, from);
+  if (end < 0) return null;
+  const words = text.slice(from + 1, end), target = at(TARGET, text, end + 1), label = at(LABEL, text, end + 1);
+  const to = target ? decoded(target[1] ?? target[2]) : references.get(normalized(label?.[1] || words));
+  if (to === undefined) return null;
+  const behind = target ?? label ?? [''];
+  return {length: end + 1 - place + behind[0].length, node: link(to, inline(words || to, references, depth + 1))};
+}
+
+/** Where the bracket is that closes the one at the place; -1 where there is none. */
+function bracketEnd(text, place) {
+  let depth = 0;
+  for (let i = place; i < text.length && i < place + REACH; i++) {
     if (text[i] === '\\') i++;
     else if (text[i] === '[') depth++;
-    else if (text[i] === ']' && --depth === 0) break;
+    else if (text[i] === ']' && --depth === 0) return i;
   }
-  if (text[i] !== ']') return null;
-  const words = text.slice(from + 1, i);
-  const target = at(TARGET, text, i + 1), label = at(LABEL, text, i + 1);
-  const address = target ? decoded(target[1] ?? target[2]) : references.get(normalized(label?.[1] || words));
-  return address === undefined ? null : {0: text.slice(place, i + 1 + (target ?? label ?? [''])[0].length), words, address};
+  return -1;
 }
 
 function link(address, words) {
@@ -137,20 +160,21 @@ const decoded = text => text.replace(new RegExp(ENTITY, 'gi'), entity => {
 });
 
 /**
- * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. Chinese, Japanese
- * and Korean have no spaces between words, so their characters count as such beside punctuation, and theirs as letters.
+ * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. Chinese,
+ * Japanese and Korean have no spaces between words: beside punctuation their letters count as spaces, and their
+ * punctuation counts as letters.
  */
-function run(text, place, marks, index) {
-  const c = marks[0], before = [...text.slice(Math.max(0, place - 2), place)].pop() ?? ' ';
-  const after = String.fromCodePoint(text.codePointAt(place + marks.length) ?? 32);
+function run({0: marks, index, input}) {
+  const c = marks[0], before = [...input.slice(Math.max(0, index - 2), index)].pop() ?? ' ';
+  const after = String.fromCodePoint(input.codePointAt(index + marks.length) ?? 32);
   const hard = x => /[\p{P}\p{S}]/u.test(x) && !CJK.test(x), soft = x => SPACE.test(x) || hard(x) || CJK.test(x);
   const left = !SPACE.test(after) && (!hard(after) || soft(before));
   const right = !SPACE.test(before) && (!hard(before) || soft(after));
   const opens = left && (c !== '_' || !right || hard(before)), closes = right && (c !== '_' || !left || hard(after));
-  return {c, index, count: marks.length, length: marks.length, opens, closes};
+  return {c, count: marks.length, length: marks.length, opens, closes};
 }
 
-/** https://spec.commonmark.org/0.31.2/#phase-2-inline-structure: each run that closes looks for the nearest that opens. */
+/** Each run that closes looks for the nearest that opens: "phase 2" of https://spec.commonmark.org/0.31.2/ */
 function emphasized(nodes, runs) {
   const bottom = {}; // below which no run opens what such a run closes
   runs.forEach((close, k) => {
@@ -190,7 +214,7 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/, INDENTED = /^ {4}/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))??(?:\s+#+)?\s*$/, UNDERLINE = /^ {0,3}(=+|--+)\s*$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/, QUOTE = /^ {0,3}> ?/;
 const RULER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
-const REFERENCE = /^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|(\S+))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*$/;
+const REFERENCE = new RegExp(/^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|(\S+))/.source + TITLE + '$');
 
 const CLOSED = /`[^`]*`|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)/g, OPEN = /^ *(\$\$)|(\$\$) *$|(\\[[(])/;
 
@@ -267,9 +291,11 @@ function indented(lines, i) {
 }
 
 /** The page listens to the button. */
-const codeBlock = (language, code) => node('div', {className: 'code'},
-  node('div', {}, node('span', {}, language || 'text'), node('button', {className: 'plain copy', type: 'button'}, 'Copy')),
-  node('pre', {}, node('code', {}, code)));
+function codeBlock(language, words) {
+  const copy = node('button', {className: 'plain copy', type: 'button'}, 'Copy');
+  const head = node('div', {}, node('span', {}, language || 'text'), copy);
+  return node('div', {className: 'code'}, head, node('pre', {}, node('code', {}, words)));
+}
 
 function quote(lines, i, references, depth) {
   const quoted = [];
@@ -295,13 +321,19 @@ function list(lines, i, references, depth) {
     items.push({task, inner});
   }
   const ordered = /\d/.test(first[2]);
-  const item = ({task, inner}) => {
-    const done = task?.[1] !== ' ', label = done ? 'done' : 'to do';
-    const box = task ? [node('input', {type: 'checkbox', disabled: true, checked: done, 'aria-label': label}), ' '] : [];
-    const tight = each => each.tag === 'p' && !loose ? each.children : [each];
-    return node('li', task ? {className: 'task'} : {}, box, inner.flatMap(tight));
-  };
-  return [node(ordered ? 'ol' : 'ul', ordered ? {start: parseInt(first[2], 10)} : {}, items.map(item)), i];
+  const rows = items.map(({task, inner}) => item(task, inner, loose));
+  return [node(ordered ? 'ol' : 'ul', ordered ? {start: parseInt(first[2], 10)} : {}, rows), i];
+}
+
+/** @param loose whether the list's paragraphs stand apart */
+function item(task, inner, loose) {
+  if (task) {
+    const checked = task[1] !== ' ', name = checked ? 'done' : 'to do';
+    const box = node('input', {type: 'checkbox', disabled: true, checked, 'aria-label': name});
+    if (inner[0]?.tag === 'p') inner[0] = {...inner[0], children: [box, ' ', ...inner[0].children]};
+  }
+  const tight = each => each.tag === 'p' && !loose ? each.children : [each];
+  return node('li', task ? {className: 'task'} : {}, inner.flatMap(tight));
 }
 
 /** The lines of one item, without its marker and indentation. */

@@ -56,7 +56,7 @@ async function claimTab() {
   tab.set('id', id);
 }
 
-/** Whether another page that is open has this id: it holds a lock. A page that is loaded again soon lets go of its own. */
+/** Whether another page that is open has this id: it holds a lock. One that is loaded again soon lets go of its own. */
 const isHeld = id => new Promise(resolve => {
   if (!navigator.locks) resolve(false); // over plain http from another device
   navigator.locks?.request('parley ' + id, {signal: AbortSignal.timeout(500)}, () => {
@@ -106,6 +106,7 @@ const stops = new ResizeObserver(entries => entries.forEach(({target}) => {
 
 // --- A turn ---
 
+const NEW = 'Send as a new message'; // what can no longer take the place of its turn
 const RUNNING = ['waiting', 'writing', 'drawing', 'checking'];
 
 /** What happened; the problem's own detail says what to do next. */
@@ -133,8 +134,9 @@ const CALM = ['stopped', 'interrupted', 'conversation_changed'];
 
 /** The buttons stand outside of what is announced: a countdown is for the eyes. */
 function failure({code, detail}, ...buttons) {
-  const words = el('div', {role: 'alert'}, el('strong', {}, TITLES[code] ?? 'This did not work'), el('p', {dir: 'auto'}, detail));
-  return el('div', {className: CALM.includes(code) ? 'bad calm' : 'bad'}, words, ...buttons);
+  const title = el('strong', {}, TITLES[code] ?? 'This did not work'), words = el('p', {dir: 'auto'}, detail);
+  const className = CALM.includes(code) ? 'bad calm' : 'bad';
+  return el('div', {className}, el('div', {role: 'alert'}, title, words), ...buttons);
 }
 
 function moment(time) {
@@ -187,8 +189,8 @@ class TurnView {
     this.node.dataset.key = turn.key;
     this.#drawQuestion(turn, editing);
     this.#drawActs(view);
-    const parts = [turn.question && this.#asked.node, hasReply(turn) && this.#reply.node, turn.problem && problem(view)];
-    keep(this.node, parts.filter(Boolean));
+    const asked = turn.question && this.#asked.node, answer = hasReply(turn) && this.#reply.node;
+    keep(this.node, [asked, answer, turn.problem && problem(view)].filter(Boolean));
   }
 
   #drawReply({reply = '', state, time, images, question}) {
@@ -226,7 +228,7 @@ class TurnView {
     this.#reply.acts.replaceChildren(...acts);
     if (edit === undefined) return;
     const send = this.#editor.querySelector('.strong');
-    send.textContent = replaces ? 'Send' : 'Send as a new message';
+    send.textContent = replaces ? 'Send' : NEW;
     send.disabled = busy;
   }
 
@@ -264,8 +266,8 @@ function kinds(state) {
 }
 
 function problem({turn, busy, replaces}) {
-  const props = {className: '', disabled: busy}, meant = turn.replaces === undefined || replaces;
-  const again = button(meant ? 'Try again' : 'Send as a new message', 'retry', {...props, 'data-until': turn.problem.until});
+  const props = {className: '', disabled: busy}, words = turn.replaces === undefined || replaces ? 'Try again' : NEW;
+  const again = button(words, 'retry', {...props, 'data-until': turn.problem.until});
   return failure(turn.problem, again, button('Edit', 'edit', props), button('Remove', 'dismiss', props));
 }
 
@@ -277,7 +279,8 @@ const note = words => el('p', {className: 'note'}, words);
 
 /** A message is edited where it stands: what is written below stays a draft. */
 function editorOf(value) {
-  const rows = Math.min(8, value.split('\n').length + 1), area = el('textarea', {value, rows, 'aria-label': 'Edit the message'});
+  const rows = Math.min(8, value.split('\n').length + 1);
+  const area = el('textarea', {value, rows, 'aria-label': 'Edit the message'});
   const send = button('Send', 'sendEdit', {className: 'strong'});
   return el('div', {className: 'edit'}, area, send, button('Cancel', 'cancel', {className: ''}));
 }
@@ -389,8 +392,10 @@ function failed({problem, again}) {
   return failure(problem, ...retry, button('Dismiss', 'dismiss', {className: ''}));
 }
 
+const DEMO = ['help', 'write a long story', '/image a red fox in the mountains', 'error 429'];
+
 function welcome(user) {
-  const tries = health?.demo ? ['help', 'write a long story', '/image a red fox in the mountains', 'error 429'] : ['What can you do?'];
+  const tries = health?.demo ? DEMO : ['What can you do?'];
   const {ready, provider, model} = health?.chat ?? {ready: true};
   if (!ready) return setUp(provider, model);
   return el('div', {id: 'empty'},
@@ -401,15 +406,15 @@ function welcome(user) {
 
 const KEYS = {gemini: 'https://aistudio.google.com/apikey', nebius: 'https://tokenfactory.nebius.com'};
 
+/** What is missing, and where it goes: the names are those of .env.example. */
 function setUp(provider, model) {
-  const name = provider.toUpperCase().replace(/[^A-Z0-9]/g, '_') + (model ? '_API_KEY' : '_CHAT_MODEL');
-  const link = KEYS[provider] && model
-    ? [el('p', {}, el('a', {href: KEYS[provider], target: '_blank', rel: 'noopener noreferrer'}, `Make a key for ${provider}`))] : [];
+  const name = provider.toUpperCase().replaceAll('-', '_') + (model ? '_API_KEY=' : '_CHAT_MODEL=');
+  const link = {href: KEYS[provider], target: '_blank', rel: 'noopener noreferrer'};
   return el('div', {id: 'empty'},
     el('h2', {}, 'One step is left'),
-    el('p', {}, 'Open the file ', el('code', {}, '.env'), ' beside Parley, and write after ', el('code', {}, name + '='),
-      model ? ' your key.' : ' the model to use.'),
-    ...link,
+    el('p', {}, 'Open the file ', el('code', {}, '.env'), ' beside Parley, and write ',
+      model ? 'your key' : 'the name of a model', ' after ', el('code', {}, name)),
+    model && link.href ? el('p', {}, el('a', link, `Make a key for ${provider}`)) : '',
     el('p', {}, 'It takes effect at once: this page goes on by itself.'));
 }
 
@@ -441,7 +446,8 @@ function tick() {
     each.textContent = seconds >= 5 ? seconds + ' s' : '';
   }
   for (const each of flow.querySelectorAll('[data-until]')) {
-    const seconds = Math.ceil((each.dataset.until - Date.now()) / 1000), words = each.textContent.replace(/ in \d+ s$/, '');
+    const seconds = Math.ceil((each.dataset.until - Date.now()) / 1000);
+    const words = each.textContent.replace(/ in \d+ s$/, '');
     each.textContent = seconds > 0 ? `${words} in ${seconds} s` : words;
     each.disabled = seconds > 0 || !isFree(conversations.state);
   }
