@@ -107,48 +107,61 @@ final class Api implements HttpHandler {
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
+    /** What a client asks of a turn. */
+    private record Question(String message, boolean stream, boolean replace, String ifVersion) {
+        static Question of(Map<String, Object> body) {
+            return new Question(text(body, "message"), flag(body, "stream"), flag(body, "replace"), versionOf(body));
+        }
+    }
+
     private void chat(Exchange http) throws IOException {
         Map<String, Object> body = http.body();
         String user = http.user(body);
-        String message = text(body, "message");
-        boolean stream = flag(body, "stream");
-        boolean replace = flag(body, "replace");
-        String ifVersion = ifVersion(body);
+        var question = Question.of(body);
         List<Settings.Account> services = setUp(http.settings.chats());
-        var deltas = new ReplyStream(stream ? http::delta : null);
-        Map<String, Object> answer;
-        try (Histories.Turn turn = histories.begin(user, ifVersion)) {
-            Tail tail = turn.read(http.settings.history().window() - 1, replace ? 1 : 0);
-            Message asked = Message.fromUser(message, tail.lastTime());
-            var conversation = new ArrayList<>(tail.messages());
-            conversation.add(asked);
-            Services.Answer<Provider.Reply> given =
-                    Services.ask(services, deltas, account -> provider(client, http.settings, account)
-                            .chat(conversation, deltas));
-            Provider.Reply reply = given.value();
-            if (stream) http.delta(""); // finds out whether the client is still there
-            ChronoUnit unit = replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
-            Message said = asked.answered(
-                    reply.text(), given.account().provider(), given.account().model(), unit);
-            String version = turn.store(tail, asked, said);
-            answer = object(
-                    "user_id",
-                    user,
-                    "reply",
-                    reply.text(),
-                    "finish_reason",
-                    reply.finishReason(),
-                    "provider",
-                    given.account().provider(),
-                    "model",
-                    given.account().model(),
-                    "usage",
-                    reply.usage(),
-                    "version",
-                    version);
+        Map<String, Object> answer = object("user_id", user);
+        try (Histories.Turn turn = histories.begin(user, question.ifVersion)) {
+            answer.putAll(reply(http, question, services, turn));
         }
-        if (stream) http.done(answer);
+        if (question.stream) http.done(answer);
         else http.json(answer);
+    }
+
+    private Map<String, Object> reply(
+            Exchange http, Question question, List<Settings.Account> services, Histories.Turn turn) throws IOException {
+        Tail tail = turn.read(http.settings.history().window() - 1, question.replace ? 1 : 0);
+        Message asked = Message.fromUser(question.message, tail.lastTime());
+        var conversation = new ArrayList<>(tail.messages());
+        conversation.add(asked);
+        Services.Answer<Provider.Reply> given = ask(http, question.stream, services, conversation);
+        Provider.Reply reply = given.value();
+        String provider = given.account().provider();
+        String model = given.account().model();
+        ChronoUnit unit = question.replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
+        String version = turn.store(tail, asked, asked.answered(reply.text(), provider, model, unit));
+        return object(
+                "reply",
+                reply.text(),
+                "finish_reason",
+                reply.finishReason(),
+                "provider",
+                provider,
+                "model",
+                model,
+                "usage",
+                reply.usage(),
+                "version",
+                version);
+    }
+
+    private Services.Answer<Provider.Reply> ask(
+            Exchange http, boolean stream, List<Settings.Account> services, List<Message> conversation) {
+        var deltas = new ReplyStream(stream ? http::delta : null);
+        Services.Answer<Provider.Reply> given =
+                Services.ask(services, deltas, account -> provider(client, http.settings, account)
+                        .chat(conversation, deltas));
+        if (stream) http.delta(""); // finds out whether the client is still there
+        return given;
     }
 
     /** The accounts that are set up, one at least. */
@@ -170,7 +183,6 @@ final class Api implements HttpHandler {
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
 
-    /** Hands messages on one by one, since a history may be longer than the memory. */
     private void history(Exchange http) throws IOException {
         String user = http.user(Map.of());
         int limit = http.count("limit", Integer.MAX_VALUE);
@@ -178,25 +190,28 @@ final class Api implements HttpHandler {
             var file = new Lines(stored);
             String version = Stamp.of(file).version();
             if (http.isUnchanged(version)) return;
-            if (http.is("HEAD")) {
-                http.begin("application/json");
-                return;
-            }
-            var memory = new Memory.Growing();
-            long total = HistoryReader.count(file, memory);
-            HistoryReader reader =
-                    limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
-            String head = Json.write(object("user_id", user, "total", total, "version", version));
-            http.begin("application/json");
-            http.write(head.substring(0, head.length() - 1) + ",\"messages\":[");
-            String comma = "";
-            for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
-                http.write(comma);
-                http.write(item.line());
-                comma = ",";
-            }
-            http.write("]}");
+            if (http.is("HEAD")) http.begin("application/json");
+            else sendMessages(http, object("user_id", user, "total", 0, "version", version), file, limit);
         }
+    }
+
+    /** Hands messages on one by one, since a history may be longer than the memory. */
+    private static void sendMessages(Exchange http, Map<String, Object> head, Lines file, int limit)
+            throws IOException {
+        var memory = new Memory.Growing();
+        long total = HistoryReader.count(file, memory);
+        HistoryReader reader =
+                limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
+        head.put("total", total);
+        http.begin("application/json");
+        http.write(Json.write(head).replaceFirst("}$", ",\"messages\":["));
+        String comma = "";
+        for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
+            http.write(comma);
+            http.write(item.line());
+            comma = ",";
+        }
+        http.write("]}");
     }
 
     private void deleteTurns(Exchange http) throws IOException {
@@ -243,7 +258,7 @@ final class Api implements HttpHandler {
         throw Problem.invalid(name + " must be a string that is not blank");
     }
 
-    private static String ifVersion(Map<String, Object> body) {
+    private static String versionOf(Map<String, Object> body) {
         Object version = body.get("if_version");
         if (version == null || version instanceof String) return (String) version;
         throw Problem.invalid("if_version must be a string");
