@@ -110,10 +110,8 @@ public class Main {
             String name = source.getName();
             if (name.endsWith(".java") && !name.startsWith(".")) javac.command().add(source.getPath());
         }
-        javac.environment()
-                .keySet()
-                .removeAll(Arrays.asList(
-                        "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"));
+        String[] unset = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"};
+        for (String name : unset) javac.environment().remove(name);
         return javac.inheritIO().start();
     }
 
@@ -122,7 +120,8 @@ public class Main {
         Runtime.getRuntime().addShutdownHook(new Thread() {
             @Override
             public void run() {
-                javac.destroyForcibly().onExit().join();
+                javac.destroyForcibly();
+                while (javac.isAlive()) Thread.onSpinWait();
                 delete(work);
             }
         });

@@ -448,7 +448,7 @@ class MainTest {
             textBlock =
                     """
                     variable          | options
-                    JAVA_TOOL_OPTIONS | -XX:+UseParallelGC -Xmx96m -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
+                    JAVA_TOOL_OPTIONS | -XX:+UseParallelGC -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
                     JDK_JAVA_OPTIONS  | @options
                     _JAVA_OPTIONS     | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
                     JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
@@ -456,7 +456,7 @@ class MainTest {
     void startsWithWhateverJavaStartsWith(String variable, String options) throws Exception {
         Path home = small();
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
-        Files.writeString(elsewhere.resolve("options"), "-XX:+UseParallelGC");
+        Files.writeString(elsewhere.resolve("options"), "-XX:+UseParallelGC -Xmx96m");
         int port;
         try (var free = new ServerSocket(0)) {
             port = free.getLocalPort();
