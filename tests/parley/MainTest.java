@@ -448,7 +448,7 @@ class MainTest {
             textBlock =
                     """
                     variable          | options
-                    JAVA_TOOL_OPTIONS | -XX:+UseParallelGC -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
+                    JAVA_TOOL_OPTIONS | -XX:+UseZGC -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
                     JDK_JAVA_OPTIONS  | @options
                     _JAVA_OPTIONS     | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
                     JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
