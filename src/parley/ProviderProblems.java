@@ -52,21 +52,22 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
     }
 
     private Problem of(ProviderError error) {
-        String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": ";
-        if (error.status() / 100 == 3) {
-            String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-            return failed(said + "it redirects to %s" + advice, error.location());
-        }
+        String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": %s";
         String words = error.words();
+        if (error.status() / 100 == 3) return redirected(error);
         if (error.isRefusal()) return refused(error.refusalCode(), words);
-        String what = said + "%s";
         if (error.isBadKey()) {
-            return made(PROVIDER_REFUSED_KEY, what + " (set " + account.variable("API_KEY") + " in .env)", words);
+            return made(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)", words);
         }
-        if (error.isTooLong()) what += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
-        else if (error.isUnknownModel()) return unknownModel(what, words);
-        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, what, words);
+        if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
+        else if (error.isUnknownModel()) return unknownModel(said, words);
+        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
         return new Problem(problem.code, problem.getMessage(), error.retryAfter(), error.isTransient());
+    }
+
+    private Problem redirected(ProviderError error) {
+        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+        return failed("answered " + error.status() + ": it redirects to %s" + advice, error.location());
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
