@@ -20,16 +20,20 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
         var events = new ServerSentEvents();
         Memory.Growing memory = silence == null ? body.memory(Integer.MAX_VALUE) : new Memory.Growing();
         var buffer = new byte[BUFFER_SIZE];
-        body.waitUntil(silence == null ? end : Deadline.in(silence));
+        body.waitUntil(until(end, silence));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
             List<ServerSentEvents.Event> ended = events.read(buffer, count);
             for (ServerSentEvents.Event event : ended) take(event);
             memory.grownTo(events.held() + reply.length());
-            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(silence == null ? end : Deadline.in(silence)));
+            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(until(end, silence)));
         }
         for (ServerSentEvents.Event event : events.end()) take(event);
         reply.bodyEnded();
         if (!reply.isFinished()) throw cutOff(body);
+    }
+
+    private static Deadline until(Deadline end, Duration silence) {
+        return silence == null ? end : Deadline.in(silence);
     }
 
     private Problem cutOff(ResponseBody body) {
