@@ -42,7 +42,7 @@ const store = name => ({
 });
 const browser = store('localStorage'), tab = store('sessionStorage');
 const memory = {
-  load: user => JSON.parse(tab.get('of ' + user) ?? '{}'),
+  load: user => JSON.parse(tab.get('of ' + user) || '{}'),
   save: (user, value) => tab.set('of ' + user, JSON.stringify(value)),
 };
 
@@ -94,7 +94,8 @@ scroll.addEventListener('scroll', () => {
   place = scroll.scrollTop;
   if (atEnd()) setFollow(follow || moved > 0);
   else if (moved < 0) setFollow(false);
-  if (place < 50) conversations.older();
+  const failed = conversations.state.notice?.again === 'older'; // that waits for a click
+  if (place < 50 && !failed) conversations.older();
 });
 
 /** What scrolls can be reached with the keyboard, and nothing else is a stop on the way. */
@@ -199,7 +200,7 @@ class TurnView {
     if (state === 'writing') this.#writer.write(reply);
     else this.#writer.end(reply);
     if (state === 'drawing') body.append(el('div', {className: 'drawing'}, dots(time)));
-    else if (running && state !== 'writing') body.append(dots(time));
+    else if (running && state !== 'writing') body.append(dots(state === 'waiting' ? time : ''));
     if (state === 'drawn' && !this.#urls.length) body.append(...images.map(image => this.#picture(image, question)));
     if (!running) body.querySelectorAll('pre, .wide').forEach(each => stops.observe(each));
   }
@@ -662,6 +663,7 @@ $('ids').addEventListener('beforetoggle', drawIds);
 $('ids').onclick = ({target}) => {
   if (target.dataset.forget) {
     setIds(ids().filter(id => id !== target.dataset.forget));
+    if (target.dataset.forget !== conversations.user) tab.set('of ' + target.dataset.forget, '');
     drawIds();
     $('new').focus();
   } else if (target.matches('button')) {
@@ -697,13 +699,13 @@ function lookAgain() {
   else acts.open();
 }
 
+await claimTab();
+open(asked() || tab.get('user') || ids()[0] || newGuest(), 'replaceState');
+lookAtHealth();
+box.disabled = false;
+box.focus();
 window.addEventListener('focus', lookAgain);
 document.addEventListener('visibilitychange', lookAgain);
 window.addEventListener('resize', grow);
 setInterval(tick, 1000);
 setInterval(() => health && !health.chat.ready && !document.hidden && lookAtHealth(), 5000);
-
-await claimTab();
-open(asked() || tab.get('user') || ids()[0] || newGuest(), 'replaceState');
-lookAtHealth();
-box.focus();
