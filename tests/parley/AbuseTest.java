@@ -1,11 +1,11 @@
 package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.net.InetSocketAddress;
 import java.net.Socket;
@@ -14,23 +14,35 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/**
- * What hostile clients send, on raw sockets: nothing is answered 200 by mistake, and a normal client is always served.
- */
+/** What hostile clients send, on raw sockets: each gets its answer, and a normal client is always served. */
 class AbuseTest extends OneServer {
     private static final String BODY = "{\"user_id\":\"a\",\"message\":\"hi\"}";
+    private static final Pattern STATUS = Pattern.compile("HTTP/1\\.1 (\\d+)");
+    private static final Pattern CODE = Pattern.compile("\"code\":\"(\\w+)\"");
+    private static final int FEATURE = Runtime.version().feature();
+
+    @BeforeEach
+    void usual() throws Exception {
+        running.settings();
+        running.provider.usually(Scripted.gemini("ok"));
+    }
 
     @AfterEach
     void normalClientIsServed() throws Exception {
@@ -52,18 +64,35 @@ class AbuseTest extends OneServer {
         socket.getOutputStream().flush();
     }
 
-    /** All that comes until the other end closes; a reset counts as its end. */
+    /** All that comes until the other end closes; a reset closes too. */
     private static String answer(Socket socket) throws IOException {
-        var answer = new StringBuilder();
-        byte[] bytes = new byte[4096];
+        var answer = new ByteArrayOutputStream();
         try {
-            InputStream in = socket.getInputStream();
-            for (int n; (n = in.read(bytes)) >= 0; )
-                answer.append(new String(bytes, 0, n, StandardCharsets.ISO_8859_1));
+            socket.getInputStream().transferTo(answer);
         } catch (SocketException e) {
-            answer.append("[reset]");
+            // what came before the reset is the answer
         }
-        return answer.toString();
+        return answer.toString(StandardCharsets.ISO_8859_1);
+    }
+
+    /**
+     * What answers a request: "closed", or the status, and behind it a problem's code, or "html" where the JDK's server
+     * answers by itself, before any handler.
+     */
+    private static String outcome(String request) throws IOException {
+        try (Socket socket = connect()) {
+            send(socket, request);
+            socket.shutdownOutput();
+            return outcomeOf(answer(socket));
+        }
+    }
+
+    private static String outcomeOf(String answer) {
+        if (answer.isEmpty()) return "closed";
+        String status = answer.split(" ")[1];
+        Matcher code = CODE.matcher(answer);
+        if (code.find()) return status + " " + code.group(1);
+        return answer.contains("<h1>") ? status + " html" : status;
     }
 
     private static String post(String headers, String body) {
@@ -71,204 +100,227 @@ class AbuseTest extends OneServer {
                 + headers + "\r\n" + body;
     }
 
-    /** Whole requests that are wrong in one way each; | stands for CRLF. */
+    /** | stands for CRLF. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "Content-Length: 31|Content-Length: 32|", "Content-Length: -1|", "Content-Length: x|",
-                        "Content-Length: 99999999999999999999|", "Content-Length: 31|Transfer-Encoding: chunked|",
-                "Transfer-Encoding: gzip, chunked|", "Transfer-Encoding: identity|", "Content-Length: |",
-                        "Content-Length : 31|", "Host: other|Content-Length: 31|"
-            })
-    void refusesFramingThatCouldSmuggle(String headers) throws Exception {
-        try (Socket socket = connect()) {
-            send(socket, post(headers.replace("|", "\r\n"), BODY));
-            socket.shutdownOutput();
-            String answer = answer(socket);
-            assertFalse(answer.startsWith("HTTP/1.1 200"), answer);
-        }
+    @CsvSource(
+            delimiter = '!',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    headers                                         ! outcome on JDK 21 ! from 25 on
+                    Content-Length: 31|Content-Length: 32|          ! 400 html          ! 400 html
+                    Content-Length: -1|                             ! 400 html          ! 400 html
+                    Content-Length: x|                              ! 400 html          ! 400 html
+                    Content-Length: 99999999999999999999|           ! 400 html          ! 400 html
+                    Content-Length: 31|Transfer-Encoding: chunked|  ! 400 html          ! 400 html
+                    Content-Length: |                               ! 400 html          ! 400 html
+                    Content-Length : 31|                            ! 400 html          ! 400 html
+                    Transfer-Encoding: gzip, chunked|               ! 501 html          ! 501 html
+                    Transfer-Encoding: identity|                    ! 501 html          ! 501 html
+                    Host: other|Content-Length: 31|                 ! 400 html          ! 400 invalid_request
+                    """)
+    void refusesFramingThatCouldSmuggle(String headers, String on21, String on25) throws Exception {
+        assertEquals(FEATURE < 25 ? on21 : on25, outcome(post(headers.replace("|", "\r\n"), BODY)));
     }
 
+    /** | stands for CRLF; what is missing behind the last one never comes. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "zz\r\n",
-                "-1\r\n",
-                "ffffffffffffffffff\r\n",
-                "5\r\n{}\r\n0\r\n\r\n",
-                "1e\r\nshort",
-                "80000001\r\n{}"
-            })
-    void refusesChunksThatLie(String chunks) throws Exception {
-        try (Socket socket = connect()) {
-            send(socket, post("Transfer-Encoding: chunked\r\n", chunks));
-            socket.shutdownOutput();
-            assertFalse(answer(socket).startsWith("HTTP/1.1 200"));
-        }
-    }
-
-    /**
-     * What Parley may answer gets a problem document. The JDK's server answers by itself, before any handler: a chunk's
-     * size that wraps
-     * or Content-Length with Transfer-Encoding, twice, negative or not a number (400 as HTML); chunk trailers and more
-     * than 200 header
-     * fields (it closes with no answer); headers or bodies that trickle for over 30 s (it closes).
-     */
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "Transfer-Encoding: chunked||zz|",
-                "Transfer-Encoding: chunked||5|{}|0||",
-                "Transfer-Encoding: chunked||1e|short",
-                "Transfer-Encoding: chunked||-1|",
-                "Content-Length: 31||{\"user_id\":\"a\"",
-                "Content-Length: +46||{\"user_id\":\"a\",\"message\":\"hi\"}"
-            })
-    void answersAMalformedOrBrokenBodyWithAProblem(String rest) throws Exception {
-        try (Socket socket = connect()) {
-            send(
-                    socket,
-                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                            + rest.replace("|", "\r\n"));
-            socket.shutdownOutput();
-            String answer = answer(socket);
-            assertTrue(answer.startsWith("HTTP/1.1 400") && answer.contains("\"code\":\"invalid_request\""), answer);
-        }
+    @CsvSource(
+            delimiter = '!',
+            quoteCharacter = '~',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    header                     ! body
+                    Transfer-Encoding: chunked ! zz|
+                    Transfer-Encoding: chunked ! -1|
+                    Transfer-Encoding: chunked ! ffffffffffffffffff|
+                    Transfer-Encoding: chunked ! 80000001|{}
+                    Transfer-Encoding: chunked ! 5|{}|0||
+                    Transfer-Encoding: chunked ! 1e|short
+                    Content-Length: 31         ! {"user_id":"a"
+                    Content-Length: +46        ! {"user_id":"a","message":"hi"}
+                    """)
+    void answersAMalformedOrBrokenBodyWithAProblem(String header, String body) throws Exception {
+        assertEquals("400 invalid_request", outcome(post(header + "\r\n", body.replace("|", "\r\n"))));
     }
 
     @Test
     void takesARightChunkedBody() throws Exception {
-        try (Socket socket = connect()) {
-            send(
-                    socket,
-                    post(
-                            "Transfer-Encoding: chunked\r\n",
-                            Integer.toHexString(BODY.length()) + "\r\n" + BODY + "\r\n0\r\n\r\n"));
-            assertTrue(answer(socket).startsWith("HTTP/1.1 200 OK"));
-        }
+        String chunks = Integer.toHexString(BODY.length()) + "\r\n" + BODY + "\r\n0\r\n\r\n";
+        assertEquals("200", outcome(post("Transfer-Encoding: chunked\r\n", chunks)));
     }
 
+    /** | stands for CRLF. */
     @ParameterizedTest
     @CsvSource(
             delimiter = '!',
-            value = {
-                "GET /health HTTP/1.1|Host: evil.example||!421",
-                "GET /health HTTP/1.1|Host: evil.example:80||!421",
-                "GET /health HTTP/1.1|Host: localhost.evil.example||!421",
-                "GET /health HTTP/1.1|Host: 127.0.0.1.evil.example||!421",
-                "GET http://evil.example/health HTTP/1.1|Host: localhost||!421",
-                "OPTIONS /chat HTTP/1.1|Host: evil.example||!421",
-                "GET /health HTTP/1.1|Host: LOCALHOST:1||!200",
-                "GET /health HTTP/1.1|Host: 192.168.1.5:8080||!200",
-                "GET /health HTTP/1.1|Host: [fe80::1]||!200",
-                "GET /health HTTP/1.1|Host: 127.0.0.1||!200",
-                "GET /health HTTP/1.1|Host: 127.9.9.9||!200",
-                "GET /health HTTP/1.1|Host: [::1]:80||!200",
-                "GET http://localhost/health HTTP/1.1|Host: localhost||!200",
-                "GET /health HTTP/1.0||!200",
-                "GET /health HTTP/1.1|Host: ||!4",
-                "GET /health HTTP/1.1||!400",
-                "GET /health HTTP/1.1|Host: localhost|Host: localhost||!400",
-                "TRACE /health HTTP/1.1|Host: localhost||!405",
-                "CONNECT evil.example:443 HTTP/1.1|Host: localhost||!4",
-                "GET * HTTP/1.1|Host: localhost||!4",
-                "OPTIONS * HTTP/1.1|Host: localhost||!4",
-                "GET //evil/health HTTP/1.1|Host: localhost||!4",
-                "GET /x/../health HTTP/1.1|Host: localhost||!404",
-                "GET /%68ealth HTTP/1.1|Host: localhost||!404",
-                "GET /health%00 HTTP/1.1|Host: localhost||!404",
-                "GET /%zz HTTP/1.1|Host: localhost||!400",
-                "GET /health?%zz HTTP/1.1|Host: localhost||!400",
-                "FOO<> /health HTTP/1.1|Host: localhost||!405",
-                "nonsense||!4"
-            })
-    void answersEachKindOfTargetAndHost(String request, String status) throws Exception {
-        try (Socket socket = connect()) {
-            send(socket, request.replace("|", "\r\n").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
-            socket.shutdownOutput();
-            String answer = answer(socket);
-            assertTrue(answer.isEmpty() && status.equals("4") || answer.startsWith("HTTP/1.1 " + status), answer);
-        }
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    request                                              ! outcome
+                    GET /health HTTP/1.1|Host: evil.example              ! 421 misdirected_request
+                    GET /health HTTP/1.1|Host: evil.example:80           ! 421 misdirected_request
+                    GET /health HTTP/1.1|Host: localhost.evil.example    ! 421 misdirected_request
+                    GET /health HTTP/1.1|Host: 127.0.0.1.evil.example    ! 421 misdirected_request
+                    GET http://evil.example/health HTTP/1.1|Host: [::1]  ! 421 misdirected_request
+                    OPTIONS /chat HTTP/1.1|Host: evil.example            ! 421 misdirected_request
+                    GET /health HTTP/1.1|Host:                           ! 421 misdirected_request
+                    GET /health HTTP/1.1|Host: LOCALHOST:1               ! 200
+                    GET /health HTTP/1.1|Host: 192.168.1.5:8080          ! 200
+                    GET /health HTTP/1.1|Host: [fe80::1]                 ! 200
+                    GET /health HTTP/1.1|Host: 127.0.0.1                 ! 200
+                    GET /health HTTP/1.1|Host: 127.9.9.9                 ! 200
+                    GET /health HTTP/1.1|Host: [::1]:80                  ! 200
+                    GET http://localhost/health HTTP/1.1|Host: evil      ! 200
+                    GET /health HTTP/1.0                                 ! 200
+                    TRACE /health HTTP/1.1|Host: localhost               ! 405 method_not_allowed
+                    FOO<> /health HTTP/1.1|Host: localhost               ! 405 method_not_allowed
+                    CONNECT evil.example:443 HTTP/1.1|Host: localhost    ! closed
+                    GET * HTTP/1.1|Host: localhost                       ! 404 html
+                    OPTIONS * HTTP/1.1|Host: localhost                   ! 404 html
+                    GET /x/../health HTTP/1.1|Host: localhost            ! 404 not_found
+                    GET /%68ealth HTTP/1.1|Host: localhost               ! 404 not_found
+                    GET /health%00 HTTP/1.1|Host: localhost              ! 404 not_found
+                    GET /%zz HTTP/1.1|Host: localhost                    ! 400 html
+                    GET /health?%zz HTTP/1.1|Host: localhost             ! 400 html
+                    nonsense                                             ! 400 html
+                    """)
+    void answersEachKindOfTargetAndHost(String request, String outcome) throws Exception {
+        assertEquals(outcome, outcome(request.replace("|", "\r\n") + "\r\nConnection: close\r\n\r\n"));
+    }
+
+    /** | stands for CRLF. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '!',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    request                                              ! outcome on JDK 21 ! from 25 on
+                    GET /health HTTP/1.1                                 ! 400 html          ! 400 invalid_request
+                    GET /health HTTP/1.1|Host: localhost|Host: localhost ! 400 html          ! 400 invalid_request
+                    GET //evil/health HTTP/1.1|Host: localhost           ! 400 html          ! 404 not_found
+                    """)
+    void answersForItselfWhatItsJdkDoesNotRefuse(String request, String on21, String on25) throws Exception {
+        String outcome = outcome(request.replace("|", "\r\n") + "\r\nConnection: close\r\n\r\n");
+        assertEquals(FEATURE < 25 ? on21 : on25, outcome);
+    }
+
+    private static String history(String target, String host) throws Exception {
+        return outcome("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
     }
 
     /** A foreign page can send each of these with one fetch, once its own name leads to this address. */
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    //127.0.0.1/history?user_id=normal       | evil.example | 421 400
-                    //127.0.0.1/history?user_id=normal       | localhost    | 404 400
-                    //evil.example/history?user_id=normal    | localhost    | 404 400
-                    ///history?user_id=normal                | evil.example | 421 400
-                    http://evil_host/history?user_id=normal  | localhost    | 421
-                    http://localhost@evil_host/history       | localhost    | 421
-                    http:///history?user_id=normal           | localhost    | 421
-                    http:/history?user_id=normal             | localhost    | 421
+                    target                                   | host         | outcome
+                    http://evil_host/history?user_id=normal  | localhost    | 421 misdirected_request
+                    http://localhost@evil_host/history       | localhost    | 421 misdirected_request
+                    http:///history?user_id=normal           | localhost    | 421 misdirected_request
+                    http:/history?user_id=normal             | localhost    | 421 misdirected_request
                     http://localhost:1/history?user_id=b     | evil.example | 200
                     """)
-    void takesAHostFromATargetOnlyBehindAScheme(String target, String host, String statuses) throws Exception {
-        try (var socket = connect()) {
-            send(socket, "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
-            String answer = answer(socket);
-            assertTrue(List.of(statuses.split(" ")).contains(answer.split(" ")[1]), answer); // 400: JDK 21 itself
-            assertFalse(answer.contains("\"content\""), answer);
-        }
+    void takesAHostFromATargetBehindAScheme(String target, String host, String outcome) throws Exception {
+        assertEquals(outcome, history(target, host));
     }
 
-    @Test
-    void takesTheHostsThatAreAllowed() throws Exception {
-        running.settings("ALLOWED_HOSTS=Chat.example, other.example");
-        for (String host : List.of("chat.example", "CHAT.example:443", "other.example", "localhost"))
-            assertTrue(health(host).startsWith("HTTP/1.1 200"), host);
-        assertTrue(health("evil.example").startsWith("HTTP/1.1 421"));
-        assertTrue(health("evil.example").contains("misdirected_request"));
-        running.settings("ALLOWED_HOSTS=*");
-        assertTrue(health("evil.example").startsWith("HTTP/1.1 200"));
-        running.settings();
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    target                                 | host         | on JDK 21 | from 25 on
+                    //127.0.0.1/history?user_id=normal     | evil.example | 400 html  | 421 misdirected_request
+                    //127.0.0.1/history?user_id=normal     | localhost    | 400 html  | 404 not_found
+                    //evil.example/history?user_id=normal  | localhost    | 400 html  | 404 not_found
+                    ///history?user_id=normal              | evil.example | 400 html  | 421 misdirected_request
+                    """)
+    void takesNoHostFromATargetWithoutAScheme(String target, String host, String on21, String on25) throws Exception {
+        assertEquals(FEATURE < 25 ? on21 : on25, history(target, host));
     }
 
-    private static String health(String host) throws IOException {
-        try (Socket socket = connect()) {
-            send(socket, "GET /health HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
-            return answer(socket);
-        }
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    ALLOWED_HOSTS               | Host             | outcome
+                    Chat.example, other.example | chat.example     | 200
+                    Chat.example, other.example | CHAT.example:443 | 200
+                    Chat.example, other.example | other.example    | 200
+                    Chat.example, other.example | localhost        | 200
+                    Chat.example, other.example | evil.example     | 421 misdirected_request
+                    *                           | evil.example     | 200
+                    """)
+    void takesTheHostsThatAreAllowed(String allowed, String host, String outcome) throws Exception {
+        running.settings("ALLOWED_HOSTS=" + allowed);
+        assertEquals(outcome, outcome("GET /health HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"));
     }
 
     @Test
     void answersPipelinedRequestsInTheirOrder() throws Exception {
+        String requests =
+                """
+                GET /health HTTP/1.1
+                Host: localhost
+
+                GET /nothing HTTP/1.1
+                Host: localhost
+
+                GET /health HTTP/1.1
+                Host: localhost
+                Connection: close
+
+                """;
         try (Socket socket = connect()) {
-            send(
-                    socket,
-                    "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-            List<String> statuses = answer(socket)
-                    .lines()
-                    .flatMap(line ->
-                            Pattern.compile("HTTP/1\\.1 (\\d+)").matcher(line).results())
-                    .map(match -> match.group(1))
-                    .toList();
-            assertEquals(List.of("200", "404", "200"), statuses);
+            send(socket, requests.replace("\n", "\r\n"));
+            assertEquals(
+                    List.of("200", "404", "200"),
+                    STATUS.matcher(answer(socket))
+                            .results()
+                            .map(match -> match.group(1))
+                            .toList());
         }
     }
 
     @ParameterizedTest
-    @CsvSource({"10000, 10", "1, 1000000"})
-    void refusesHeadersWithoutEnd(int count, int length) throws Exception {
+    @CsvSource(
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    headers, bytes of each
+                    10000,   10
+                    1,       1000000
+                    """)
+    void closesWhereHeadersHaveNoEnd(int count, int length) throws Exception {
+        String headers = ("X: " + "x".repeat(length) + "\r\n").repeat(count);
         try (Socket socket = connect()) {
-            var request = new StringBuilder("GET /health HTTP/1.1\r\nHost: localhost\r\n");
-            for (int i = 0; i < count; i++)
-                request.append("X-")
-                        .append(i)
-                        .append(": ")
-                        .append("x".repeat(length))
-                        .append("\r\n");
-            try {
-                send(socket, request + "Connection: close\r\n\r\n");
-            } catch (SocketException e) {
-                return; // hung up on in the middle: as good a refusal
-            }
-            assertFalse(answer(socket).startsWith("HTTP/1.1 200"));
+            assertEquals("", answerWhileSending(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n" + headers));
         }
+    }
+
+    /** What answers while the parts are sent, as far as they are taken. */
+    private static String answerWhileSending(Socket socket, String... parts) throws Exception {
+        var answer = CompletableFuture.supplyAsync(() -> {
+            try {
+                return answer(socket);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        try {
+            for (String part : parts) send(socket, part);
+        } catch (SocketException e) {
+            // closed in the middle
+        }
+        return answer.get();
     }
 
     @Test
@@ -280,11 +332,8 @@ class AbuseTest extends OneServer {
                 socket.connect(new InetSocketAddress("127.0.0.1", running.parley.port()), 10_000);
                 idle.add(socket);
             }
-            assertEquals(200, running.get("/health").status());
-            long begun = System.nanoTime();
             for (int i = 0; i < 20; i++)
                 assertEquals(200, running.get("/health").status());
-            assertTrue((System.nanoTime() - begun) / 20 < 100_000_000, "within 100 ms each");
         } finally {
             for (Socket socket : idle) socket.close();
         }
@@ -314,16 +363,13 @@ class AbuseTest extends OneServer {
             for (Socket socket : sockets)
                 heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
             all.open();
+            int served = 0;
             for (int i = 0; i < heads.size(); i++) {
-                String rest = answer(sockets.get(i));
-                assertTrue(
-                        heads.get(i).equals("HTTP/1.1 200")
-                                ? rest.contains("event: done")
-                                : heads.get(i).equals("HTTP/1.1 503") && rest.contains("overloaded"),
-                        heads.get(i) + rest);
+                String answer = heads.get(i) + answer(sockets.get(i));
+                if (answer.contains("event: done")) served++;
+                else assertEquals("503 overloaded", outcomeOf(answer));
             }
-            long served = heads.stream().filter("HTTP/1.1 200"::equals).count();
-            assertTrue(served > 100, served + " were served");
+            assertTrue(served > 100 && served < 600, served + " of 600 were served");
         } finally {
             for (Socket socket : sockets) socket.close();
         }
@@ -348,60 +394,80 @@ class AbuseTest extends OneServer {
         }
     }
 
+    /** A client that takes next to nothing of what it is sent, so that the server cannot go on sending. */
+    private static Socket connectWithASmallWindow() throws IOException {
+        var socket = new Socket();
+        socket.setReceiveBufferSize(1024);
+        socket.connect(new InetSocketAddress("127.0.0.1", running.parley.port()));
+        return socket;
+    }
+
+    /** What is sent, with a number of two digits, and then nothing is read. */
+    static Stream<Arguments> slow() {
+        String stream = "{\"user_id\":\"reader%02d\",\"message\":\"at length\",\"stream\":true}";
+        int length = stream.length() - "%02d".length() + 2;
+        return Stream.of(
+                Arguments.argumentSet("half a header", "GET /health HTTP/1.1\r\nHost: loc%02d"),
+                Arguments.argumentSet("half a body", post("Content-Length: 31\r\n", "{\"user%02d")),
+                Arguments.argumentSet("a long stream", post("Content-Length: " + length + "\r\n", stream)),
+                Arguments.argumentSet(
+                        "a long history", "GET /history?user_id=large&n=%02d HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    }
+
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "half a header",
-                "half a body",
-                "a stream that nobody reads",
-                "a history that nobody reads",
-                "half closed"
-            })
-    void servesANormalClientBesideSlowOnes(String how) throws Exception {
-        String large = "x".repeat(1_000_000);
-        running.post("/chat", "{\"user_id\":\"slow\",\"message\":\"" + large + "\"}");
+    @MethodSource("slow")
+    void servesANormalClientBesideSlowOnes(String request) throws Exception {
+        running.delete("/history?user_id=large");
+        for (int i = 0; i < 4; i++) running.chat("large", "x".repeat(1_000_000));
+        running.provider.usually(
+                exchange -> Scripted.gemini(exchange.body().contains("at length") ? "x".repeat(1_000_000) : "ok")
+                        .play(exchange));
         var slow = new ArrayList<Socket>();
         try {
-            for (int i = 0; i < 80; i++) {
-                Socket socket = connect();
-                slow.add(socket);
-                switch (how) {
-                    case "half a header" -> send(socket, "GET /health HTTP/1.1\r\nHost: loc");
-                    case "half a body" -> send(socket, post("Content-Length: 31\r\n", "{\"user"));
-                    case "a stream that nobody reads" -> {
-                        String body = "{\"user_id\":\"slow" + i + "\",\"message\":\"hi\",\"stream\":true}";
-                        send(socket, post("Content-Length: " + body.length() + "\r\n", body));
-                    }
-                    case "a history that nobody reads" ->
-                        send(socket, "GET /history?user_id=slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                    default -> {
-                        send(socket, post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
-                        socket.shutdownOutput();
-                    }
-                }
+            for (int i = 0; i < 40; i++) {
+                slow.add(connectWithASmallWindow());
+                send(slow.getLast(), request.formatted(i));
             }
             for (int i = 0; i < 5; i++)
                 assertEquals(200, running.chat("normal", "hi").status());
-            assertEquals(200, running.get("/health").status());
         } finally {
             for (Socket socket : slow) socket.close();
         }
     }
 
+    @Test
+    void servesANormalClientBesideHalfClosedOnes() throws Exception {
+        var closed = new ArrayList<Socket>();
+        try {
+            for (int i = 0; i < 40; i++) {
+                closed.add(connect());
+                send(closed.getLast(), post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
+                closed.getLast().shutdownOutput();
+            }
+            for (int i = 0; i < 5; i++)
+                assertEquals(200, running.chat("normal", "hi").status());
+        } finally {
+            for (Socket socket : closed) socket.close();
+        }
+    }
+
     /** Sent whole, and not only announced: in one piece, and in chunks that announce nothing. */
     @ParameterizedTest
-    @ValueSource(strings = {"Content-Length: 104857600", "Transfer-Encoding: chunked"})
-    void refusesABodyOfAHundredMegabytes(String framing) throws Exception {
+    @CsvSource(
+            delimiter = '|',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    framing                    | before each mebibyte | behind it
+                    Content-Length: 104857600  | ''                   | ''
+                    Transfer-Encoding: chunked | 100000⏎              | ⏎
+                    """)
+    void refusesABodyOfAHundredMegabytes(String framing, String before, String behind) throws Exception {
+        String part = (before + "x".repeat(1 << 20) + behind).replace("⏎", "\r\n");
+        var parts = new ArrayList<>(Collections.nCopies(100, part));
+        parts.addFirst(post(framing + "\r\n", ""));
         try (Socket socket = connect()) {
-            send(socket, post(framing + "\r\n", ""));
-            String mebibyte = "x".repeat(1 << 20);
-            try {
-                for (int i = 0; i < 100; i++)
-                    send(socket, framing.startsWith("C") ? mebibyte : "100000\r\n" + mebibyte + "\r\n");
-            } catch (SocketException e) {
-                return; // hung up on in the middle
-            }
-            assertTrue(answer(socket).startsWith("HTTP/1.1 413"));
+            assertEquals("413 too_large", outcomeOf(answerWhileSending(socket, parts.toArray(String[]::new))));
         }
     }
 
@@ -441,25 +507,25 @@ class AbuseTest extends OneServer {
         return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
     }
 
-    /**
-     * The JDK's own limit, whose unit is not what its documentation says: a trickling request is ended after 30 s in
-     * all.
-     */
-    @Test
-    @Execution(ExecutionMode.CONCURRENT) // beside the others: it only waits
-    void endsARequestThatTricklesAfterThirtySeconds() throws Exception {
-        assertEquals("30", System.getProperty("sun.net.httpserver.maxReqTime"));
-        try (Socket header = connect();
-                Socket body = connect()) {
-            header.setSoTimeout(45_000);
-            body.setSoTimeout(45_000);
-            send(header, "GET /health HTTP/1.1\r\nHost: loc");
-            send(body, post("Content-Length: 31\r\n", "{\"user"));
-            long begun = System.nanoTime();
-            assertFalse(answer(header).startsWith("HTTP/1.1 200"));
-            assertFalse(answer(body).startsWith("HTTP/1.1 200"));
-            long seconds = (System.nanoTime() - begun) / 1_000_000_000;
-            assertTrue(seconds >= 20 && seconds <= 44, seconds + " s");
+    /** The JDK's own limit, whose unit is not what its documentation says: seconds for a whole request. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "GET /health HTTP/1.1|Host: loc",
+                "POST /chat HTTP/1.1|Host: localhost|Content-Type: application/json|Content-Length: 9||{"
+            })
+    void closesWhereARequestDoesNotComeInTime(String half, @TempDir Path folder) throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "");
+        var environment = Map.of("JAVA_TOOL_OPTIONS", "-Dsun.net.httpserver.maxReqTime=1");
+        try (var server = new CrashTest.Server(env, environment);
+                Socket socket = connect(server.port())) {
+            send(socket, half.replace("|", "\r\n"));
+            assertEquals("", answer(socket));
         }
+    }
+
+    @Test
+    void givesARequestThirtySecondsToArrive() {
+        assertEquals("30", System.getProperty("sun.net.httpserver.maxReqTime"));
     }
 }
