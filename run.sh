@@ -30,9 +30,9 @@ run_tests() {
   rm -f "$reports"/TEST-*.xml
   status=0
   JAVA_HOME=$jdk mvn -B -f "$home/pom.xml" test "$@" || status=$?
-  sed -n 's/.*<skipped message="\([^"]*\)".*/\1/p' "$reports"/TEST-*.xml 2>/dev/null | sort | uniq -c |
+  sed -n 's/.*Assumption failed: \([^"]*\).*/\1/p' "$reports"/TEST-*.xml 2>/dev/null | sort | uniq -c |
     awk '{ n = $1; $1 = ""; all += n; why = why "," $0 " (" n ")" }
-      END { if (all) print all " tests were skipped:" substr(why, 2) }'
+      END { if (all) print all " skipped:" substr(why, 2) }'
   exit $status
 }
 

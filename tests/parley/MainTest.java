@@ -696,9 +696,9 @@ class MainTest {
         }
         Process probe = new ProcessBuilder(image.resolve("bin/java").toString(), "-version")
                 .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();
-        String version = new String(probe.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        Assumptions.assumeTrue(probe.waitFor() == 0, "this JDK's own jmods do not run on this machine: " + version);
+        Assumptions.assumeTrue(probe.waitFor() == 0, "this JDK's own jmods do not run on this machine");
         assertFalse(Files.exists(image.resolve("bin/javac")));
         try (var program = run(
                         Map.of("JAVA_HOME", "", "PATH", "/usr/bin:/bin", "PORT", "0"),
