@@ -27,9 +27,17 @@ final class PageFiles {
         }
     }
 
-    private final Map<String, PageFile> files =
-            List.of("index.html", "style.css", "page.js", "conversation.js", "markdown.js", "server.js").stream()
-                    .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
+    private final Map<String, PageFile> files = List.of(
+                    "index.html",
+                    "style.css",
+                    "page.js",
+                    "turn.js",
+                    "tab.js",
+                    "conversation.js",
+                    "markdown.js",
+                    "server.js")
+            .stream()
+            .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
 
     boolean has(String path) {
         return files.containsKey(path);

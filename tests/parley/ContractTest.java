@@ -625,7 +625,9 @@ class ContractTest extends OneServer {
             /page.js         | text/javascript
             /conversation.js | text/javascript
             /markdown.js     | text/javascript
-            /server.js       | text/javascript""";
+            /server.js       | text/javascript
+            /tab.js          | text/javascript
+            /turn.js         | text/javascript""";
 
     @ParameterizedTest
     @CsvSource(useHeadersInDisplayName = true, delimiter = '|', textBlock = TYPES)
