@@ -14,7 +14,10 @@ import java.util.zip.CRC32;
  * an older JDK can be told what is wrong. It is compiled at each start, by a javac that is not warm: each class,
  * generic type and {@code "a" + b} takes time, so it has few.
  */
-public class Main {
+public class Main extends Thread {
+    private File work; // what a build makes, and who does it
+    private Process javac;
+
     public static void main(String[] args) throws Exception {
         if (Runtime.version().feature() < 21) {
             System.err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is "
@@ -60,24 +63,39 @@ public class Main {
 
     /** Makes the jar in a folder of its own and moves it into place, so that two starts at once do not meet. */
     private static URLClassLoader build(File home, String stamp) throws Exception {
-        File work = new File(
-                home, "build/new".concat(Long.toString(ProcessHandle.current().pid())));
-        delete(work);
-        if (!work.mkdirs()) work = Files.createTempDirectory("parley").toFile();
-        File made = new File(work, "parley.jar");
-        if (!pack(new File(home, "src"), work, stamp, made.getPath())) System.exit(1); // the tools have said why
+        Main build = new Main();
+        Runtime.getRuntime().addShutdownHook(build);
+        build.begin(home);
+        System.err.println("Parley compiles itself: this takes a few seconds, once.");
+        File made = new File(build.work, "parley.jar");
+        if (!build.pack(home.getPath().concat("/src"), stamp, made.getPath()))
+            System.exit(1); // the tools have said why
         URLClassLoader classes = install(made, new File(home, "build/parley.jar"), stamp);
-        delete(work);
+        delete(build.work);
         return classes;
     }
 
+    private synchronized void begin(File home) throws Exception {
+        work = new File(
+                home, "build/new".concat(Long.toString(ProcessHandle.current().pid())));
+        delete(work);
+        if (!work.mkdirs()) work = Files.createTempDirectory("parley").toFile();
+        javac = compile(new File(home, "src/parley"), work.getPath());
+    }
+
+    /** At a stop, which may come while it builds: nothing stays. */
+    @Override
+    public synchronized void run() {
+        if (javac == null) return;
+        javac.destroyForcibly();
+        while (javac.isAlive()) Thread.onSpinWait();
+        delete(work);
+    }
+
     /** What lies beside the sources, such as the page, goes in with them while javac runs: then the tool is warm. */
-    private static boolean pack(File sources, File work, String stamp, String made) throws Exception {
-        Process javac = compile(new File(sources, "parley"), work.getPath());
-        deleteAtStop(work, javac);
-        System.err.println("Parley compiles itself: this takes a few seconds, once.");
+    private boolean pack(String sources, String stamp, String made) throws Exception {
         new File(work, stamp).createNewFile();
-        return jar("-c0fe", made, "parley.Parley", "-C", work.getPath(), stamp, "-C", sources.getPath(), "parley")
+        return jar("-c0fe", made, "parley.Parley", "-C", work.getPath(), stamp, "-C", sources, "parley")
                 && javac.waitFor() == 0
                 && jar("-u0f", made, "-C", work.getPath(), "parley");
     }
@@ -113,18 +131,6 @@ public class Main {
         String[] unset = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"};
         for (String name : unset) javac.environment().remove(name);
         return javac.inheritIO().start();
-    }
-
-    /** Also where the build is stopped. */
-    private static void deleteAtStop(File work, Process javac) {
-        Runtime.getRuntime().addShutdownHook(new Thread() {
-            @Override
-            public void run() {
-                javac.destroyForcibly();
-                while (javac.isAlive()) Thread.onSpinWait();
-                delete(work);
-            }
-        });
     }
 
     /** Where the jar cannot be written, or Windows keeps the old one since it is in use, this one serves once. */
