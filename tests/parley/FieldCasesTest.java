@@ -61,7 +61,9 @@ class FieldCasesTest extends OneServer {
     private static Scripted.Script brokenOff(String... data) {
         return exchange -> {
             exchange.send(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99999\r\nConnection: close\r\n\r\n");
+                    """
+                    HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99999\r
+                    Connection: close\r\n\r\n""");
             for (String each : data) exchange.event(each);
         };
     }
@@ -93,7 +95,9 @@ class FieldCasesTest extends OneServer {
     /** Dialect, what comes, and the reply. */
     static Stream<Arguments> replies() {
         String two =
-                "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}},{\"index\":0,\"delta\":{\"content\":\"right\"},\"finish_reason\":\"stop\"}]}";
+                """
+                {"choices":[{"index":1,"delta":{"content":"other"}},{"index":0,"delta":{"content":"right"},\
+                "finish_reason":"stop"}]}""";
         return Stream.of(
                 // 1. finished
                 Arguments.of("nebius", leftOpen(events(oai("all said"), STOP)), "all said"),
@@ -119,7 +123,9 @@ class FieldCasesTest extends OneServer {
                 Arguments.of(
                         "gemini",
                         events(
-                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"FINISH_REASON_UNSPECIFIED\"}]}",
+                                """
+                                {"candidates":[{"content":{"parts":[{"text":"a"}]},\
+                                "finishReason":"FINISH_REASON_UNSPECIFIED"}]}""",
                                 gemini("b", "STOP")),
                         "ab"),
                 Arguments.of("nebius", events(oai("words"), STOP.replace("stop", "eos")), "words"),
@@ -141,13 +147,17 @@ class FieldCasesTest extends OneServer {
                 Arguments.of(
                         "nebius",
                         events(
-                                "{\"choices\":[{\"delta\":null,\"message\":{\"content\":\"only a message\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"choices":[{"delta":null,"message":{"content":"only a message"},\
+                                "finish_reason":"stop"}]}"""),
                         "only a message"),
                 Arguments.of(
                         "nebius",
                         events(
                                 delta(
-                                        "\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]},{\"type\":\"text\",\"text\":\"Four\"}]"),
+                                        """
+                                        "content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},\
+                                        {"type":"text","text":"Four"}]"""),
                                 oai(" is it"),
                                 STOP),
                         "Four is it"),
@@ -155,13 +165,17 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "{\"choices\":[{\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":\"x\"},{\"type\":\"text\",\"text\":\"Fo\"},{\"type\":\"text\",\"text\":\"ur\"}]},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"choices":[{"message":{"content":[{"type":"thinking","thinking":"x"},\
+                                {"type":"text","text":"Fo"},{"type":"text","text":"ur"}]},"finish_reason":"stop"}]}"""),
                         "Four"),
                 Arguments.of("nebius", events(two), "right"),
                 Arguments.of(
                         "gemini",
                         events(
-                                "{\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"other\"}]}},{\"index\":0,\"content\":{\"parts\":[{\"text\":\"right\"}]},\"finishReason\":\"STOP\"}]}"),
+                                """
+                                {"candidates":[{"index":1,"content":{"parts":[{"text":"other"}]}},{"index":0,\
+                                "content":{"parts":[{"text":"right"}]},"finishReason":"STOP"}]}"""),
                         "right"),
                 Arguments.of(
                         "nebius",
@@ -212,7 +226,9 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "\n\n\n{\"choices\":[{\"message\":{\"content\":\"behind keep-alive lines\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                \n\n\n{"choices":[{"message":{"content":"behind keep-alive lines"},\
+                                "finish_reason":"stop"}]}"""),
                         "behind keep-alive lines"),
                 Arguments.of(
                         "nebius", json(200, "{\"choices\":[{\"message\":{\"content\":\"no reason\"}}]}"), "no reason"),
@@ -232,13 +248,15 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "{\"choices\":[{\"delta\":{},\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"choices":[{"delta":{},"message":{"content":"whole"},"finish_reason":"stop"}]}"""),
                         "whole"),
                 Arguments.of(
                         "nebius",
                         events(
-                                "{\"choices\":[{\"delta\":{\"content\":\"a\"},"
-                                        + "\"error\":{\"message\":\"\",\"code\":0}}],\"base_resp\":{\"status_code\":0}}",
+                                """
+                                {"choices":[{"delta":{"content":"a"},"error":{"message":"","code":0}}],\
+                                "base_resp":{"status_code":0}}""",
                                 STOP),
                         "a"),
                 // a compression that nobody asked for
@@ -269,13 +287,15 @@ class FieldCasesTest extends OneServer {
                         events(
                                 "{\"error\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}",
                                 "{\"error\":\"\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}",
-                                "{\"error\":{},\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"error":{},"choices":[{"delta":{"content":"c"},"finish_reason":"stop"}]}"""),
                         "abc"),
                 Arguments.of(
                         "nebius",
                         json(
                                 200,
-                                "{\"error\":{},\"choices\":[{\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"error":{},"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}"""),
                         "whole"),
                 Arguments.of(
                         "gemini",
@@ -395,7 +415,9 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"I cannot help.\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"choices":[{"message":{"content":null,"refusal":"I cannot help."},\
+                                "finish_reason":"stop"}]}"""),
                         "422 blocked",
                         "I cannot help."),
                 Arguments.of(
@@ -407,13 +429,16 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "{\"choices\":[{\"message\":{\"content\":\"\",\"reasoning\":\"hm\"},\"finish_reason\":\"stop\"}]}"),
+                                """
+                                {"choices":[{"message":{"content":"","reasoning":"hm"},"finish_reason":"stop"}]}"""),
                         "502 empty_reply",
                         "only thought"),
                 Arguments.of(
                         "gemini",
                         events(
-                                "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]},\"finishReason\":\"STOP\"}]}"),
+                                """
+                                {"candidates":[{"content":{"parts":[{"text":"hm","thought":true}]},\
+                                "finishReason":"STOP"}]}"""),
                         "502 empty_reply",
                         "only thought"),
                 Arguments.of("nebius", events(oai("\n\n "), STOP), "502 empty_reply", "without a word"),
@@ -427,7 +452,8 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 200,
-                                "{\"choices\":null,\"base_resp\":{\"status_code\":1004,\"status_msg\":\"log in first\"}}"),
+                                """
+                                {"choices":null,"base_resp":{"status_code":1004,"status_msg":"log in first"}}"""),
                         "502 provider_error",
                         "log in first"),
                 Arguments.of(
@@ -444,7 +470,9 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 400,
-                                "{\"error\":{\"message\":\"Provider returned error\",\"code\":400,\"metadata\":{\"raw\":\"no such voice\"}}}"),
+                                """
+                                {"error":{"message":"Provider returned error","code":400,\
+                                "metadata":{"raw":"no such voice"}}}"""),
                         "502 provider_error",
                         "no such voice"),
                 Arguments.of(
@@ -463,14 +491,18 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 403,
-                                "{\"error\":{\"code\":403,\"message\":\"Your input was flagged by moderation\",\"metadata\":{\"reasons\":[\"x\"]}}}"),
+                                """
+                                {"error":{"code":403,"message":"Your input was flagged by moderation",\
+                                "metadata":{"reasons":["x"]}}}"""),
                         "422 blocked",
                         "Your input was flagged by moderation"),
                 Arguments.of(
                         "nebius",
                         json(
                                 400,
-                                "{\"error\":{\"code\":\"content_filter\",\"message\":\"The prompt triggered our policy\",\"status\":400}}"),
+                                """
+                                {"error":{"code":"content_filter","message":"The prompt triggered our policy",\
+                                "status":400}}"""),
                         "422 blocked",
                         "content_filter: The prompt triggered our policy"),
                 Arguments.of(
@@ -496,14 +528,18 @@ class FieldCasesTest extends OneServer {
                         "nebius",
                         json(
                                 400,
-                                "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"8192 tokens at most\"}}"),
+                                """
+                                {"error":{"code":"context_length_exceeded","message":"8192 tokens at most"}}"""),
                         "502 provider_error",
                         "HISTORY_WINDOW"),
                 Arguments.of(
                         "gemini",
                         json(
                                 400,
-                                "{\"error\":{\"code\":400,\"message\":\"The input token count (9) exceeds the maximum number of tokens allowed (8).\"}}"),
+                                """
+                                {"error":{"code":400,\
+                                "message":"The input token count (9) exceeds the maximum \
+                                number of tokens allowed (8)."}}"""),
                         "502 provider_error",
                         "HISTORY_WINDOW"),
                 // the key, wherever it stands
@@ -622,7 +658,7 @@ class FieldCasesTest extends OneServer {
     }
 
     @Test
-    void takesCommentsForSignsOfLife() throws Exception {
+    void takesCommentsForHeartbeats() throws Exception {
         running.settings("CHAT_PROVIDER=nebius", "PROVIDER_TIMEOUT=0.6");
         running.provider.usually(exchange -> {
             exchange.stream();
@@ -699,7 +735,9 @@ class FieldCasesTest extends OneServer {
                         List.of(
                                 oai("a"),
                                 STOP,
-                                "{\"choices\":[],\"usage\":{\"prompt_tokens\":null,\"completion_tokens\":6,\"total_tokens\":null}}"),
+                                """
+                                {"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":6,\
+                                "total_tokens":null}}"""),
                         "{\"completion_tokens\":6}"),
                 Arguments.of(List.of(oai("a"), STOP), "null"));
     }

@@ -87,7 +87,8 @@ class FuzzTest {
     void json() throws Exception {
         fuzz(
                 1,
-                "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\ud83e\\udd8a\",true,false,null,{\"b\":{}}],\"é🦊\":12345678901234567890}",
+                """
+                {"a":[1,-2.5e3,"x\\u00e9\\n\\ud83e\\udd8a",true,false,null,{"b":{}}],"é🦊":12345678901234567890}""",
                 bytes -> {
                     try {
                         Object value = Json.parse(new String(bytes, StandardCharsets.UTF_8));
@@ -104,7 +105,18 @@ class FuzzTest {
         Path file = folder.resolve(".env");
         fuzz(
                 2,
-                "# c\nexport A = 'x' # y\nB=\"1\\n2\n3\"\nC=`q`\nPORT=8080\nTOP_P=0.5\nGEMINI_CHAT_EXTRA='{\"a\":1}'\nCORS_ALLOWED_ORIGINS=https://a.example, *\nGEMINI_BASE_URL=https://h/p\n",
+                """
+                # c
+                export A = 'x' # y
+                B="1\\n2
+                3"
+                C=`q`
+                PORT=8080
+                TOP_P=0.5
+                GEMINI_CHAT_EXTRA='{"a":1}'
+                CORS_ALLOWED_ORIGINS=https://a.example, *
+                GEMINI_BASE_URL=https://h/p
+                """,
                 bytes -> {
                     String text = new String(bytes, StandardCharsets.UTF_8);
                     try {
@@ -170,7 +182,7 @@ class FuzzTest {
         }
     }
 
-    /** Whatever a turn finds: it sees what GET shows, keeps it, and leaves valid JSON, and the file as it was beside. */
+    /** Whatever a turn finds: it sees what GET shows, keeps it, and leaves valid JSON, and the old file beside. */
     @Test
     void histories(@TempDir Path folder) throws Exception {
         Path file = folder.resolve(Histories.fileName("a"));

@@ -275,7 +275,9 @@ class HistoriesTest {
                 Arguments.of("[\r\n" + u + ",\r\n" + a + "\r\n]\r\n", List.of("u", "a")),
                 Arguments.of("\ufeff[\n" + u + ",\n" + a + "\n]\n", List.of("u", "a")),
                 Arguments.of(
-                        "[\n  {\n    \"role\": \"user\",\n    \"content\": \"u\"\n  },\n  {\n    \"role\": \"assistant\",\n    \"content\": \"a\"\n  }\n]\n",
+                        """
+                        [\n  {\n    "role": "user",\n    "content": "u"\n  },\n  {\n    "role": "assistant",
+                            "content": "a"\n  }\n]\n""",
                         List.of("u", "a")),
                 Arguments.of("[\n" + u + ",\n" + u + "\n]\n", List.of("u", "u")),
                 Arguments.of("[\n" + a + ",\n" + a + "\n]\n", List.of("a", "a")),
@@ -296,19 +298,24 @@ class HistoriesTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
-            value = {
-                "nonsense|",
-                "{\"messages\":[]}|",
-                "[1,2]|",
-                "[{\"role\":\"system\",\"content\":\"x\"}]|",
-                "[{\"role\":\"user\"}]|",
-                "null|",
-                "[{\"role\":\"user\",\"content\":\"x\"}|",
-                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}|x y",
-                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]]|x y",
-                "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"z\"},null]|x y"
-            })
-    void givesWhatIsWholeOfWhatAPersonBroke(String text, String whole) throws Exception {
+            quoteCharacter = '~',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    file                                   | whole
+                    nonsense                               |
+                    {"messages":[]}                        |
+                    [1,2]                                  |
+                    [system(x)]                            |
+                    [{"role":"user"}]                      |
+                    null                                   |
+                    [user(x)                               |
+                    [user(x),assistant(y)                  | x y
+                    [user(x),assistant(y)]]                | x y
+                    [user(x),assistant(y),user(z),null]    | x y
+                    """)
+    void givesWhatIsWholeOfWhatAPersonBroke(String file, String whole) throws Exception {
+        String text = file.replaceAll("(\\w+)\\((\\w)\\)", "{\"role\":\"$1\",\"content\":\"$2\"}");
         Files.writeString(file(), text);
         List<String> left = whole == null ? List.of() : List.of(whole.split(" "));
         assertEquals(left, all());

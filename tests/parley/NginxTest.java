@@ -55,7 +55,7 @@ class NginxTest {
         }
     }
 
-    /** {@return how many turns of each user were acknowledged} Each has had some before the server's end, and behind. */
+    /** {@return how many turns of each user were acknowledged} Each had some before the server's end, and behind it. */
     private int[] talkWhileOneIsKilled(String address, CrashTest.Server victim) throws Exception {
         var over = new AtomicBoolean();
         var acknowledged = new ArrayList<AtomicInteger>();
