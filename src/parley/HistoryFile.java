@@ -149,6 +149,7 @@ final class HistoryFile {
     private Stamp rewrite(Stamp before, long keptUntil, Message... messages) throws IOException {
         var made = new ArrayDeque<Path>(); // what goes again where this fails: a new file, and a copy of a damaged one
         try {
+            remove(temporary() + "*"); // what a crash has left
             Path temporary = Files.createTempFile(folder.path, temporary(), ""); // for its owner's eyes only
             made.add(temporary);
             if (write(temporary, before, keptUntil, messages)) keepCopy(made);
@@ -256,12 +257,15 @@ final class HistoryFile {
 
     /** Removes the file, the copies of damaged ones, and what a crash has left. */
     void delete() throws IOException {
-        String glob = "{" + copyPrefix() + ANY_TIME + "," + temporary() + "*}";
+        remove("{" + copyPrefix() + ANY_TIME + "," + temporary() + "*}");
+        if (Files.deleteIfExists(file)) folder.force();
+    }
+
+    private void remove(String glob) throws IOException {
         try (DirectoryStream<Path> left = Files.newDirectoryStream(folder.path, glob)) {
             for (Path each : left) Files.deleteIfExists(each);
         } catch (DirectoryIteratorException e) {
             throw e.getCause();
         }
-        if (Files.deleteIfExists(file)) folder.force();
     }
 }

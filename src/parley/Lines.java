@@ -76,7 +76,8 @@ final class Lines {
 
     /**
      * How many messages there are, told by raw bytes: nothing where the file's lines are not a bracket, one object each
-     * with commas between, and a bracket, or where a line misses a quote. What else may be damaged only reading tells.
+     * with commas between, and a bracket, or where a line misses a quote or holds a control character. What else may be
+     * damaged only reading tells.
      */
     OptionalLong count() throws IOException {
         long feeds = 0;
@@ -84,22 +85,25 @@ final class Lines {
         long objects = 0;
         boolean quoted = false;
         boolean escaped = false;
-        int last = 0; // four bytes
+        long last = 0; // eight bytes
         for (long start = 0; start < size; start = until) {
             load(start);
             for (int i = 0; i < until - start; i++) {
                 byte b = block[i];
+                if (b >= 0 && b < ' ' && (quoted || b != '\n')) return OptionalLong.empty();
                 last = last << 8 | b & 0xFF;
                 if (b == '"') {
                     if (!escaped) quoted = !quoted;
                     if ((last & 0xFFFF) == 0x7B22) objects++; // {"
+                    boolean isNext = (last & 0xFFFFFFFFFFFFL) == 0x227D2C0A7B22L; // "},\n{"
+                    if (isNext || (last & 0xFFFFFFFFL) == 0x5B0A7B22) begins++; // [\n{"
                 }
                 escaped = b == '\\' && !escaped;
-                if (b == '\n' && !quoted) feeds++;
-                if (last == 0x7D2C0A7B || (last & 0xFFFFFF) == 0x5B0A7B) begins++; // },\n{ or [\n{
+                if (b == '\n') feeds++;
             }
         }
-        boolean inLines = feeds == begins + 2 && objects == begins && last == 0x7D0A5D0A; // }\n]\n
+        boolean inLines =
+                feeds == begins + 2 && objects == begins && (last & 0xFFFFFFFFFFL) == 0x227D0A5D0AL; // "}\n]\n
         return inLines ? OptionalLong.of(begins) : OptionalLong.empty();
     }
 }

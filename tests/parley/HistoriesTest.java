@@ -26,6 +26,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -217,6 +218,18 @@ class HistoriesTest {
         turn(histories, 1, user("q"), assistant("a"));
         assertEquals(List.of("q", "a"), all());
         assertEquals(4, Files.readAllLines(file()).size());
+    }
+
+    @Test
+    void removesWhatACrashHasLeftOfThisUsersReplacement() throws Exception {
+        turn("q", "a");
+        String id = UUID.nameUUIDFromBytes("history_alice.json".getBytes(StandardCharsets.UTF_8))
+                .toString();
+        Path left = Files.writeString(folder.resolve(".tmp-" + id + "123"), "half of");
+        Path others = Files.writeString(folder.resolve(".tmp-of-another"), "half of");
+        turn(histories, 1, user("q"), assistant("b"));
+        assertTrue(Files.notExists(left));
+        assertTrue(Files.exists(others));
     }
 
     @Test
@@ -487,6 +500,36 @@ class HistoriesTest {
             assertEquals(0, turn.read(1, 0).messages().size());
         }
         turn("the lock file", "is still open");
+    }
+
+    /** Far before what the turn reads. ~ stands for NUL, / for a line feed. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    q0   | q~0
+                    q0   | q/0
+                    q0   | q/{0
+                    {    | {{
+                    "},/ | "}},/
+                    "},/ | "},~/
+                    """)
+    void keepsAndMendsADamageInsideALineWhenTheFileIsWrittenAnew(String part, String damage) throws Exception {
+        for (int i = 0; i < 30; i++) turn("q" + i, "a" + i);
+        String broken = Files.readString(file())
+                .replaceFirst(
+                        Pattern.quote(part.replace('/', '\n')),
+                        damage.replace('/', '\n').replace('~', '\0'));
+        Files.writeString(file(), broken);
+        List<String> shown = all();
+        try (FileChannel channel = histories.openStored("alice")) {
+            assertEquals(shown.size(), HistoryReader.count(new Lines(channel), new Memory.Growing()));
+        }
+        turn(histories, 1, user("other"), assistant("reply"));
+        assertEquals(
+                shown.size(), Json.items(Json.parse(Files.readString(file()))).size());
+        assertEquals(broken, Files.readString(folder.resolve(names().get(1))));
     }
 
     /** / stands for a line feed, ~ for a carriage return. */
