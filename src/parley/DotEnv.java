@@ -192,9 +192,10 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     private static URI withoutEndpoint(URI uri) {
+        String authority = uri.getRawAuthority().replaceFirst("\\.(?=(:\\d*)?$)", ""); // TLS knows no such dot
         String path = ENDPOINT.matcher(uri.getRawPath()).replaceFirst("");
         String query = uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery();
-        return URI.create(uri.getScheme() + "://" + uri.getRawAuthority() + path + query);
+        return URI.create(uri.getScheme() + "://" + authority + path + query);
     }
 
     /**

@@ -259,8 +259,12 @@ final class Exchange implements AutoCloseable {
         header("Access-Control-Expose-Headers", "Retry-After");
         if (type != null) header("Content-Type", type.endsWith("json") ? type + "; charset=utf-8" : type);
         if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
-        // What the JDK reads as the next request may be a part of this one: no more than this is answered.
-        if (status == 400 || !requestHeader("Transfer-Encoding").isEmpty()) header("Connection", "close");
+        // What the JDK reads as the next request may be a part of this one: no more than this is answered. Nor is a
+        // body that is too large read to its end.
+        boolean isLast = status == 400
+                || status == 413
+                || !requestHeader("Transfer-Encoding").isEmpty();
+        if (isLast) header("Connection", "close");
     }
 
     /** More of an answer that has begun. */

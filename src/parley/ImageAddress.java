@@ -58,6 +58,7 @@ record ImageAddress(URI uri) {
             if (Stream.of(InetAddress.getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
                 throw new Refused("is in a private network");
             }
+            if (address.uri.getHost() == null) throw new Refused("names a host that Java cannot take");
             return address;
         } catch (IllegalArgumentException | IOException e) {
             throw new Refused("leads nowhere");

@@ -104,7 +104,7 @@ final class LiveSettings {
             if (!edit.env.equals(last.env)) announce(edit.settings);
             nameUnused(edit);
             refusal = null;
-            return edit;
+            return new Read(stamp, edit.env, edit.settings.listeningAs(started.server()));
         } catch (InvalidSetting e) {
             refuse("makes no sense: " + e.getMessage());
         } catch (RuntimeException | Error e) {

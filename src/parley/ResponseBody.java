@@ -80,6 +80,8 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
             return body;
         } catch (InterruptedException e) {
             throw Problem.overloaded("stopping");
+        } catch (IllegalArgumentException e) { // a host that the client finds no fault with until it is used
+            throw new IOException(e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             body.close();
             throw e;

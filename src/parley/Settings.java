@@ -211,6 +211,12 @@ record Settings(
                 cors(env));
     }
 
+    /** {@return these, of a server that listens since its start where other settings had it} */
+    Settings listeningAs(Server started) {
+        var listening = new Server(started.host, started.port, server.allowedHosts);
+        return new Settings(listening, chats, images, generation, timeout, proxy, history, cors);
+    }
+
     private static Server server(DotEnv env) throws InvalidSetting {
         String host = env.text("HOST");
         if (new InetSocketAddress(host, 0).isUnresolved())

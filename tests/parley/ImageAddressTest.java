@@ -49,6 +49,7 @@ class ImageAddressTest {
                     https://[fc00::1]/x                | is in a private network
                     https://[fe80::1]/x                | is in a private network
                     https://[ff02::1]/x                | is in a private network
+                    https://8.8.2056/x                 | names a host that Java cannot take
                     https://no-such-host.invalid/x     | leads nowhere
                     /out/x.png                         | leads nowhere
                     x y                                | leads nowhere

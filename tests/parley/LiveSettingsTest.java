@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -207,6 +209,38 @@ class LiveSettingsTest {
                             .text()
                             .contains("Its last edit was refused: it makes no sense: TOP_P (line 7)"),
                     running.chat("a", "hi").text());
+        }
+    }
+
+    /** The address that the console named at the start is the server's until the next one. */
+    @Test
+    void goesByTheHostOfItsStart() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "HOST=127.1")) {
+            assertEquals("HTTP/1.1 200", statusLine(running, "127.1"));
+            running.settings("HOST=127.0.0.1");
+            assertEquals("HTTP/1.1 200", statusLine(running, "127.1"));
+        }
+        try (var running = new Running(Scripted.gemini("ok"))) {
+            running.settings("HOST=127.1", "ALLOWED_HOSTS=a.example");
+            assertEquals("HTTP/1.1 421", statusLine(running, "127.1"));
+            assertEquals("HTTP/1.1 200", statusLine(running, "a.example"));
+        }
+    }
+
+    private static String statusLine(Running running, String host) throws IOException {
+        try (var socket = new Socket("127.0.0.1", running.parley.port())) {
+            String request = "GET /health HTTP/1.1\r\nConnection: close\r\nHost: " + host + "\r\n\r\n";
+            socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
+            return new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII);
+        }
+    }
+
+    /** Java's client complains of some hosts only when it is used. */
+    @Test
+    void refusesTheTurnWhereTheProxyCannotBeAskedForTheHost() throws Exception {
+        try (var running = new Running(
+                Scripted.gemini("ok"), "GEMINI_BASE_URL=https://[::1]:1", "HTTPS_PROXY=http://127.0.0.1:1")) {
+            assertEquals("provider_error", running.chat("a", "hi").at("code"));
         }
     }
 

@@ -200,6 +200,8 @@ class SettingsTest {
                     https://h/v1beta/models/gemini-x:generateContent       | https://h/v1beta
                     https://h/v1/models/m:streamGenerateContent?alt=sse    | https://h/v1?alt=sse
                     https://h/models/chat/completions                      | https://h/models
+                    https://h.example./v1                                  | https://h.example/v1
+                    https://h.example.:8443                                | https://h.example:8443
                     https://h/completions-of-mine                          | https://h/completions-of-mine
                     """)
     void takeAServicesAddressAsItIsPasted(String pasted, String asked) throws Exception {
