@@ -53,7 +53,7 @@ final class HistoryReader {
         long from;
         long left;
         do {
-            lines += count;
+            lines = 8 * lines + count;
             from = file.last(lines, lines);
             left = new HistoryReader(file, from, memory).count();
         } while (left < count && from > 0); // some of these lines are damaged

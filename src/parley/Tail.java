@@ -71,7 +71,8 @@ record Tail(
 
         Tail tail(int count, boolean damaged, Stamp stamp) {
             ends.add(end);
-            long kept = ends.size() > replaced ? ends.getFirst() : begin;
+            boolean isFound = ends.size() > replaced || begin == BEGINNING; // what is before all turns is in none
+            long kept = isFound ? ends.getFirst() : begin;
             boolean atEnd = kept == stamp.size() - END.length() && stamp.end().endsWith(END);
             boolean appendable = atEnd && (last.isEmpty() || last.getLast().aLine());
             last.removeIf(each -> each.end() > kept);

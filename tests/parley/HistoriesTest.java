@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -31,6 +32,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -218,6 +220,18 @@ class HistoriesTest {
         turn(histories, 1, user("q"), assistant("a"));
         assertEquals(List.of("q", "a"), all());
         assertEquals(4, Files.readAllLines(file()).size());
+    }
+
+    /** A greeting, as people put one there by hand, is no turn: nothing takes its place. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 60})
+    void keepsWhatStandsBeforeTheFirstTurn(int turns) throws Exception {
+        Files.writeString(file(), "[\n" + line("assistant", "Welcome!") + "\n]\n");
+        for (int i = 0; i < turns; i++) turn("q" + i, "a" + i);
+        turn(histories, turns + 1);
+        assertEquals(List.of("Welcome!"), all());
+        turn(histories, 1, user("q"), assistant("a"));
+        assertEquals(List.of("Welcome!", "q", "a"), all());
     }
 
     @Test
@@ -567,6 +581,20 @@ class HistoriesTest {
             var last = new ArrayList<Message>();
             for (var item = reader.next(); item != null; item = reader.next()) last.add(item.message());
             assertEquals(List.of("q3", "q4", "a4"), contents(last));
+        }
+    }
+
+    /** The time is a hang's: to read all of these lines again for each message that is missing took minutes. */
+    @Test
+    @Timeout(30)
+    void givesTheLastMessageBeforeManyLinesThatAreNone() throws Exception {
+        String none = ",\n" + line("system", "x".repeat(60));
+        Files.writeString(
+                file(), "[\n" + line("user", "q") + ",\n" + line("assistant", "a") + none.repeat(20_000) + "\n]\n");
+        try (FileChannel channel = histories.openStored("alice")) {
+            var reader = HistoryReader.ofLast(1, new Lines(channel), new Memory.Growing());
+            assertEquals("a", reader.next().message().content());
+            assertNull(reader.next());
         }
     }
 }
