@@ -1,6 +1,9 @@
 package parley;
 
 import static parley.Json.object;
+import static parley.Problem.Code.INTERNAL_ERROR;
+import static parley.Problem.Code.NOT_CONFIGURED;
+import static parley.Problem.invalid;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
@@ -17,6 +20,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import parley.Histories.Turn;
+import parley.HistoryReader.Item;
+import parley.Provider.Image;
+import parley.Provider.Reply;
+import parley.Services.Answer;
+import parley.Settings.Account;
 
 /** Which request does what. */
 final class Api implements HttpHandler {
@@ -68,7 +77,7 @@ final class Api implements HttpHandler {
         } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
             Log.log("a defect: " + e);
             for (StackTraceElement frame : e.getStackTrace()) Log.log("    at " + frame);
-            http.problem(new Problem(Problem.Code.INTERNAL_ERROR, "A defect of the server: its console says more"));
+            http.problem(new Problem(INTERNAL_ERROR, "A defect of the server: its console says more"));
         }
     }
 
@@ -83,18 +92,20 @@ final class Api implements HttpHandler {
     }
 
     private void route(Exchange http) throws IOException {
-        if (http.is("OPTIONS")) http.preflight();
-        else
-            switch (http.path()) {
-                case "/health" -> health(http.allowing("GET"));
-                case "/chat" -> chat(http.allowing("POST"));
-                case "/history" -> {
-                    if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
-                    else history(http);
-                }
-                case "/image" -> image(http.allowing("POST"));
-                default -> page(http);
+        if (http.is("OPTIONS")) {
+            http.preflight();
+            return;
+        }
+        switch (http.path()) {
+            case "/health" -> health(http.allowing("GET"));
+            case "/chat" -> chat(http.allowing("POST"));
+            case "/history" -> {
+                if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
+                else history(http);
             }
+            case "/image" -> image(http.allowing("POST"));
+            default -> page.answer(http);
+        }
     }
 
     private void health(Exchange http) {
@@ -103,82 +114,77 @@ final class Api implements HttpHandler {
                 "status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
     }
 
-    private static Map<String, Object> health(Settings.Account account) {
+    private static Map<String, Object> health(Account account) {
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
     /** What a client asks of a turn. */
-    private record Question(String message, boolean stream, boolean replace, String ifVersion) {
-        static Question of(Map<String, Object> body) {
-            return new Question(text(body, "message"), flag(body, "stream"), flag(body, "replace"), versionOf(body));
+    private record Question(String user, String message, boolean stream, boolean replace, String ifVersion) {
+        static Question of(Exchange http) {
+            Map<String, Object> body = http.body();
+            return new Question(
+                    http.user(body),
+                    text(body, "message"),
+                    flag(body, "stream"),
+                    flag(body, "replace"),
+                    versionOf(body));
         }
     }
 
     private void chat(Exchange http) throws IOException {
-        Map<String, Object> body = http.body();
-        String user = http.user(body);
-        var question = Question.of(body);
-        List<Settings.Account> services = setUp(http.settings.chats());
-        Map<String, Object> answer = object("user_id", user);
-        try (Histories.Turn turn = histories.begin(user, question.ifVersion)) {
-            answer.putAll(reply(http, question, services, turn));
+        var question = Question.of(http);
+        List<Account> services = setUp(http.settings.chats());
+        Map<String, Object> answer;
+        try (Turn turn = histories.begin(question.user, question.ifVersion)) {
+            answer = reply(http, question, services, turn);
         }
-        if (question.stream) http.done(answer);
-        else http.json(answer);
+        http.json(answer);
     }
 
-    private Map<String, Object> reply(
-            Exchange http, Question question, List<Settings.Account> services, Histories.Turn turn) throws IOException {
+    private Map<String, Object> reply(Exchange http, Question question, List<Account> services, Turn turn)
+            throws IOException {
         Tail tail = turn.read(http.settings.history().window() - 1, question.replace ? 1 : 0);
         Message asked = Message.fromUser(question.message, tail.lastTime());
         var conversation = new ArrayList<>(tail.messages());
         conversation.add(asked);
-        Services.Answer<Provider.Reply> given = ask(http, question.stream, services, conversation);
-        Provider.Reply reply = given.value();
+        Answer<Reply> given = ask(http, question.stream, services, conversation);
+        Reply reply = given.value();
         String provider = given.account().provider();
         String model = given.account().model();
         ChronoUnit unit = question.replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
         String version = turn.store(tail, asked, asked.answered(reply.text(), provider, model, unit));
         return object(
-                "reply",
-                reply.text(),
-                "finish_reason",
-                reply.finishReason(),
-                "provider",
-                provider,
-                "model",
-                model,
-                "usage",
-                reply.usage(),
-                "version",
-                version);
+                "user_id", question.user,
+                "reply", reply.text(),
+                "finish_reason", reply.finishReason(),
+                "provider", provider,
+                "model", model,
+                "usage", reply.usage(),
+                "version", version);
     }
 
-    private Services.Answer<Provider.Reply> ask(
-            Exchange http, boolean stream, List<Settings.Account> services, List<Message> conversation) {
+    private Answer<Reply> ask(Exchange http, boolean stream, List<Account> services, List<Message> conversation) {
         var deltas = new ReplyStream(stream ? http::delta : null);
-        Services.Answer<Provider.Reply> given =
-                Services.ask(services, deltas, account -> provider(client, http.settings, account)
-                        .chat(conversation, deltas));
+        Answer<Reply> given = Services.ask(services, deltas, account -> provider(client, http.settings, account)
+                .chat(conversation, deltas));
         if (stream) http.delta(""); // finds out whether the client is still there
         return given;
     }
 
     /** The accounts that are set up, one at least. */
-    private List<Settings.Account> setUp(List<Settings.Account> accounts) {
-        List<Settings.Account> ready = Settings.setUp(accounts);
-        Settings.Account first = ready.getFirst();
+    private List<Account> setUp(List<Account> accounts) {
+        List<Account> ready = Settings.setUp(accounts);
+        Account first = ready.getFirst();
         String missing = first.missing();
         if (missing == null) return ready;
-        boolean optional = missing.equals(first.variable("API_KEY")) && !Settings.DEFAULTS.containsKey(missing);
+        boolean optional = missing.endsWith("_API_KEY") && !Settings.DEFAULTS.containsKey(missing);
         String advice = optional ? ". Where the service wants none, any word serves" : "";
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(
-                Problem.Code.NOT_CONFIGURED,
-                missing + " is not set: put it into .env, it takes effect at once" + advice + refusal);
+                NOT_CONFIGURED, missing + " is not set: put it into .env, it takes effect at once" + advice + refusal);
     }
 
-    static Provider provider(ProviderHttp client, Settings settings, Settings.Account account) {
+    static Provider provider(ProviderHttp client, Settings settings, Account account) {
         var upstream = new Upstream(client, new ProviderProblems(account, settings.timeout()));
         return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
     }
@@ -189,24 +195,22 @@ final class Api implements HttpHandler {
         try (FileChannel stored = histories.openStored(user)) {
             var file = new Lines(stored);
             String version = Stamp.of(file).version();
-            if (http.isUnchanged(version)) return;
-            if (http.is("HEAD")) http.begin("application/json");
-            else sendMessages(http, object("user_id", user, "total", 0, "version", version), file, limit);
+            if (!http.isUnchanged(version)) sendHistory(http, user, version, file, limit);
         }
     }
 
     /** Hands messages on one by one, since a history may be longer than the memory. */
-    private static void sendMessages(Exchange http, Map<String, Object> head, Lines file, int limit)
+    private static void sendHistory(Exchange http, String user, String version, Lines file, int limit)
             throws IOException {
         var memory = new Memory.Growing();
         long total = HistoryReader.count(file, memory);
         HistoryReader reader =
                 limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
-        head.put("total", total);
         http.begin("application/json");
-        http.write(Json.write(head).replaceFirst("}$", ",\"messages\":["));
+        http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
+                .formatted(Json.write(user), total, version));
         String comma = "";
-        for (HistoryReader.Item item = reader.next(); item != null; item = reader.next()) {
+        for (Item item = reader.next(); item != null; item = reader.next()) {
             http.write(comma);
             http.write(item.line());
             comma = ",";
@@ -217,7 +221,7 @@ final class Api implements HttpHandler {
     private void deleteTurns(Exchange http) throws IOException {
         String user = http.user(Map.of());
         int turns = http.count("turns", 0);
-        try (Histories.Turn turn = histories.begin(user, http.query("if_version"))) {
+        try (Turn turn = histories.begin(user, http.query("if_version"))) {
             if (turns == 0) turn.delete();
             else turn.store(turn.read(0, turns));
         }
@@ -228,54 +232,44 @@ final class Api implements HttpHandler {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Services.Answer<List<Provider.Image>> given = Services.ask(
+        Answer<List<Image>> given = Services.ask(
                 setUp(http.settings.images()), ReplyStream.none(), account -> provider(client, http.settings, account)
                         .generateImages(prompt));
-        List<Provider.Image> images = given.value();
-        if (http.wantsImage())
-            http.answer(200, images.getFirst().mimeType(), images.getFirst().bytes());
-        else
-            http.json(object(
-                    "user_id",
-                    user,
-                    "provider",
-                    given.account().provider(),
-                    "model",
-                    given.account().model(),
-                    "images",
-                    images.stream()
-                            .map(image -> object(
-                                    "mime_type",
-                                    image.mimeType(),
-                                    "data",
-                                    Base64.getEncoder().encodeToString(image.bytes())))
-                            .toList()));
+        Image first = given.value().getFirst();
+        if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
+        else http.json(answer(user, given));
+    }
+
+    private static Map<String, Object> answer(String user, Answer<List<Image>> given) {
+        return object(
+                "user_id", user,
+                "provider", given.account().provider(),
+                "model", given.account().model(),
+                "images", given.value().stream().map(Api::json).toList());
+    }
+
+    private static Map<String, Object> json(Image image) {
+        return object(
+                "mime_type", image.mimeType(),
+                "data", Base64.getEncoder().encodeToString(image.bytes()));
     }
 
     private static String text(Map<String, Object> body, String name) {
-        if (!body.containsKey(name)) throw Problem.invalid(name + " is missing");
+        if (!body.containsKey(name)) throw invalid(name + " is missing");
         if (body.get(name) instanceof String text && !text.isBlank()) return text;
-        throw Problem.invalid(name + " must be a string that is not blank");
+        throw invalid(name + " must be a string that is not blank");
     }
 
     private static String versionOf(Map<String, Object> body) {
         Object version = body.get("if_version");
         if (version == null || version instanceof String) return (String) version;
-        throw Problem.invalid("if_version must be a string");
+        throw invalid("if_version must be a string");
     }
 
     private static boolean flag(Map<String, Object> body, String name) {
         Object flag = body.get(name);
         if (flag == null || flag instanceof Boolean) return Boolean.TRUE.equals(flag);
-        throw Problem.invalid(name + " must be true or false");
-    }
-
-    private void page(Exchange http) {
-        if (!page.has(http.path())) {
-            throw new Problem(
-                    Problem.Code.NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
-        }
-        page.answer(http.allowing("GET"));
+        throw invalid(name + " must be true or false");
     }
 
     /** The text of a file that comes with Parley. */

@@ -8,7 +8,6 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Base64;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -21,7 +20,6 @@ import java.util.stream.Stream;
  */
 final class Demo implements AutoCloseable {
     private static final int PAINTING = 900; // ms
-    private static final int MAX_TEXT = 500; // characters that are read of a text: patterns take their time for each
 
     /**
      * What a service is sent and what it answers, in the shape of its documentation.
@@ -81,8 +79,8 @@ final class Demo implements AutoCloseable {
             """
             {"error":{"code":"content_filter","message":"The subject is refused"}}""");
 
-    private static final String ERROR = """
-            {"error":{"message":"%s"}}""";
+    private static final String FAILURE = """
+            {"error":{"message":"The demo fails, as it was told"}}""";
 
     private final int pace;
     private final Eliza eliza = new Eliza();
@@ -103,17 +101,18 @@ final class Demo implements AutoCloseable {
      * own.
      */
     Map<String, String> redirect(Map<String, String> file) {
-        var redirected = new HashMap<>(Settings.DEFAULTS);
-        DotEnv.withEnvironment(file)
-                .forEach((name, value) -> redirected.compute(name, (same, usual) -> value.isBlank() ? usual : value));
-        String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/v1";
-        for (String use : List.of("CHAT", "IMAGE")) {
-            for (String provider : redirected.get(use + "_PROVIDER").split(",")) {
-                String prefix = Settings.prefix(provider);
-                redirected.put(prefix + "_BASE_URL", address);
-                redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
-                redirected.putIfAbsent(prefix + "_" + use + "_MODEL", "demo");
-            }
+        var redirected = new DotEnv(DotEnv.withEnvironment(file), Map.of())
+                .withDefaults(Settings.DEFAULTS)
+                .values();
+        String services = redirected.get("CHAT_PROVIDER") + "," + redirected.get("IMAGE_PROVIDER");
+        for (String service : services.split(",")) {
+            String prefix = Settings.prefix(service);
+            redirected.put(
+                    prefix + "_BASE_URL",
+                    "http://127.0.0.1:" + server.getAddress().getPort() + "/v1");
+            redirected.put(prefix + "_API_KEY", "key-of-the-stand-in");
+            redirected.putIfAbsent(prefix + "_CHAT_MODEL", "demo");
+            redirected.putIfAbsent(prefix + "_IMAGE_MODEL", "demo");
         }
         // Who says "timeout" to a demo does not want to wait for two minutes.
         redirected.replace("PROVIDER_TIMEOUT", Settings.DEFAULTS.get("PROVIDER_TIMEOUT"), "8");
@@ -123,19 +122,27 @@ final class Demo implements AutoCloseable {
 
     private void handle(HttpExchange http) throws IOException {
         try (http) {
-            Object request = Json.parse(new String(http.getRequestBody().readAllBytes(), StandardCharsets.UTF_8));
-            String path = http.getRequestURI().getPath();
-            Dialect dialect = path.contains(":") ? GEMINI : OPENAI;
-            List<String> texts = texts(request, dialect);
-            boolean isImage = path.endsWith("/images/generations")
-                    || Json.at(request, "generationConfig", "responseModalities") != null;
-            boolean isStream = path.contains(":stream") || Boolean.TRUE.equals(Json.at(request, "stream"));
-            if (failed(http, texts.getLast().toLowerCase(Locale.ROOT), dialect)) return;
-            if (isImage) image(http, texts.getLast(), dialect);
-            else chat(http, texts, dialect, isStream);
+            Object request = Json.parse(Json.decode(http.getRequestBody().readAllBytes()));
+            answer(http, request, http.getRequestURI().getPath().contains(":") ? GEMINI : OPENAI);
         } catch (Json.Malformed | InterruptedException e) {
             throw new IOException(e);
         }
+    }
+
+    /** Fails as a service does where the words ask for it. */
+    private void answer(HttpExchange http, Object request, Dialect dialect) throws IOException, InterruptedException {
+        List<String> texts = texts(request, dialect);
+        String words = texts.getLast().toLowerCase(Locale.ROOT);
+        boolean isImage = Json.at(request, "prompt") != null
+                || Json.at(request, "generationConfig", "responseModalities") != null;
+        boolean isStream =
+                http.getRequestURI().getPath().contains(":stream") || Boolean.TRUE.equals(Json.at(request, "stream"));
+        if (words.contains("error 429")) send(http, 429, FAILURE);
+        else if (words.contains("error 500")) send(http, 500, FAILURE);
+        else if (words.contains("blocked")) send(http, dialect.refusalStatus, dialect.refusal);
+        else if (words.contains("timeout")) Thread.sleep(60_000);
+        else if (isImage) image(http, words, dialect);
+        else chat(http, texts, dialect, isStream);
     }
 
     /** The beginnings of what the person says in a request, oldest first. */
@@ -145,19 +152,8 @@ final class Demo implements AutoCloseable {
                 .filter(message -> "user".equals(Json.string(message, "role")))
                 .map(message -> Json.string(message, dialect.text.toArray()));
         return (prompt == null ? texts : Stream.of(prompt))
-                .map(text -> text.substring(0, Math.min(text.length(), MAX_TEXT)))
+                .map("%.500s"::formatted) // patterns take their time for each character
                 .toList();
-    }
-
-    /** Fails as a service does where the words ask for it. */
-    private static boolean failed(HttpExchange http, String words, Dialect dialect)
-            throws IOException, InterruptedException {
-        if (words.contains("error 429")) send(http, 429, ERROR.formatted("The demo has had enough for now"));
-        else if (words.contains("error 500")) send(http, 500, ERROR.formatted("The demo has failed"));
-        else if (words.contains("blocked")) send(http, dialect.refusalStatus, dialect.refusal);
-        else if (words.contains("timeout")) Thread.sleep(60_000);
-        else return false;
-        return true;
     }
 
     private void chat(HttpExchange http, List<String> texts, Dialect dialect, boolean isStream)

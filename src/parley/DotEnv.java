@@ -53,11 +53,18 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
                     .replace("\\s", SPACE),
             Pattern.MULTILINE | Pattern.UNIX_LINES | Pattern.DOTALL | Pattern.COMMENTS);
 
+    private static final Pattern QUOTED = Pattern.compile("^(['\"`])(.*)\\1\\z", Pattern.DOTALL);
     private static final Pattern SPACE_AROUND = Pattern.compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
+    /** A service's address: without a user's name, since a key in it would be shown. */
+    private static final Pattern ADDRESS = Pattern.compile("(?i)https?://[^/?#@]+(?:[/?][^#]*)?");
+
+    /** TLS knows no name that ends in a dot. */
+    private static final Pattern DOT_BEHIND_HOST = Pattern.compile("^(\\w+://[^/?]+)\\.(?=(?::\\d*)?(?:[/?]|$))");
+
     /** An endpoint's own path, which people paste along with a service's address, and slashes at the end. */
-    private static final Pattern ENDPOINT =
-            Pattern.compile("/*(?:(?:/chat)?/completions|/responses|/images/generations|/models/[^/]+:\\w+)?/*$");
+    private static final Pattern ENDPOINT = Pattern.compile(
+            "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)");
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
@@ -100,17 +107,14 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     private String unquoted(String name, String value) throws InvalidSetting {
-        char quote = value.isEmpty() ? 0 : value.charAt(0);
-        if ("'\"`".indexOf(quote) < 0) return value;
-        if (value.indexOf(quote, 1) < 0) throw invalid(name, "a quote is opened and not closed");
+        if (value.isEmpty() || "'\"`".indexOf(value.charAt(0)) < 0) return value;
+        if (value.indexOf(value.charAt(0), 1) < 0) throw invalid(name, "a quote is opened and not closed");
         String inside = withoutQuotes(value);
-        return quote == '"' ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;
+        return value.startsWith("\"") ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;
     }
 
     private static String withoutQuotes(String value) {
-        int last = value.length() - 1;
-        boolean quoted = last > 0 && "'\"`".indexOf(value.charAt(0)) >= 0 && value.charAt(0) == value.charAt(last);
-        return quoted ? value.substring(1, last) : value;
+        return QUOTED.matcher(value).replaceFirst("$2");
     }
 
     /** The file's variables, with those of the process's environment in their place where these are not empty. */
@@ -129,9 +133,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      */
     DotEnv withDefaults(Map<String, String> defaults) {
         var all = new HashMap<>(values);
-        defaults.forEach((name, value) -> {
-            if (!all.containsKey(name) || all.get(name).isBlank() && !name.startsWith("CORS_")) all.put(name, value);
-        });
+        defaults.forEach((name, value) -> all.compute(
+                name, (same, set) -> set == null || set.isBlank() && !name.startsWith("CORS_") ? value : set));
         return new DotEnv(all, lines);
     }
 
@@ -180,22 +183,16 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         String text = text(name);
         if (text == null) return null;
         try {
-            URI uri = new URI(text);
-            boolean isWeb = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
-            boolean isBare = uri.getRawUserInfo() == null && uri.getRawFragment() == null && uri.getPort() < 65536;
-            if (!isWeb || !isBare || uri.getRawAuthority() == null) throw new URISyntaxException(text, "no service's");
-            if (uri.getHost() != null) return withoutEndpoint(uri);
+            String address = ENDPOINT.matcher(text).replaceFirst("");
+            URI uri = new URI(DOT_BEHIND_HOST.matcher(address).replaceFirst("$1"));
+            if (!ADDRESS.matcher(text).matches() || uri.getPort() > 65535) {
+                throw new URISyntaxException(name, "no service's");
+            }
+            if (uri.getHost() != null) return uri;
             throw invalid(name, "names a host that Java cannot take: letters, digits, dots and hyphens, no underscore");
         } catch (URISyntaxException e) {
             throw invalid(name, "must be an address such as https://host/path");
         }
-    }
-
-    private static URI withoutEndpoint(URI uri) {
-        String authority = uri.getRawAuthority().replaceFirst("\\.(?=(:\\d*)?$)", ""); // TLS knows no such dot
-        String path = ENDPOINT.matcher(uri.getRawPath()).replaceFirst("");
-        String query = uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery();
-        return URI.create(uri.getScheme() + "://" + authority + path + query);
     }
 
     /**

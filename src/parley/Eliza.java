@@ -22,25 +22,28 @@ final class Eliza {
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
     private static final Pattern ASKS_PAST =
             Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
-    private static final Map<String, String> OTHER_SIDE = Stream.of(
-                    "i=you",
-                    "me=you",
-                    "my=your",
-                    "mine=yours",
-                    "myself=yourself",
-                    "am=are",
-                    "i'm=you are",
-                    "was=were",
-                    "we=you",
-                    "our=your",
-                    "you=I",
-                    "your=my",
-                    "yours=mine",
-                    "yourself=myself",
-                    "are=am",
-                    "were=was")
-            .map(pair -> pair.split("="))
-            .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
+    private static final Map<String, String> OTHER_SIDE =
+            """
+            i=you
+            me=you
+            my=your
+            mine=yours
+            myself=yourself
+            am=are
+            i'm=you are
+            was=were
+            we=you
+            our=your
+            you=I
+            your=my
+            yours=mine
+            yourself=myself
+            are=am
+            were=was
+            """
+                    .lines()
+                    .map(pair -> pair.split("="))
+                    .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
     private final List<Rule> rules = Stream.of(
                     Api.resource("eliza.txt").substring(2).split("\n\\? "))
@@ -69,12 +72,11 @@ final class Eliza {
     }
 
     private static String name(List<String> before) {
-        return before.reversed().stream()
-                .map(NAME::matcher)
-                .filter(Matcher::find)
-                .findFirst()
-                .map(match -> "Your name is **" + match.group(1) + "**: you told me.")
-                .orElse("You have not told me yet. What is it?");
+        for (String message : before.reversed()) {
+            Matcher name = NAME.matcher(message);
+            if (name.find()) return "Your name is **" + name.group(1) + "**: you told me.";
+        }
+        return "You have not told me yet. What is it?";
     }
 
     private static String recalled(List<String> before) {

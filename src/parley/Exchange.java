@@ -1,5 +1,11 @@
 package parley;
 
+import static parley.Problem.Code.METHOD_NOT_ALLOWED;
+import static parley.Problem.Code.MISDIRECTED_REQUEST;
+import static parley.Problem.Code.TOO_LARGE;
+import static parley.Problem.Code.UNSUPPORTED_MEDIA_TYPE;
+import static parley.Problem.invalid;
+
 import com.sun.net.httpserver.HttpExchange;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -22,8 +28,8 @@ import java.util.regex.Pattern;
 final class Exchange implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
-    private static final int MAX_ID = 128; // characters
     private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
+    private static final Pattern ID = Pattern.compile("\\P{Cc}{1,128}");
     private static final Pattern ENTITY_TAG = Pattern.compile("(?:W/)?\"([^\"]*)\""); // RFC 9110, section 8.8.3
     private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
 
@@ -65,7 +71,7 @@ final class Exchange implements AutoCloseable {
         if (Arrays.stream(methods).anyMatch(method -> is(method) || method.equals("GET") && is("HEAD"))) return this;
         String allowed = String.join(", ", methods).replace("GET", "GET, HEAD") + ", OPTIONS";
         header("Allow", allowed);
-        throw new Problem(Problem.Code.METHOD_NOT_ALLOWED, "Use " + allowed);
+        throw new Problem(METHOD_NOT_ALLOWED, "Use " + allowed);
     }
 
     void header(String name, String value) {
@@ -74,17 +80,17 @@ final class Exchange implements AutoCloseable {
 
     /** Refuses a length that others may read otherwise than the JDK does, and what is meant for another server. */
     void checkHead() {
-        if (requestHeader("Content-Length").startsWith("+")) throw Problem.invalid("Content-Length must be a number");
-        List<String> named = exchange.getRequestHeaders().getOrDefault("Host", List.of());
-        boolean old = exchange.getProtocol().equals("HTTP/1.0") && named.isEmpty();
-        if (named.size() != 1 && !old) throw Problem.invalid("A request must name one Host");
-        String host = old ? "localhost" : named.getFirst().strip();
+        if (requestHeader("Content-Length").startsWith("+")) throw invalid("Content-Length must be a number");
+        List<String> unnamed = exchange.getProtocol().equals("HTTP/1.0") ? List.of("localhost") : List.of();
+        List<String> hosts = exchange.getRequestHeaders().getOrDefault("Host", unnamed);
+        if (hosts.size() != 1) throw invalid("A request must name one Host");
         URI target = exchange.getRequestURI();
-        if (target.isAbsolute()) host = String.valueOf(target.getRawAuthority()); // wins (RFC 9112, section 3.2.2)
+        String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
+                ? String.valueOf(target.getRawAuthority())
+                : hosts.getFirst().strip();
         if (settings.server().answersTo(HOST_PORT.matcher(host).replaceFirst(""))) return;
         throw new Problem(
-                Problem.Code.MISDIRECTED_REQUEST,
-                "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
+                MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
 
     /** The values that a header has, on however many lines (RFC 9110, section 5.3); empty where it is not there. */
@@ -110,63 +116,60 @@ final class Exchange implements AutoCloseable {
         checkType();
         try {
             if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return Json.members(map);
-            throw Problem.invalid("The body must be a JSON object");
+            throw invalid("The body must be a JSON object");
         } catch (CharacterCodingException e) {
-            throw Problem.invalid("The body must be UTF-8");
+            throw invalid("The body must be UTF-8");
         } catch (IOException | IndexOutOfBoundsException e) { // JDK 25 takes the chunk's size 80000000 for -2^31
-            throw Problem.invalid("The body breaks off, or its chunks are malformed: send it again");
+            throw invalid("The body breaks off, or its chunks are malformed: send it again");
         } catch (Json.Malformed e) {
-            throw Problem.invalid("The body cannot be read as JSON: " + e.getMessage());
+            throw invalid("The body cannot be read as JSON: " + e.getMessage());
         }
     }
 
     private void checkType() {
         String type = requestHeader("Content-Type").split(";", 2)[0].strip();
         if (!type.equalsIgnoreCase("application/json")) {
-            throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
+            throw new Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         if (requestHeader("Content-Encoding").matches("(?i)(identity)?")) return;
         header("Accept-Encoding", "identity"); // RFC 9110, section 15.5.16
-        throw new Problem(Problem.Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding");
+        throw new Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without Content-Encoding");
     }
 
     private byte[] bytes() throws IOException {
         String length = requestHeader("Content-Length"); // a number: the JDK sees to it
-        boolean isCounted = !length.isEmpty();
-        int announced = isCounted ? (int) Math.min(Long.parseLong(length), MAX_BODY + 1) : MAX_BODY;
+        long announced = length.isEmpty() ? MAX_BODY : Long.parseLong(length);
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
-        body.writeBytes(in.readNBytes(Math.min(announced + 1, SMALL)));
+        body.writeBytes(in.readNBytes(SMALL));
         if (body.size() == SMALL) { // a body in chunks does not tell how long it is
-            Memory.reserve((long) Memory.PER_BYTE * announced);
-            body.writeBytes(in.readNBytes(announced + 1 - SMALL));
+            Memory.reserve(Memory.PER_BYTE * announced);
+            body.writeBytes(in.readNBytes(MAX_BODY));
         }
         if (body.size() > MAX_BODY) throw tooLarge();
-        if (isCounted && body.size() < announced) throw new IOException("the client closed its half");
+        if (!length.isEmpty() && body.size() < announced) throw new IOException("the client closed its half");
         return body.toByteArray();
     }
 
     private static Problem tooLarge() {
-        return new Problem(Problem.Code.TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
+        return new Problem(TOO_LARGE, "The body has over " + MAX_BODY + " bytes: send a shorter one");
     }
 
     /** The id of whoever sends this: of the body or of the query, or of both when they are the same. */
     String user(Map<String, Object> body) {
         String inQuery = query("user_id");
-        if (inQuery == null && !body.containsKey("user_id")) throw Problem.invalid("user_id is missing");
+        if (inQuery == null && !body.containsKey("user_id")) throw invalid("user_id is missing");
         Object sent = body.getOrDefault("user_id", inQuery);
-        if (!(sent instanceof String id)) throw Problem.invalid("user_id must be a string");
+        if (!(sent instanceof String id)) throw invalid("user_id must be a string");
         if (inQuery != null && !inQuery.equals(id)) {
-            throw Problem.invalid("user_id is one in the query and another in the body");
+            throw invalid("user_id is one in the query and another in the body");
         }
-        boolean isShort = id.codePointCount(0, id.length()) <= MAX_ID;
-        if (id.isBlank() || !isShort || id.chars().anyMatch(Character::isISOControl)) {
-            throw Problem.invalid(
-                    "user_id must have 1 to " + MAX_ID + " characters, not be blank, and hold no control characters");
+        if (id.isBlank() || !ID.matcher(id).matches()) {
+            throw invalid("user_id must have 1 to 128 characters, not be blank, and hold no control characters");
         }
         if (Histories.fileName(id).length() > MAX_FILE_NAME) {
-            throw Problem.invalid("user_id is too long for a file name");
+            throw invalid("user_id is too long for a file name");
         }
         user = id;
         return id;
@@ -176,7 +179,7 @@ final class Exchange implements AutoCloseable {
     int count(String name, int fallback) {
         String text = query(name);
         if (text == null) return fallback;
-        if (!text.matches("0*[1-9]\\d{0,17}")) throw Problem.invalid(name + " must be a whole number from 1");
+        if (!text.matches("0*[1-9]\\d{0,17}")) throw invalid(name + " must be a whole number from 1");
         return (int) Math.min(Long.parseLong(text), Integer.MAX_VALUE);
     }
 
@@ -191,7 +194,7 @@ final class Exchange implements AutoCloseable {
             String[] halves = pair.split("=", 2);
             String decoded = halves.length == 1 ? "" : decoded(halves[1]);
             if (!decoded(halves[0]).equals(name)) continue;
-            if (value != null) throw Problem.invalid("The query has " + name + " twice");
+            if (value != null) throw invalid("The query has " + name + " twice");
             value = decoded;
         }
         return value;
@@ -202,7 +205,7 @@ final class Exchange implements AutoCloseable {
             return Json.decode(
                     URLDecoder.decode(raw, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1));
         } catch (CharacterCodingException | IllegalArgumentException e) {
-            throw Problem.invalid("The query is not UTF-8 in percent-encoding");
+            throw invalid("The query is not UTF-8 in percent-encoding");
         }
     }
 
@@ -227,8 +230,11 @@ final class Exchange implements AutoCloseable {
         begin(204, null, -1);
     }
 
+    /** The answer: the whole one, or the last event of a stream that has begun. */
     void json(Object value) {
-        answer(200, "application/json", Json.write(value).getBytes(StandardCharsets.UTF_8));
+        String json = Json.write(value);
+        if (state == State.STREAMING) event("event: done\ndata: " + json);
+        else answer(200, "application/json", json.getBytes(StandardCharsets.UTF_8));
     }
 
     /** The whole answer. */
@@ -273,13 +279,11 @@ final class Exchange implements AutoCloseable {
     }
 
     void write(byte[] bytes) {
+        if (is("HEAD")) return;
         OutputStream out = exchange.getResponseBody();
-        int written = 0;
-        while (written < bytes.length && !is("HEAD")) {
-            int from = written;
-            int length = Math.min(Lines.BUFFER_SIZE, bytes.length - from);
-            timeouts.run(() -> out.write(bytes, from, length));
-            written += length;
+        for (int i = 0; i < bytes.length; i += Lines.BUFFER_SIZE) {
+            int from = i;
+            timeouts.run(() -> out.write(bytes, from, Math.min(Lines.BUFFER_SIZE, bytes.length - from)));
         }
     }
 
@@ -295,11 +299,6 @@ final class Exchange implements AutoCloseable {
             send(":");
             send(" ping\n\n");
         }
-    }
-
-    /** The end of a stream. */
-    void done(Object answer) {
-        event("event: done\ndata: " + Json.write(answer));
     }
 
     private void event(String lines) {
@@ -345,9 +344,7 @@ final class Exchange implements AutoCloseable {
         } finally {
             Thread.interrupted(); // the thread serves another request next
             long millis = (System.nanoTime() - begun) / 1_000_000;
-            String path = path().substring(0, Math.min(path().length(), 100));
-            String who = user.substring(0, Math.min(user.length(), 40));
-            Log.log(exchange.getRequestMethod() + " " + path + " " + outcome + " " + millis + " ms " + who);
+            Log.log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path(), outcome, millis, user));
         }
     }
 }

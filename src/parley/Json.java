@@ -120,13 +120,12 @@ final class Json {
     /**
      * The target with the patch merged into it as RFC 7396 has it: objects are merged, null removes, all else replaces.
      */
-    static Map<String, Object> merge(Map<String, Object> target, Map<?, ?> patch) {
-        var merged = new LinkedHashMap<>(target);
-        patch.forEach((name, value) -> {
+    static Object merge(Object target, Object patch) {
+        if (!(patch instanceof Map<?, ?> changes)) return patch;
+        var merged = new LinkedHashMap<>(members(target));
+        changes.forEach((name, value) -> {
             if (value == null) merged.remove(name);
-            else if (value instanceof Map<?, ?> inner)
-                merged.put((String) name, merge(members(merged.get(name)), inner));
-            else merged.put((String) name, value);
+            else merged.put((String) name, merge(merged.get(name), value));
         });
         return merged;
     }
@@ -252,21 +251,16 @@ final class Json {
 
     private String string() throws Malformed {
         int from = ++at;
-        StringBuilder decoded = null; // only where there is an escape
+        var decoded = new StringBuilder(); // as far as the last escape
         for (char c = peek(); c != '"'; c = peek()) {
-            if (c < ' ')
-                throw at == text.length()
-                        ? expected("'\"'")
-                        : new Malformed("a control character that is not escaped", at);
+            if (c < ' ') throw expected("'\"', or a character that needs no escape,");
             at++;
             if (c != '\\') continue;
-            decoded = (decoded == null ? new StringBuilder() : decoded)
-                    .append(text, from, at - 1)
-                    .append(escaped());
+            decoded.append(text, from, at - 1).append(escaped());
             from = at;
         }
         String rest = text.substring(from, at++);
-        if (decoded == null) return rest;
+        if (decoded.isEmpty()) return rest;
         String string = decoded.append(rest).toString();
         if (request && LONE_SURROGATE.matcher(string).find())
             throw new Malformed("lone surrogates in the string that ends", at);
@@ -308,12 +302,13 @@ final class Json {
     }
 
     private void digits(String what) throws Malformed {
-        if (peek() < '0' || peek() > '9') throw expected(what);
+        int from = at;
         while (peek() >= '0' && peek() <= '9') at++;
+        if (at == from) throw expected(what);
     }
 
     private void skipSpace() {
-        while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') at++;
+        while (" \n\r\t".indexOf(peek()) >= 0) at++;
     }
 
     private boolean skipTo(char behindSpace) {

@@ -6,8 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -24,7 +22,7 @@ final class LiveSettings {
     private record Read(BasicFileAttributes stamp, DotEnv env, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
-    private static final Duration SETTLED = Duration.ofMillis(100);
+    private static final int SETTLED = 100; // ms
 
     final Path file; // that they are read from
     private final UnaryOperator<Map<String, String>> overlay;
@@ -78,10 +76,8 @@ final class LiveSettings {
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
     private static boolean isSettled(BasicFileAttributes stamp) {
-        return Duration.between(stamp.lastModifiedTime().toInstant(), Instant.now())
-                        .abs()
-                        .compareTo(SETTLED)
-                >= 0;
+        long age = System.currentTimeMillis() - stamp.lastModifiedTime().toMillis();
+        return Math.abs(age) >= SETTLED;
     }
 
     private void refresh(BasicFileAttributes stamp) throws IOException {
@@ -139,15 +135,11 @@ final class LiveSettings {
         if (warned.add(variable)) Log.log(file.getFileName() + ": " + what);
     }
 
-    /** Any NAME whose NAME_BASE_URL is there has the variables that NEBIUS has. */
+    /** Whether the variable is a setting: any NAME whose NAME_BASE_URL is there has the others of a service too. */
     private static boolean isRead(String name, DotEnv env) {
-        return Settings.DEFAULTS.containsKey(name)
-                || List.of("https_proxy", "no_proxy").contains(name)
-                || env.values().keySet().stream()
-                        .filter(each -> each.endsWith("_BASE_URL"))
-                        .map(each -> each.replace("_BASE_URL", ""))
-                        .anyMatch(prefix -> name.startsWith(prefix)
-                                && Settings.DEFAULTS.containsKey("NEBIUS" + name.substring(prefix.length())));
+        if (Settings.DEFAULTS.containsKey(name) || name.equals("https_proxy") || name.equals("no_proxy")) return true;
+        String address = name.replaceFirst("_(API_KEY|(CHAT|IMAGE)_(MODEL|EXTRA))$", "_BASE_URL");
+        return address.endsWith("_BASE_URL") && env.values().containsKey(address);
     }
 
     private void refuse(String what) {

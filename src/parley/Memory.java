@@ -29,14 +29,13 @@ final class Memory {
             128; // units that every request may fill without asking: small chats are never kept out
     private static final long TIMEOUT =
             TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
-    private static final int BUDGET =
-            (int) Math.min(Integer.MAX_VALUE, Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
+    private static final int BUDGET = (int) (Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
     private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
 
     /** What one request has. */
     private static final class Share {
-        private int reserved; // units
+        private long reserved = -FREE; // units
         private long waiting = TIMEOUT; // that it may still wait
     }
 
@@ -70,30 +69,30 @@ final class Memory {
     static void reserve(long bytes) {
         Share share = SHARE.get();
         long wanted = share.reserved + bytes / UNIT;
-        int more = (int) Math.min(Integer.MAX_VALUE, Math.max(0, wanted - FREE) - Math.max(0, share.reserved - FREE));
+        long more = Math.max(0, wanted) - Math.max(0, share.reserved);
         long begun = System.nanoTime();
         try {
-            boolean acquired =
-                    more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire(more, share.waiting, TimeUnit.NANOSECONDS);
+            boolean acquired = more == 0
+                    || more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, TimeUnit.NANOSECONDS);
             if (!acquired) throw Problem.overloaded("short of memory");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw Problem.overloaded("stopping");
         }
         share.waiting -= System.nanoTime() - begun;
-        share.reserved = (int) wanted;
+        share.reserved = wanted;
     }
 
     private static void release(long bytes) {
         Share share = SHARE.get();
-        int left = share.reserved - (int) (bytes / UNIT);
-        BUDGET_LEFT.release(Math.max(0, share.reserved - FREE) - Math.max(0, left - FREE));
+        long left = share.reserved - bytes / UNIT;
+        BUDGET_LEFT.release((int) (Math.max(0, share.reserved) - Math.max(0, left)));
         share.reserved = left;
     }
 
     /** Gives back all that this thread's request has reserved. */
     static void release() {
-        release((long) SHARE.get().reserved * UNIT);
+        release((SHARE.get().reserved + FREE) * UNIT);
         SHARE.remove();
     }
 }

@@ -1,10 +1,12 @@
 package parley;
 
+import static parley.Problem.Code.NOT_FOUND;
+
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The chat page and the files that it names, and nothing else of the program. They are read once. */
 final class PageFiles {
@@ -27,25 +29,18 @@ final class PageFiles {
         }
     }
 
-    private final Map<String, PageFile> files = List.of(
-                    "index.html",
-                    "style.css",
-                    "page.js",
-                    "turn.js",
-                    "tab.js",
-                    "conversation.js",
-                    "markdown.js",
+    private final Map<String, PageFile> files = Stream.of(
+                    "index.html", "style.css", "page.js", "turn.js", "tab.js", "conversation.js", "markdown.js",
                     "server.js")
-            .stream()
             .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
-
-    boolean has(String path) {
-        return files.containsKey(path);
-    }
 
     /** Answers with the file at the exchange's path, or with 304 where the browser has it. */
     void answer(Exchange http) {
         PageFile file = files.get(http.path());
+        if (file == null) {
+            throw new Problem(NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
+        }
+        http.allowing("GET");
         http.header("Content-Security-Policy", POLICY);
         http.header("X-Content-Type-Options", "nosniff");
         http.header("Referrer-Policy", "no-referrer");

@@ -247,10 +247,11 @@ record Settings(
         String text = env.text(variable);
         if (text == null) return new Proxy(null, List.of(), null);
         Matcher proxy = PROXY.matcher(text);
-        int port = proxy.matches() && proxy.group(3) != null ? Integer.parseInt(proxy.group(3)) : CURLS_PROXY_PORT;
-        if (!proxy.matches() || port > 65535)
-            throw env.invalid(variable, "must be an address such as http://host:3128");
+        InvalidSetting invalid = env.invalid(variable, "must be an address such as http://host:3128");
+        if (!proxy.matches()) throw invalid;
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
+        int port = proxy.group(3) == null ? CURLS_PROXY_PORT : Integer.parseInt(proxy.group(3));
+        if (port > 65535) throw invalid;
         return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
     }
 
@@ -286,26 +287,14 @@ record Settings(
 
     private static List<Account> accounts(DotEnv env, String use) throws InvalidSetting {
         String variable = use + "_PROVIDER";
-        List<String> providers = providers(env.text(variable));
-        boolean named = providers.stream().allMatch(name -> name.matches("[a-z][a-z0-9_-]*"));
-        if (!named || providers.isEmpty()) {
-            throw env.invalid(
-                    variable,
-                    "must be gemini, nebius, or a NAME of letters and digits whose address is in NAME_BASE_URL; "
-                            + "or a list of them with commas");
-        }
+        List<String> names = env.list(variable, "[A-Za-z][\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
+        if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
-        for (String provider : providers) accounts.add(account(env, use, provider));
+        for (String name : names) {
+            Account account = account(env, use, name.toLowerCase(Locale.ROOT));
+            if (!accounts.contains(account)) accounts.add(account);
+        }
         return accounts;
-    }
-
-    /** {@return the names in a list of providers, each once} */
-    static List<String> providers(String list) {
-        return Stream.of(list.toLowerCase(Locale.ROOT).split(","))
-                .map(String::strip)
-                .filter(name -> !name.isEmpty())
-                .distinct()
-                .toList();
     }
 
     private static Account account(DotEnv env, String use, String provider) throws InvalidSetting {
