@@ -1,5 +1,7 @@
 package parley;
 
+import static java.time.temporal.ChronoUnit.MILLIS;
+import static java.time.temporal.ChronoUnit.SECONDS;
 import static parley.Json.object;
 import static parley.Problem.Code.INTERNAL_ERROR;
 import static parley.Problem.Code.NOT_CONFIGURED;
@@ -145,25 +147,33 @@ final class Api implements HttpHandler {
             throws IOException {
         Tail tail = turn.read(http.settings.history().window() - 1, question.replace ? 1 : 0);
         Message asked = Message.fromUser(question.message, tail.lastTime());
-        var conversation = new ArrayList<>(tail.messages());
-        conversation.add(asked);
-        Answer<Reply> given = ask(http, question.stream, services, conversation);
+        Answer<Reply> given = ask(http, question.stream, services, tail.messages(), asked);
         Reply reply = given.value();
         String provider = given.account().provider();
         String model = given.account().model();
-        ChronoUnit unit = question.replace ? ChronoUnit.MILLIS : ChronoUnit.SECONDS;
+        ChronoUnit unit = question.replace ? MILLIS : SECONDS;
         String version = turn.store(tail, asked, asked.answered(reply.text(), provider, model, unit));
         return object(
-                "user_id", question.user,
-                "reply", reply.text(),
-                "finish_reason", reply.finishReason(),
-                "provider", provider,
-                "model", model,
-                "usage", reply.usage(),
-                "version", version);
+                "user_id",
+                question.user,
+                "reply",
+                reply.text(),
+                "finish_reason",
+                reply.finishReason(),
+                "provider",
+                provider,
+                "model",
+                model,
+                "usage",
+                reply.usage(),
+                "version",
+                version);
     }
 
-    private Answer<Reply> ask(Exchange http, boolean stream, List<Account> services, List<Message> conversation) {
+    private Answer<Reply> ask(
+            Exchange http, boolean stream, List<Account> services, List<Message> before, Message asked) {
+        var conversation = new ArrayList<>(before);
+        conversation.add(asked);
         var deltas = new ReplyStream(stream ? http::delta : null);
         Answer<Reply> given = Services.ask(services, deltas, account -> provider(client, http.settings, account)
                 .chat(conversation, deltas));

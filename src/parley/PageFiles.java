@@ -30,7 +30,13 @@ final class PageFiles {
     }
 
     private final Map<String, PageFile> files = Stream.of(
-                    "index.html", "style.css", "page.js", "turn.js", "tab.js", "conversation.js", "markdown.js",
+                    "index.html",
+                    "style.css",
+                    "page.js",
+                    "turn.js",
+                    "tab.js",
+                    "conversation.js",
+                    "markdown.js",
                     "server.js")
             .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
 
