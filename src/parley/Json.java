@@ -11,13 +11,11 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text, {@code
- * List<Object>},
- * {@code String}, {@code Number}, {@code Boolean} and null; nothing else.
+ * JSON text (RFC 8259) to and from plain objects: {@code Map<String, Object>} in the order of the text,
+ * {@code List<Object>}, {@code String}, {@code Number}, {@code Boolean} and null; nothing else.
  *
  * <p>Numbers keep their exact value: a {@code Long} where up to 18 digits hold it, else a {@code BigDecimal}. Of two
- * members
- * of one name the last wins.
+ * members of one name the last wins.
  */
 final class Json {
     /**
@@ -33,16 +31,16 @@ final class Json {
     static final int MAX_VALUES =
             (int) Math.max(MAX_REQUEST_VALUES, Runtime.getRuntime().maxMemory() / 16 / 250);
 
-    private static final int MAX_NUMBER =
-            1000; // characters: computing takes time that grows with the square of their number
+    /** Characters of a number: to compute with it takes time that grows with the square of them. */
+    private static final int MAX_NUMBER = 1000;
 
     /** The characters that an escape of one letter stands for, and those letters (RFC 8259, section 7). */
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
 
     private static final String ESCAPES = "\"\\/bfnrt";
 
-    static final Pattern LONE_SURROGATE =
-            Pattern.compile("\\p{Cs}"); // a pair of them is one character of another category
+    /** A pair of surrogates is one character, of another category. */
+    static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}");
 
     /** The text is not JSON. The message says what was expected, and behind how many characters. */
     @SuppressWarnings("serial")
@@ -54,8 +52,7 @@ final class Json {
 
     /**
      * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider
-     * may send a
-     * character's two halves in two events.
+     * may send a character's two halves in two events.
      *
      * @throws Malformed where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds more
      *                   than {@link #MAX_VALUES}
@@ -74,8 +71,8 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        String text = new String(
-                utf8, StandardCharsets.UTF_8); // U+FFFD for what is malformed, which is written as other bytes
+        // What is malformed is read as U+FFFD, which is written as other bytes.
+        String text = new String(utf8, StandardCharsets.UTF_8);
         if (Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) return text;
         throw new CharacterCodingException();
     }

@@ -36,7 +36,7 @@ final class LiveSettings {
      * Reads the file for the first time. Where there is none, the overlay and the defaults hold.
      *
      * @param overlay puts other variables, such as the environment's, in the place of the file's
-     * @throws IOException           where the file cannot be read
+     * @throws IOException    where the file cannot be read
      * @throws InvalidSetting where it makes no sense
      */
     LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {

@@ -4,9 +4,8 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The heap that all requests share: two thirds of it may be filled with what they read. A thread, which serves one
- * request at a
- * time, reserves memory before it reads something long, and releases all of it when the request ends.
+ * The heap that all requests share: two thirds of it may be filled with what they read. A thread serves one request
+ * at a time. It reserves memory before it reads something long, and releases all of it when the request ends.
  *
  * <p>The heap is one for the whole process, and so is this budget: the one exception to "no static mutable state".
  */
@@ -15,9 +14,9 @@ final class Memory {
     static final int PER_BYTE = 8;
 
     /**
-     * How many requests may be served at once, and as many connections be open besides: 82 and 22 KiB each, measured,
-     * in a heap
-     * that has 120 for both beyond the first 8 MiB. Before JDK 24, each request has a thread of the system.
+     * How many requests may be served at once, with as many connections open besides. They take 82 and 22 KiB each,
+     * measured; beyond the first 8 MiB, the heap has 120 KiB for each two. Before JDK 24, each request has a thread of
+     * the system.
      */
     static final int MAX_REQUESTS = Math.clamp(
             (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10),
@@ -25,17 +24,20 @@ final class Memory {
             Runtime.version().feature() < 24 ? 4_000 : 10_000);
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
-    private static final int FREE =
-            128; // units that every request may fill without asking: small chats are never kept out
-    private static final long TIMEOUT =
-            TimeUnit.SECONDS.toNanos(10); // that a request waits, in all, for others to release memory
+
+    /** Units that every request may fill without asking, so that small chats are never kept out. */
+    private static final int FREE = 128;
+
+    /** How long a request waits, in all, for others to release memory. */
+    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(10);
+
     private static final int BUDGET = (int) (Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
     private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
 
     /** What one request has. */
     private static final class Share {
-        private long reserved = -FREE; // units
+        private long reserved = -FREE; // units, beyond the free ones
         private long waiting = TIMEOUT; // that it may still wait
     }
 
