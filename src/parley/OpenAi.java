@@ -1,29 +1,31 @@
 package parley;
 
+import static parley.Json.at;
+import static parley.Json.items;
 import static parley.Json.object;
+import static parley.Json.string;
+import static parley.ProviderError.isEmpty;
+import static parley.ProviderError.wordsIn;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services
  * speak.
  */
 record OpenAi(Upstream upstream, Settings settings) implements Provider {
-    private ProviderProblems problems() {
-        return upstream.problems();
-    }
-
     private static final Pattern LENGTH = Pattern.compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
             Pattern.compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
-    private static final Pattern CALL = Pattern.compile("(?i)tool|function");
-    private static final Pattern ERROR = Pattern.compile(
-            "(?i)error|fail|abort|cancel|time.?out|overload|unavailable" + "|insufficient|interrupt|malformed");
-    private static final List<String> THOUGHTS =
-            List.of("reasoning_content", "reasoning", "thinking"); // services' names for them
+    private static final Pattern FAILURE = Pattern.compile("(?i)error|fail|abort|cancel|time.?out|overload|unavailable"
+            + "|insufficient|interrupt|malformed|tool|function");
+
+    /** Members of a message that hold thoughts, or parts of the content that are no words. */
+    private static final List<String> THOUGHTS = List.of("reasoning_content", "reasoning", "thinking", "content");
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
@@ -37,7 +39,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
                 "max_tokens", generation.maxOutputTokens(),
                 "stream", !stream.isWhole(),
                 "stream_options", stream.isWhole() ? null : object("include_usage", true));
-        return upstream.chat(upstream.post(upstream.uri("/chat/completions"), body), stream, this::read);
+        return upstream.chat(upstream.post("/chat/completions", body), stream, this::read);
     }
 
     private List<?> messages(List<Message> messages) {
@@ -54,48 +56,33 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     private boolean read(Object answer, ReplyBuilder reply) {
         Object choice = upstream.first(answer, "choices");
         Object message = message(choice, reply.length() == 0);
-        reply.text(text(Json.at(message, "content")));
-        String refusal = text(Json.at(message, "refusal"));
+        reply.text(text(at(message, "content")));
+        String refusal = text(at(message, "refusal"));
         reply.refusal(refusal);
-        if (hasThought(message)) reply.thought();
-        Object usage = Json.at(answer, "usage");
-        reply.usage(
-                Json.at(usage, "prompt_tokens"), Json.at(usage, "completion_tokens"), Json.at(usage, "total_tokens"));
-        String reason = Json.string(choice, "finish_reason");
-        if (reason != null && !reason.isBlank()) reply.finish(finishReason(reason, refusal));
-        return Json.at(answer, "choices") instanceof List;
+        if (THOUGHTS.stream().anyMatch(name -> !isEmpty(at(message, name)))) reply.thought();
+        Object usage = at(answer, "usage");
+        reply.usage(at(usage, "prompt_tokens"), at(usage, "completion_tokens"), at(usage, "total_tokens"));
+        String reason = string(choice, "finish_reason");
+        if (!isEmpty(reason)) reply.finish(finishReason(reason, refusal));
+        return at(answer, "choices") instanceof List;
     }
 
     /** What holds the words. A message beside deltas repeats them; an empty delta beside a whole message is none. */
     private static Object message(Object choice, boolean wordless) {
-        Object delta = Json.at(choice, "delta");
-        Object message = Json.at(choice, "message");
-        if (!(delta instanceof Map)) return message;
-        boolean whole = wordless && text(Json.at(delta, "content")).isEmpty();
-        return whole && !ProviderError.isEmpty(message) ? message : delta;
+        Object delta = at(choice, "delta");
+        Object message = at(choice, "message");
+        boolean whole =
+                wordless && !isEmpty(message) && text(at(delta, "content")).isEmpty();
+        return whole || !(delta instanceof Map) ? message : delta;
     }
 
-    private static boolean hasThought(Object message) {
-        for (String name : THOUGHTS) {
-            if (!ProviderError.isEmpty(Json.at(message, name))) return true;
-        }
-        for (Object part : Json.items(message, "content")) {
-            if (!"text".equals(Json.at(part, "type"))) return true;
-        }
-        return false;
-    }
-
-    /** The words of a content: a text, or a list of parts, of which those that think are passed over. */
+    /** The words of a content: a text, a part that holds one, or a list of these. Parts that think are passed over. */
     private static String text(Object content) {
         if (content instanceof String text) return text;
-        var text = new StringBuilder();
-        for (Object part : Json.items(content)) {
-            if (part instanceof String words) text.append(words);
-            String type = Json.string(part, "type");
-            if (Json.string(part, "text") != null && (type == null || type.endsWith("text")))
-                text.append(Json.string(part, "text"));
-        }
-        return text.toString();
+        String type = string(content, "type");
+        String text = string(content, "text");
+        if (text != null && (type == null || type.endsWith("text"))) return text;
+        return items(content).stream().map(OpenAi::text).collect(Collectors.joining());
     }
 
     /**
@@ -104,14 +91,8 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
      */
     private String finishReason(String reason, String refusal) {
         if (LENGTH.matcher(reason).find()) return "length";
-        if (REFUSAL.matcher(reason).find()) throw problems().refused(reason, refusal);
-        if (CALL.matcher(reason).find()) {
-            throw problems()
-                    .failed("ended its reply with %s, but no tools are offered: send it in other words", reason);
-        }
-        if (ERROR.matcher(reason).find()) {
-            throw problems().failed("ended its reply with %s: send it again", reason);
-        }
+        if (REFUSAL.matcher(reason).find()) throw upstream.problems().refused(reason, refusal);
+        if (FAILURE.matcher(reason).find()) throw upstream.problems().ended(reason);
         return "stop";
     }
 
@@ -119,15 +100,15 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     public List<Image> generateImages(String prompt) {
         Map<String, Object> body =
                 object("model", upstream.account().model(), "prompt", prompt, "response_format", "b64_json");
-        Object answer = upstream.ask(upstream.post(upstream.uri("/images/generations"), body));
+        Object answer = upstream.ask(upstream.post("/images/generations", body));
         var images = new ArrayList<Image>();
         for (Object item : upstream.objects(answer, "data")) {
-            String base64 = Json.string(item, "b64_json");
-            String url = Json.string(item, "url");
-            if (!ProviderError.isEmpty(base64)) images.add(problems().checked(Image.of(base64)));
-            else if (!ProviderError.isEmpty(url)) images.add(problems().checked(image(url)));
+            String base64 = string(item, "b64_json");
+            String url = string(item, "url");
+            if (!isEmpty(base64)) images.add(upstream.problems().checked(Image.of(base64)));
+            else if (!isEmpty(url)) images.add(upstream.problems().checked(image(url)));
         }
-        if (images.isEmpty()) throw problems().noImage(ProviderError.wordsIn(answer));
+        if (images.isEmpty()) throw upstream.problems().noImage(wordsIn(answer));
         return images;
     }
 
@@ -137,7 +118,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
             return Image.of(
                     upstream.fetch(ImageAddress.of(url, upstream.account().base())));
         } catch (ImageAddress.Refused e) {
-            throw problems().failed("gave an image's address that %s", e.getMessage());
+            throw upstream.problems().failed("gave an image's address that %s", e.getMessage());
         }
     }
 
@@ -146,9 +127,9 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
     public void check() {
         String model = upstream.account().model();
         List<String> names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
-        Object answer = upstream.ask(upstream.request(upstream.uri("/models")).GET());
-        boolean listed = Json.items(answer, "data").stream()
-                .map(each -> String.valueOf(Json.at(each, "id")))
+        Object answer = upstream.ask(upstream.request("/models"));
+        boolean listed = items(answer, "data").stream()
+                .map(each -> String.valueOf(at(each, "id")))
                 .anyMatch(names::contains);
         if (!listed) throw upstream.problems().unknownModel("does not list %s", model);
     }

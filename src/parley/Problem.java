@@ -78,9 +78,9 @@ final class Problem extends RuntimeException {
         return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L, false);
     }
 
-    /** This problem, which is final where a reply has begun: nothing may be asked again then. */
-    Problem unlessBegun(boolean begun) {
-        return begun ? new Problem(code, getMessage(), retryAfter, false) : this;
+    /** This problem, with what is known of another try. */
+    Problem withRetry(Long after, boolean isTransient) {
+        return new Problem(code, getMessage(), after, isTransient);
     }
 
     int status() {

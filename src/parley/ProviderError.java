@@ -1,6 +1,7 @@
 package parley;
 
-import java.io.IOException;
+import static parley.Json.at;
+
 import java.net.http.HttpHeaders;
 import java.time.Duration;
 import java.time.Instant;
@@ -10,15 +11,18 @@ import java.time.format.DateTimeParseException;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
  * What a provider says in the place of an answer: a status, a body in whatever form, headers. Services differ in where
  * they put what; this is the one place that knows.
+ *
+ * @param status the HTTP status; 0 where nobody told one
+ * @param json   the body as JSON that was parsed, or its text
  */
-@SuppressWarnings("serial")
-final class ProviderError extends IOException {
+record ProviderError(int status, Object json, HttpHeaders headers) {
     /** Those of a moment: 52x are Cloudflare's, and 529 means overloaded. */
     private static final Pattern TRANSIENT = Pattern.compile("408|429|50[0234]|52[0-4]|529");
 
@@ -28,13 +32,15 @@ final class ProviderError extends IOException {
     private static final List<String> WORDS =
             List.of("message", "status_msg", "error_msg", "msg", "detail", "error", "errors", "base_resp", "choices");
 
-    /** Members with words for programs, and what holds them. */
+    /** Members with words for programs. */
     private static final List<String> CODES = List.of("code", "type", "status", "status_code");
 
     private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
-    private static final Pattern REFUSAL =
-            Pattern.compile("(?i)content.?(filter|policy)|moderation|responsible.?ai|data_inspection_failed|sensitive");
-    private static final Pattern MODERATION = Pattern.compile("(?i)moderat|flagged|content.?(filter|polic)|safety");
+
+    /** Of a code, or of a 403 whatever it says. */
+    private static final Pattern MODERATION = Pattern.compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
+            + "|responsible.?ai|data_inspection_failed|(?<!case.)sensitive");
+
     private static final Pattern RATE_LIMIT =
             Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = Pattern.compile("(?is)\\bmodel\\b.{0,200}"
@@ -42,44 +48,42 @@ final class ProviderError extends IOException {
     private static final Pattern TOO_LONG = Pattern.compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
+    private static final Pattern RETRY_DELAY = Pattern.compile("\"retryDelay\":\"([^\"s]*)s?\"");
 
-    private final int status;
-    private final Object json;
-    private final HttpHeaders headers;
-    private final List<String> codes;
-
-    /** @param body JSON as it was parsed, or text */
-    ProviderError(int status, Object body, HttpHeaders headers) {
-        json = onlyItem(body);
-        codes = places(json)
-                .flatMap(place -> CODES.stream().map(name -> Json.at(place, name)))
-                .filter(Objects::nonNull)
-                .map(String::valueOf)
-                .toList();
-        this.status = status == 0 ? toldStatus(codes) : status;
-        this.headers = headers;
+    ProviderError {
+        if (status == 0) status = toldStatus(codes(json));
     }
 
     /** An error in an answer whose status is a good one: the body tells the status, or nobody. */
-    ProviderError(Object body) {
-        this(0, body, NO_HEADERS);
+    ProviderError(Object json) {
+        this(0, json, NO_HEADERS);
     }
 
-    /** The objects that may tell of an error. */
-    private static Stream<Object> places(Object json) {
-        Object error = Json.at(json, "error");
-        Object[] inner = {Json.at(json, "choices", 0, "error"), Json.at(json, "base_resp"), Json.at(error, "innererror")
-        };
-        return Stream.concat(Stream.of(error, json), Stream.of(inner));
+    private static List<String> codes(Object json) {
+        Object error = at(json, "error");
+        Object ofChoice = at(json, "choices", 0, "error");
+        return Stream.of(error, json, ofChoice, at(json, "base_resp"), at(error, "innererror"))
+                .flatMap(place -> CODES.stream().map(name -> at(place, name)))
+                .filter(Objects::nonNull)
+                .map(String::valueOf)
+                .toList();
+    }
+
+    /** The status among an error's codes; 0 where there is none. */
+    private static int toldStatus(List<String> codes) {
+        for (String code : codes) {
+            if (code.matches("[345]\\d\\d")) return Integer.parseInt(code);
+        }
+        return codes.stream().anyMatch(RATE_LIMIT.asPredicate()) ? 429 : 0;
     }
 
     /** {@return whether an answer's JSON tells of an error} One whose members are all empty is none. */
     static boolean isIn(Object json) {
-        return !isEmpty(Json.at(json, "error"))
-                || !isEmpty(Json.at(json, "choices", 0, "error"))
-                || !isEmpty(Json.at(json, "base_resp", "status_code"))
-                || "error".equals(Json.at(json, "object"))
-                || "error".equals(Json.at(json, "type"));
+        return !isEmpty(at(json, "error"))
+                || !isEmpty(at(json, "choices", 0, "error"))
+                || !isEmpty(at(json, "base_resp", "status_code"))
+                || "error".equals(at(json, "object"))
+                || "error".equals(at(json, "type"));
     }
 
     /** {@return whether a value says nothing: null, false, 0, blank, or made of nothing else} */
@@ -92,63 +96,38 @@ final class ProviderError extends IOException {
     }
 
     /** {@return the words for people that JSON holds in one of the usual places; empty where there are none} */
-    static String wordsIn(Object value) {
-        return switch (value) {
-            case String text -> text;
-            case List<?> list -> wordsIn(list.stream());
-            case Map<?, ?> map -> wordsIn(WORDS.stream().map(map::get));
-            case null -> "";
-            default -> "";
-        };
-    }
-
-    private static String wordsIn(Stream<?> values) {
-        return values.map(ProviderError::wordsIn)
+    static String wordsIn(Object json) {
+        if (json instanceof String text) return text;
+        Stream<?> places =
+                json instanceof List<?> list ? list.stream() : WORDS.stream().map(name -> at(json, name));
+        return places.filter(Objects::nonNull)
+                .map(ProviderError::wordsIn)
                 .filter(words -> !words.isBlank())
                 .findFirst()
                 .orElse("");
     }
 
-    /** The item of a list of one: Google's OpenAI-compatible address wraps its errors so. */
-    static Object onlyItem(Object json) {
-        return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
-    }
-
+    /** {@return a text's JSON, or else the text} Google's OpenAI-compatible address wraps errors in a list of one. */
     static Object jsonOrText(String text) {
         try {
-            return Json.parse(text);
+            Object json = Json.parse(text);
+            return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
         } catch (Json.Malformed e) {
             return text;
         }
     }
 
-    /** The status among an error's codes; 0 where there is none. */
-    private static int toldStatus(List<String> codes) {
-        boolean limited =
-                codes.stream().anyMatch(code -> RATE_LIMIT.matcher(code).find());
-        return codes.stream()
-                .filter(code -> code.matches("[345]\\d\\d"))
-                .findFirst()
-                .map(Integer::valueOf)
-                .orElse(limited ? 429 : 0);
-    }
-
-    /** {@return the HTTP status; 0 where nobody told one} */
-    int status() {
-        return status;
+    boolean isRedirect() {
+        return status / 100 == 3;
     }
 
     /** {@return its own words for people, or else all that it said} */
     String words() {
-        String words = wordsIn(json);
-        Object raw = Json.at(json, "error", "metadata", "raw"); // OpenRouter's: what the service behind it said
-        if (!isEmpty(raw)) words += " " + (raw instanceof String text ? text : Json.write(raw));
-        return words.isEmpty() ? Json.write(json) : words;
-    }
-
-    /** {@return the address that it redirects to} */
-    String location() {
-        return headers.firstValue("Location").orElse("nowhere");
+        if (isRedirect())
+            return "it redirects to " + headers.firstValue("Location").orElse("nowhere");
+        String behind = wordsIn(at(json, "error", "metadata", "raw")); // OpenRouter's: of the service behind it
+        String words = wordsIn(json) + " " + behind;
+        return words.isBlank() ? Json.write(json) : words;
     }
 
     /** Whether prompt or reply were refused; to be asked before {@link #isBadKey}, since both may be a 403. */
@@ -158,60 +137,54 @@ final class ProviderError extends IOException {
 
     /** {@return the code that tells of a refusal; empty where none does} */
     String refusalCode() {
-        return codes.stream()
-                .filter(code -> REFUSAL.matcher(code).find())
-                .findFirst()
-                .orElse("");
+        return codes(json).stream().filter(MODERATION.asPredicate()).findFirst().orElse("");
     }
 
     boolean isBadKey() {
         return status == 401
                 || status == 403
-                || codes.contains("invalid_api_key")
-                || details().anyMatch(each -> "API_KEY_INVALID".equals(Json.at(each, "reason")));
+                || hasCode("invalid_api_key")
+                || details().contains("API_KEY_INVALID");
     }
 
     boolean isUnknownModel() {
         boolean told = status / 100 == 4 && status != 429 && holds(NO_MODEL, words());
-        return status == 404 || codes.contains("model_not_found") || told;
+        return status == 404 || hasCode("model_not_found") || told;
     }
 
     /** Whether the conversation has more tokens than the model takes. */
     boolean isTooLong() {
-        return codes.contains("context_length_exceeded") || status != 429 && holds(TOO_LONG, words());
+        return hasCode("context_length_exceeded") || status != 429 && holds(TOO_LONG, words());
     }
 
     /** Whether the same request may succeed a moment later. A day's quota is none of that. */
     boolean isTransient() {
-        boolean used = codes.contains("insufficient_quota")
-                || details()
-                        .flatMap(each -> Json.items(each, "violations").stream())
-                        .anyMatch(
-                                each -> String.valueOf(Json.at(each, "quotaId")).contains("PerDay"));
-        return TRANSIENT.matcher("" + status).matches() && !used;
+        boolean isUsedUp = hasCode("insufficient_quota") || details().contains("PerDay");
+        return TRANSIENT.matcher("" + status).matches() && !isUsedUp;
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
     Long retryAfter() {
-        String told = details()
-                .map(each -> Json.string(each, "retryDelay"))
-                .filter(Objects::nonNull)
-                .findFirst()
-                .map(delay -> delay.replace("s", ""))
-                .orElse(headers.firstValue("Retry-After").orElse(""));
+        Matcher delay = RETRY_DELAY.matcher(details());
+        String told = delay.find()
+                ? delay.group(1)
+                : headers.firstValue("Retry-After").orElse("");
         if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
-            Instant then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME)
-                    .toInstant();
-            return Math.max(
-                    0, Duration.between(Instant.now(), then).plusMillis(999).toSeconds());
+            ZonedDateTime then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME);
+            return Math.max(0, 1 + Duration.between(Instant.now(), then).toSeconds());
         } catch (DateTimeParseException e) {
             return null; // neither form: as if it were not there
         }
     }
 
-    private Stream<?> details() {
-        return Json.items(json, "error", "details").stream();
+    private boolean hasCode(String code) {
+        return codes(json).contains(code);
+    }
+
+    /** Google's details (https://google.aip.dev/193), whose kinds have members of different names. */
+    private String details() {
+        return Json.write(at(json, "error", "details"));
     }
 
     private static boolean holds(Pattern pattern, String text) {

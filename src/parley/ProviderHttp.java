@@ -22,12 +22,10 @@ import javax.net.ssl.TrustManagerFactory;
  * should.
  */
 final class ProviderHttp implements AutoCloseable {
-    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
-
     private final LiveSettings settings;
     private final ReentrantLock making = new ReentrantLock();
-    private volatile HttpClient made; // null until the first need
-    private volatile boolean untrusting; // made while Java's trust store could not be read: only plain http works
+    private HttpClient made; // null until the first need
+    private boolean untrusting; // made while Java's trust store could not be read: only plain http works
 
     ProviderHttp(LiveSettings settings) {
         this.settings = settings;
@@ -39,7 +37,6 @@ final class ProviderHttp implements AutoCloseable {
      * @throws Problem overloaded where none can be made now
      */
     HttpClient client() {
-        if (made != null && !untrusting) return made;
         making.lock();
         try {
             if (made == null || untrusting && canTrust()) made = client(context());
@@ -83,7 +80,7 @@ final class ProviderHttp implements AutoCloseable {
     private HttpClient client(SSLContext context) {
         return HttpClient.newBuilder()
                 .version(HttpClient.Version.HTTP_1_1)
-                .connectTimeout(CONNECT_TIMEOUT)
+                .connectTimeout(Duration.ofSeconds(10))
                 .executor(Runnable::run)
                 .sslContext(context)
                 .proxy(new ProxySelector() {

@@ -8,10 +8,13 @@ import static parley.Problem.Code.PROVIDER_TIMEOUT;
 import static parley.Problem.Code.RATE_LIMITED;
 import static parley.Problem.Code.UNKNOWN_MODEL;
 
+import java.io.IOException;
 import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpTimeoutException;
 import java.security.cert.CertificateException;
 import java.time.Duration;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -20,64 +23,62 @@ import java.util.stream.Stream;
  */
 record ProviderProblems(Settings.Account account, Duration timeout) {
     private static final int MAX_WORDS = 300; // characters of a provider's own words
+    private static final Pattern CALL = Pattern.compile("(?i)tool|function");
 
     /** {@return the problem that a failure to ask the provider makes} */
     Problem of(Exception failure) {
         return switch (failure) {
             case Problem problem -> problem;
-            case ProviderError error -> of(error);
             case ResponseBody.Unreadable e -> failed("sent what cannot be read: %s", e.getMessage());
             default -> isTimeout(failure) ? timedOut() : unreachable(failure);
         };
     }
 
     private Problem timedOut() {
-        String seconds = "" + timeout.toMillis() / 1000.0;
-        return made(PROVIDER_TIMEOUT, "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env", seconds);
+        String what = "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env";
+        return made(PROVIDER_TIMEOUT, what, timeout.toMillis() / 1000.0);
     }
 
     private Problem unreachable(Exception failure) {
-        String advice = account.variable("BASE_URL") + " in .env";
+        String address = account.variable("BASE_URL");
         if (hasCause(failure, CertificateException.class)) {
             return failed(
                     "shows a certificate that this Java does not trust (%s): where a proxy reads along, import its "
-                            + "certificate with Java's keytool, or else see " + advice,
-                    reason(failure));
+                            + "certificate with Java's keytool, or else see %s in .env",
+                    reason(failure), address);
         }
         String ask = Settings.isLoopback(account.base().getHost())
                 ? "Is it running?"
                 : "Is this machine online, or behind HTTPS_PROXY?";
-        String what = "cannot be reached, or broke the connection off (%s). " + ask + " If so, see " + advice;
-        return again(failed(what, reason(failure)));
+        String what = "cannot be reached, or broke the connection off (%s). %s If so, see %s in .env";
+        return failed(what, reason(failure), ask, address).withRetry(null, true);
     }
 
-    private Problem of(ProviderError error) {
+    /** {@return the problem that the provider's own error makes} */
+    Problem of(ProviderError error) {
         String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": %s";
         String words = error.words();
-        if (error.status() / 100 == 3) return redirected(error);
         if (error.isRefusal()) return refused(error.refusalCode(), words);
         if (error.isBadKey()) {
-            return made(PROVIDER_REFUSED_KEY, said + " (set " + account.variable("API_KEY") + " in .env)", words);
+            return made(PROVIDER_REFUSED_KEY, said + " (set %s in .env)", words, account.variable("API_KEY"));
         }
-        if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
+        if (error.isRedirect()) said += ". Put the new address into " + account.variable("BASE_URL") + " in .env";
+        else if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
         else if (error.isUnknownModel()) return unknownModel(said, words);
         Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
-        return new Problem(problem.code, problem.getMessage(), error.retryAfter(), error.isTransient());
-    }
-
-    private Problem redirected(ProviderError error) {
-        String advice = ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-        return failed("answered " + error.status() + ": it redirects to %s" + advice, error.location());
+        return problem.withRetry(error.retryAfter(), error.isTransient());
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
-    Problem ofImageAddress(Exception failure) {
-        if (failure instanceof ProviderError error) {
-            Problem problem = failed("gave an image's address that answered %s", "" + error.status());
-            return error.isTransient() ? again(problem) : problem;
-        }
-        if (failure instanceof Problem || isTimeout(failure)) return of(failure);
+    Problem ofImageAddress(IOException failure) {
+        if (isTimeout(failure)) return timedOut();
         return failed("gave an image's address that cannot be read (%s)", reason(failure));
+    }
+
+    /** {@return likewise, where something was answered there} */
+    Problem ofImageAddress(ProviderError error) {
+        String what = "gave an image's address that answered %s";
+        return failed(what, error.status()).withRetry(null, error.isTransient());
     }
 
     /**
@@ -86,27 +87,32 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
      * @param what   what it did, with {@code %s} for what is quoted
      * @param quoted whatever is not our own text
      */
-    Problem failed(String what, String... quoted) {
+    Problem failed(String what, Object... quoted) {
         return made(PROVIDER_ERROR, what, quoted);
     }
 
-    /** {@return a problem that the same request may not meet a moment later} */
-    static Problem again(Problem problem) {
-        return new Problem(problem.code, problem.getMessage(), problem.retryAfter, true);
+    /** @param reason the service's word for why the reply is none */
+    Problem ended(String reason) {
+        boolean isCall = CALL.matcher(reason).find();
+        String why = isCall ? ", but no tools are offered: send it in other words" : ": send it again";
+        return failed("ended its reply with %s" + why, reason);
     }
 
-    /** @param reason the service's code for it, or an empty text; likewise its words for people */
-    Problem refused(String reason, String words) {
-        String both = reason + (reason.isBlank() || words.isBlank() ? "" : ": ") + words;
-        return made(BLOCKED, "refused it: %s. Say it in other words", both);
+    /** @param reasons the service's code for it, and its words for people; each may be absent */
+    Problem refused(String... reasons) {
+        String told = Stream.of(reasons)
+                .filter(reason -> !ProviderError.isEmpty(reason))
+                .collect(Collectors.joining(": "));
+        return made(BLOCKED, "refused it: %s. Say it in other words", told);
     }
 
-    Problem empty(String what, String... quoted) {
+    Problem empty(String what, Object... quoted) {
         return made(EMPTY_REPLY, what, quoted);
     }
 
+    /** @param words what was said in the place of an image */
     Problem noImage(String words) {
-        return words.isBlank() ? empty("made no image: try other words") : empty("made no image, but said: %s", words);
+        return empty("made no image: try other words. %s", words);
     }
 
     /** @param image null for what is none */
@@ -115,23 +121,23 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
         return image;
     }
 
+    /** @param what what it did, with {@code %s} for the words */
     Problem unknownModel(String what, String words) {
         boolean other = account.use().equals("IMAGE") && !account.provider().equals("gemini");
-        String advice = " (set " + account.modelVariable() + (other ? ", or IMAGE_PROVIDER=gemini" : "")
-                + " in .env: it is %s; or " + account.variable("BASE_URL") + ", where a /v1 may be missing)";
-        return made(UNKNOWN_MODEL, what + advice, words, account.model());
+        String model = account.modelVariable() + (other ? ", or IMAGE_PROVIDER=gemini" : "");
+        String advice = " (set %s in .env: it is %s; or %s, where a /v1 may be missing)";
+        return made(UNKNOWN_MODEL, what + advice, words, model, account.model(), account.variable("BASE_URL"));
     }
 
-    private Problem made(Problem.Code code, String what, String... quoted) {
-        Object[] words = Stream.of(quoted).map(this::quoted).toArray();
-        return new Problem(
-                code, account.provider() + " " + what.formatted(words).strip());
+    private Problem made(Problem.Code code, String what, Object... quoted) {
+        Object[] safe = Stream.of(quoted).map(this::quoted).toArray();
+        return new Problem(code, account.provider() + " " + what.formatted(safe).strip());
     }
 
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
-    private String quoted(String words) {
+    private String quoted(Object words) {
         String key = account.key() == null ? null : account.key().value();
-        String safe = key == null ? words : words.replace(key, "***");
+        String safe = key == null ? words.toString() : words.toString().replace(key, "***");
         String line = Log.sanitized(safe).strip().replaceAll("\\s+", " ");
         if (line.codePointCount(0, line.length()) <= MAX_WORDS) return line;
         return line.substring(0, line.offsetByCodePoints(0, MAX_WORDS)) + "…";

@@ -38,9 +38,10 @@ final class ReplyBuilder {
         if (delta.isEmpty()) return;
         takeBack();
         String whole = half + delta;
-        boolean split = Character.isHighSurrogate(whole.charAt(whole.length() - 1));
-        half = split ? whole.substring(whole.length() - 1) : "";
-        add(tag.reply(split ? whole.substring(0, whole.length() - 1) : whole));
+        boolean isSplit = Character.isHighSurrogate(whole.charAt(whole.length() - 1));
+        int end = whole.length() - (isSplit ? 1 : 0);
+        half = whole.substring(end);
+        add(tag.reply(whole.substring(0, end)));
     }
 
     private void add(String delta) {
@@ -102,18 +103,10 @@ final class ReplyBuilder {
 
     /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
     void usage(Object prompt, Object completion, Object total) {
-        Map<String, Object> told = Json.object(
-                "prompt_tokens",
-                number(prompt),
-                "completion_tokens",
-                number(completion),
-                "total_tokens",
-                number(total));
+        Map<String, Object> told =
+                Json.object("prompt_tokens", prompt, "completion_tokens", completion, "total_tokens", total);
+        told.values().removeIf(tokens -> !(tokens instanceof Number));
         if (!told.isEmpty()) usage = told;
-    }
-
-    private static Object number(Object value) {
-        return value instanceof Number ? value : null;
     }
 
     /** {@return the text so far} */
@@ -148,11 +141,8 @@ final class ReplyBuilder {
         add(tag.end());
         add(half);
         if (!toString().isBlank()) return new Provider.Reply(toString(), finishReason, usage);
-        if (!refusal.toString().isBlank()) throw problems.refused("", refusal.toString());
-        if (finishReason.equals("length")) {
-            throw problems.empty("said nothing: MAX_OUTPUT_TOKENS was used up by thinking. Raise it in .env");
-        }
-        if (thought || tag.isThought()) {
+        if (!refusal.toString().isBlank()) throw problems.refused(refusal.toString());
+        if (thought || tag.isThought() || finishReason.equals("length")) {
             throw problems.empty(
                     "only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less");
         }

@@ -1,10 +1,10 @@
 package parley;
 
 import java.io.IOException;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
+import java.util.function.Supplier;
 
 /**
  * Reads a reply from the events of a stream or from one whole answer, whichever comes.
@@ -12,28 +12,23 @@ import java.util.function.BiPredicate;
  * @param dialect takes what one event, or the whole answer, says of the reply; false where it is of another format
  */
 record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect, ProviderProblems problems) {
-    private static final String DONE = "[DONE]";
     private static final int BUFFER_SIZE = 8 << 10;
 
-    /** @param silence how long a stream may say nothing; null where a whole answer must be there by the deadline */
-    void read(ResponseBody body, Deadline end, Duration silence) throws IOException {
+    /** @param silence until when the next event is waited for, from now on, where the reply is not finished */
+    void read(ResponseBody body, Supplier<Deadline> silence) throws IOException {
         var events = new ServerSentEvents();
-        Memory.Growing memory = silence == null ? body.memory(Integer.MAX_VALUE) : new Memory.Growing();
+        Memory.Growing memory = body.memory(Integer.MAX_VALUE);
         var buffer = new byte[BUFFER_SIZE];
-        body.waitUntil(until(end, silence));
+        body.waitUntil(silence.get());
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
             List<ServerSentEvents.Event> ended = events.read(buffer, count);
-            for (ServerSentEvents.Event event : ended) take(event);
+            ended.forEach(this::take);
             memory.grownTo(events.held() + reply.length());
-            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(until(end, silence)));
+            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(silence.get()));
         }
-        for (ServerSentEvents.Event event : events.end()) take(event);
+        events.end().forEach(this::take);
         reply.bodyEnded();
         if (!reply.isFinished()) throw cutOff(body);
-    }
-
-    private static Deadline until(Deadline end, Duration silence) {
-        return silence == null ? end : Deadline.in(silence);
     }
 
     private Problem cutOff(ResponseBody body) {
@@ -47,23 +42,23 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
                 problems.account().variable("BASE_URL"));
     }
 
-    private void take(ServerSentEvents.Event event) throws ProviderError {
+    private void take(ServerSentEvents.Event event) {
         String data = event.data().strip();
         switch (event.kind()) {
             case COMMENT -> {}
             case IGNORED -> reply.otherWords(data);
             case ERROR -> {
                 Object error = ProviderError.jsonOrText(data);
-                if (!ProviderError.isEmpty(error)) throw new ProviderError(error);
+                if (!ProviderError.isEmpty(error)) throw problems.of(new ProviderError(error));
             }
             case DATA, JSON -> {
-                if (data.equals(DONE)) reply.end();
+                if (data.equals("[DONE]")) reply.end();
                 else if (!data.isEmpty()) takeData(data, event.kind() == ServerSentEvents.Kind.JSON);
             }
         }
     }
 
-    private void takeData(String data, boolean whole) throws ProviderError {
+    private void takeData(String data, boolean whole) {
         try {
             Object json = Json.parse(data);
             if (!(json instanceof List<?> answers)) takeAnswer(json, whole);
@@ -74,8 +69,8 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
         }
     }
 
-    private void takeAnswer(Object answer, boolean whole) throws ProviderError {
-        if (ProviderError.isIn(answer)) throw new ProviderError(answer);
+    private void takeAnswer(Object answer, boolean whole) {
+        if (ProviderError.isIn(answer)) throw problems.of(new ProviderError(answer));
         if (!(answer instanceof Map)) {
             reply.unreadable(Json.write(answer));
         } else if (!dialect.test(answer, reply)) {

@@ -1,6 +1,8 @@
 package parley;
 
 import java.time.Duration;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
@@ -8,12 +10,6 @@ import java.util.function.Consumer;
  * that its request lives, and a client that left is noticed.
  */
 final class ReplyStream {
-    /** Something that is waited for. */
-    interface Wait<T> {
-        /** {@return what came within so many nanoseconds, or null for nothing yet} */
-        T atMost(long nanos) throws InterruptedException;
-    }
-
     private static final Duration FIRST_SILENCE = Duration.ofSeconds(2); // before the first delta
     private static final Duration LATER_SILENCE = Duration.ofSeconds(15);
 
@@ -55,17 +51,17 @@ final class ReplyStream {
     }
 
     /**
-     * Waits, while the heartbeats go out.
+     * Takes what comes from the queue next. The heartbeats go out meanwhile.
      *
      * @return what came before the deadline, or null for nothing
      * @throws Problem overloaded where the server stops meanwhile
      */
-    <T> T await(Deadline deadline, Wait<T> wait) {
+    <T> T await(Deadline deadline, BlockingQueue<T> queue) {
         try {
             while (true) {
                 if (!isWhole() && nextHeartbeat.isOver()) send("");
                 Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
-                T came = wait.atMost(wakeUp.nanosLeft());
+                T came = queue.poll(wakeUp.nanosLeft(), TimeUnit.NANOSECONDS);
                 if (came != null || deadline.isOver()) return came;
             }
         } catch (InterruptedException e) {

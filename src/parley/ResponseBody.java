@@ -19,8 +19,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
-import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
@@ -44,7 +42,6 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
     private static final ByteBuffer END = ByteBuffer.allocate(0);
-    private static final Pattern OTHER_CODINGS = Pattern.compile("(?i)br|zstd|deflate|compress");
     private static final byte[] GZIP = {0x1f, (byte) 0x8b}; // how its data begin (RFC 1952)
 
     private final ReplyStream stream;
@@ -73,10 +70,14 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     static ResponseBody of(HttpClient client, HttpRequest.Builder request, ReplyStream stream, Deadline deadline)
             throws IOException {
         var body = new ResponseBody(stream, deadline);
+        Duration timeout = Duration.ofNanos(1 + deadline.nanosLeft());
+        HttpRequest asked = request.setHeader("Accept-Encoding", "identity")
+                .timeout(timeout)
+                .build();
         try {
-            body.exchange(
-                    client,
-                    request.timeout(Duration.ofNanos(1 + deadline.nanosLeft())).build());
+            if (stream.isWhole()) client.send(asked, body);
+            else body.exchangeWith(client, asked);
+            body.await();
             return body;
         } catch (InterruptedException e) {
             throw Problem.overloaded("stopping");
@@ -88,16 +89,11 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
         }
     }
 
-    private void exchange(HttpClient client, HttpRequest request) throws IOException, InterruptedException {
-        if (stream.isWhole()) {
-            client.send(request, this);
-        } else {
-            exchange = client.sendAsync(request, this);
-            exchange.whenComplete((nothing, failure) -> {
-                if (failure != null) onError(failure);
-            });
-        }
-        await();
+    private void exchangeWith(HttpClient client, HttpRequest request) {
+        exchange = client.sendAsync(request, this);
+        exchange.whenComplete((nothing, failure) -> {
+            if (failure != null) onError(failure);
+        });
     }
 
     int status() {
@@ -156,7 +152,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     /** The bytes without their compression, which is known by its first bytes: headers may be wrong. */
     private InputStream decoded() throws IOException {
         String coding = headers().firstValue("Content-Encoding").orElse("identity");
-        if (OTHER_CODINGS.matcher(coding).matches()) throw new Unreadable("compressed as " + coding);
+        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
         var raw = new PushbackInputStream(new Raw(), GZIP.length);
         byte[] start = raw.readNBytes(GZIP.length);
         raw.unread(start);
@@ -185,7 +181,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
 
     /** What arrives next: the head, a buffer, or the end. */
     private ByteBuffer await() throws IOException {
-        ByteBuffer came = stream.await(deadline, nanos -> arrived.poll(nanos, TimeUnit.NANOSECONDS));
+        ByteBuffer came = stream.await(deadline, arrived);
         if (came == null) throw new HttpTimeoutException("nothing came in time");
         ended = came == END;
         if (ended && broken != null) throw new IOException(broken.getMessage(), broken);

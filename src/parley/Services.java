@@ -1,6 +1,12 @@
 package parley;
 
-import java.util.EnumSet;
+import static parley.Problem.Code.EMPTY_REPLY;
+import static parley.Problem.Code.PROVIDER_ERROR;
+import static parley.Problem.Code.PROVIDER_REFUSED_KEY;
+import static parley.Problem.Code.PROVIDER_TIMEOUT;
+import static parley.Problem.Code.RATE_LIMITED;
+import static parley.Problem.Code.UNKNOWN_MODEL;
+
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
@@ -8,13 +14,8 @@ import java.util.function.Function;
 /** The services of a list, of which the next is asked where one cannot answer. */
 final class Services {
     /** What another service may do better. A refusal is none of it: that is an answer. */
-    private static final Set<Problem.Code> CANNOT_ANSWER = EnumSet.of(
-            Problem.Code.RATE_LIMITED,
-            Problem.Code.PROVIDER_ERROR,
-            Problem.Code.PROVIDER_TIMEOUT,
-            Problem.Code.PROVIDER_REFUSED_KEY,
-            Problem.Code.UNKNOWN_MODEL,
-            Problem.Code.EMPTY_REPLY);
+    private static final Set<Problem.Code> CANNOT_ANSWER =
+            Set.of(RATE_LIMITED, PROVIDER_ERROR, PROVIDER_TIMEOUT, PROVIDER_REFUSED_KEY, UNKNOWN_MODEL, EMPTY_REPLY);
 
     /** An answer, and the account of the service that gave it. */
     record Answer<T>(Settings.Account account, T value) {}

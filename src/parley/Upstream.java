@@ -7,17 +7,17 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.function.BiPredicate;
-import java.util.function.Function;
+import java.util.function.Supplier;
 import parley.Provider.Reply;
 
 /** Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem. */
 record Upstream(ProviderHttp http, ProviderProblems problems) {
     private static final int TRIES = 3;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
-    private static final long LONGEST_PAUSE = 5; // seconds that a Retry-After is waited for
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5); // that a Retry-After is waited for
     private static final int MAX_ERROR = 64 << 10; // bytes
 
     /** One try, which ends by the deadline. */
@@ -36,8 +36,9 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         return URI.create(base[0] + path + query);
     }
 
-    HttpRequest.Builder request(URI uri) {
-        HttpRequest.Builder request = HttpRequest.newBuilder(uri);
+    /** A GET of what stands behind the service's own path. */
+    HttpRequest.Builder request(String path) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(uri(path));
         Settings.Key key = account().key();
         if (key == null) return request;
         return account().provider().equals("gemini")
@@ -45,23 +46,24 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
                 : request.header("Authorization", "Bearer " + key.value());
     }
 
-    /** The request with the body, and the account's extra members merged into it. */
-    HttpRequest.Builder post(URI uri, Map<String, Object> body) {
+    /** A POST of the body, with the account's extra members merged into it. */
+    HttpRequest.Builder post(String path, Map<String, Object> body) {
         String json = Json.write(Json.merge(body, account().extra()));
-        return request(uri).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(json));
+        return request(path).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(json));
     }
 
     /** Asks for a reply; the dialect reads it, as {@link ReplyReader} has it. */
     Reply chat(HttpRequest.Builder request, ReplyStream stream, BiPredicate<Object, ReplyBuilder> dialect) {
-        return attempts(stream, problems::of, end -> {
+        return attempts(stream, end -> {
             var reply = new ReplyBuilder(stream);
-            var reader = new ReplyReader(reply, dialect, problems);
-            try (ResponseBody body = send(request, stream, end)) {
-                reader.read(body, end, stream.isWhole() ? null : problems.timeout());
-            } catch (ProviderError | Problem e) {
-                throw problems.of(e).unlessBegun(reply.length() > 0);
-            } catch (IOException e) { // nothing is lost where all was said before
-                if (!reply.isFinished()) throw problems.of(e).unlessBegun(reply.length() > 0);
+            Supplier<Deadline> silence = () -> stream.isWhole() ? end : Deadline.in(problems.timeout());
+            try (ResponseBody body = sent(request, stream, end)) {
+                new ReplyReader(reply, dialect, problems).read(body, silence);
+            } catch (IOException | Problem e) {
+                if (e instanceof Problem || !reply.isFinished()) { // else nothing is lost: all was said
+                    Problem problem = problems.of(e);
+                    throw problem.withRetry(problem.retryAfter, problem.isTransient && reply.length() == 0);
+                }
             }
             return reply.reply(problems);
         });
@@ -69,25 +71,28 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** The whole answer, a JSON object. */
     Object ask(HttpRequest.Builder request) {
-        return attempts(ReplyStream.none(), problems::of, end -> {
-            String text = new String(whole(request, end), StandardCharsets.UTF_8);
-            Object json = ProviderError.onlyItem(ProviderError.jsonOrText(text));
-            if (ProviderError.isIn(json)) throw new ProviderError(json);
-            if (json instanceof Map) return json;
-            throw problems.failed("sent what is not its own format: %s", text);
+        return attempts(ReplyStream.none(), end -> {
+            try (ResponseBody body = sent(request, ReplyStream.none(), end)) {
+                String text = new String(body.read(Integer.MAX_VALUE), StandardCharsets.UTF_8);
+                Object json = ProviderError.jsonOrText(text);
+                if (ProviderError.isIn(json)) throw problems.of(new ProviderError(json));
+                if (json instanceof Map) return json;
+                throw problems.failed("sent what is not its own format: %s", text);
+            }
         });
     }
 
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(ImageAddress address) {
         HttpRequest.Builder request = HttpRequest.newBuilder(address.uri());
-        return attempts(ReplyStream.none(), problems::ofImageAddress, end -> whole(request, end));
-    }
-
-    private byte[] whole(HttpRequest.Builder request, Deadline end) throws IOException {
-        try (ResponseBody body = send(request, ReplyStream.none(), end)) {
-            return body.read(Integer.MAX_VALUE);
-        }
+        return attempts(ReplyStream.none(), end -> {
+            try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
+                if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
+                throw problems.ofImageAddress(error(body));
+            } catch (IOException e) {
+                throw problems.ofImageAddress(e);
+            }
+        });
     }
 
     /**
@@ -108,21 +113,18 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      */
     List<?> objects(Object answer, String list) {
         List<?> items = Json.items(answer, list);
-        for (Object item : items) {
-            if (!(item instanceof Map))
-                throw problems.failed("sent what is not its own format: %s", Json.write(answer));
-        }
-        return items;
+        if (items.stream().allMatch(Map.class::isInstance)) return items;
+        throw problems.failed("sent what is not its own format: %s", Json.write(answer));
     }
 
     /** Tries until it works, fails for good, or there is no time left. */
-    private <T> T attempts(ReplyStream stream, Function<Exception, Problem> problem, Attempt<T> attempt) {
+    private <T> T attempts(ReplyStream stream, Attempt<T> attempt) {
         Deadline end = Deadline.in(problems.timeout());
         for (int tried = 1; ; tried++) {
             try {
                 return attempt.run(end);
             } catch (IOException | Problem e) {
-                pauseBeforeRetry(problem.apply(e), tried, end, stream);
+                pauseBeforeRetry(problems.of(e), tried, end, stream);
             }
         }
     }
@@ -133,32 +135,31 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      */
     private static void pauseBeforeRetry(Problem problem, int tried, Deadline end, ReplyStream stream) {
         long backoff = ThreadLocalRandom.current().nextLong(FIRST_PAUSE.toNanos() << tried - 1);
-        long pause = problem.retryAfter == null ? backoff : TimeUnit.SECONDS.toNanos(problem.retryAfter);
-        boolean tooLong = pause > TimeUnit.SECONDS.toNanos(LONGEST_PAUSE) || pause >= end.nanosLeft();
-        if (!problem.isTransient || tried == TRIES || tooLong || stream.hasBegun()) throw problem;
-        Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause / 1_000_000 + " ms");
-        stream.await(Deadline.in(Duration.ofNanos(pause)), nanos -> {
-            TimeUnit.NANOSECONDS.sleep(nanos);
-            return null;
-        });
+        Duration pause =
+                problem.retryAfter == null ? Duration.ofNanos(backoff) : Duration.ofSeconds(problem.retryAfter);
+        boolean isTooLong = pause.compareTo(LONGEST_PAUSE) > 0 || pause.toNanos() >= end.nanosLeft();
+        if (!problem.isTransient || tried == TRIES || isTooLong || stream.hasBegun()) throw problem;
+        Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause.toMillis() + " ms");
+        stream.await(Deadline.in(pause), new SynchronousQueue<>()); // into which nobody puts anything
     }
 
     /** Sends the request. The body has yet to arrive, and its status is a good one. */
-    private ResponseBody send(HttpRequest.Builder request, ReplyStream stream, Deadline end) throws IOException {
-        request.setHeader("Accept-Encoding", "identity");
+    private ResponseBody sent(HttpRequest.Builder request, ReplyStream stream, Deadline end) throws IOException {
         ResponseBody body = ResponseBody.of(http.client(), request, stream, end);
         if (body.status() / 100 == 2) return body;
         try (body) {
-            throw new ProviderError(body.status(), errorText(body), body.headers());
+            throw problems.of(error(body));
         }
     }
 
     /** What an error says, as far as it can be read: its status counts in any case. */
-    private static Object errorText(ResponseBody body) {
+    private static ProviderError error(ResponseBody body) {
+        Object json;
         try {
-            return ProviderError.jsonOrText(new String(body.read(MAX_ERROR), StandardCharsets.UTF_8));
+            json = ProviderError.jsonOrText(new String(body.read(MAX_ERROR), StandardCharsets.UTF_8));
         } catch (IOException e) {
-            return "its words cannot be read (" + e.getMessage() + ")";
+            json = "its words cannot be read (" + e.getMessage() + ")";
         }
+        return new ProviderError(body.status(), json, body.headers());
     }
 }
