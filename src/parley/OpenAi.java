@@ -128,9 +128,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
         String model = upstream.account().model();
         List<String> names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
         Object answer = upstream.ask(upstream.request("/models"));
-        boolean listed = items(answer, "data").stream()
-                .map(each -> String.valueOf(at(each, "id")))
-                .anyMatch(names::contains);
+        boolean listed = items(answer, "data").stream().anyMatch(each -> names.contains("" + at(each, "id")));
         if (!listed) throw upstream.problems().unknownModel("does not list %s", model);
     }
 }

@@ -33,19 +33,21 @@ interface Provider {
 
     /** An image's own bytes, and what they are. */
     record Image(String mimeType, byte[] bytes) {
-        /**
-         * Knows an image by its first bytes (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm);
-         * null for none.
-         */
+        /** How each type begins (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm). */
+        private static final Map<String, String> TYPES = Map.of(
+                "image/png", "\u0089PNG\r\n\u001a\n.*",
+                "image/jpeg", "\u00ff\u00d8\u00ff.*",
+                "image/gif", "GIF8[79]a.*",
+                "image/webp", "RIFF.{4}WEBP.*",
+                "image/avif", ".{4}ftypavi[fs].*");
+
+        /** {@return the image, known by its first bytes; null for none} */
         static Image of(byte[] bytes) {
             String start = new String(bytes, 0, Math.min(bytes.length, 16), StandardCharsets.ISO_8859_1);
-            String type = null;
-            if (start.startsWith("\u0089PNG\r\n\u001a\n")) type = "image/png";
-            if (start.startsWith("\u00ff\u00d8\u00ff")) type = "image/jpeg";
-            if (start.startsWith("GIF87a") || start.startsWith("GIF89a")) type = "image/gif";
-            if (start.matches("(?s)RIFF.{4}WEBP.*")) type = "image/webp";
-            if (start.matches("(?s).{4}ftypavi[fs].*")) type = "image/avif";
-            return type == null ? null : new Image(type, bytes);
+            for (String type : TYPES.keySet()) {
+                if (start.matches("(?s)" + TYPES.get(type))) return new Image(type, bytes);
+            }
+            return null;
         }
 
         /** The image of a text in base64, also with {@code data:…,} before it; null for none. */

@@ -117,14 +117,13 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         }
     }
 
-    boolean isRedirect() {
-        return status / 100 == 3;
+    /** {@return the address that it redirects to} */
+    String location() {
+        return headers.firstValue("Location").orElse("nowhere");
     }
 
     /** {@return its own words for people, or else all that it said} */
     String words() {
-        if (isRedirect())
-            return "it redirects to " + headers.firstValue("Location").orElse("nowhere");
         String behind = wordsIn(at(json, "error", "metadata", "raw")); // OpenRouter's: of the service behind it
         String words = wordsIn(json) + " " + behind;
         return words.isBlank() ? Json.write(json) : words;

@@ -22,7 +22,6 @@ import java.util.stream.Stream;
  * whoever said it.
  */
 record ProviderProblems(Settings.Account account, Duration timeout) {
-    private static final int MAX_WORDS = 300; // characters of a provider's own words
     private static final Pattern CALL = Pattern.compile("(?i)tool|function");
 
     /** {@return the problem that a failure to ask the provider makes} */
@@ -58,15 +57,20 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
     Problem of(ProviderError error) {
         String said = "answered" + (error.status() == 0 ? "" : " " + error.status()) + ": %s";
         String words = error.words();
+        if (error.status() / 100 == 3) return redirected(error);
         if (error.isRefusal()) return refused(error.refusalCode(), words);
         if (error.isBadKey()) {
             return made(PROVIDER_REFUSED_KEY, said + " (set %s in .env)", words, account.variable("API_KEY"));
         }
-        if (error.isRedirect()) said += ". Put the new address into " + account.variable("BASE_URL") + " in .env";
-        else if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
+        if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
         else if (error.isUnknownModel()) return unknownModel(said, words);
         Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
         return problem.withRetry(error.retryAfter(), error.isTransient());
+    }
+
+    private Problem redirected(ProviderError error) {
+        String what = "answered %s: it redirects to %s. Put the new address into %s in .env";
+        return failed(what, error.status(), error.location(), account.variable("BASE_URL"));
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
@@ -136,11 +140,10 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
 
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
     private String quoted(Object words) {
-        String key = account.key() == null ? null : account.key().value();
-        String safe = key == null ? words.toString() : words.toString().replace(key, "***");
-        String line = Log.sanitized(safe).strip().replaceAll("\\s+", " ");
-        if (line.codePointCount(0, line.length()) <= MAX_WORDS) return line;
-        return line.substring(0, line.offsetByCodePoints(0, MAX_WORDS)) + "…";
+        String text = words.toString();
+        if (account.key() != null) text = text.replace(account.key().value(), "***");
+        String line = Log.sanitized(text).strip().replaceAll("\\s+", " ");
+        return line.replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 
     private static String reason(Exception failure) {

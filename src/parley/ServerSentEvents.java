@@ -4,6 +4,7 @@ import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): bytes in, events out, wherever
@@ -26,6 +27,8 @@ final class ServerSentEvents {
 
     /** @param data the event's text; several lines of data are joined by line feeds */
     record Event(Kind kind, String data) {}
+
+    private static final Pattern COLON = Pattern.compile(": ?");
 
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
     private List<Event> events; // of the bytes that are being read
@@ -81,10 +84,9 @@ final class ServerSentEvents {
     }
 
     private void field(String text) {
-        int colon = text.indexOf(':');
-        String field = colon < 0 ? text : text.substring(0, colon);
-        String value = colon < 0 ? "" : text.substring(text.startsWith(": ", colon) ? colon + 2 : colon + 1);
-        switch (field) {
+        String[] field = COLON.split(text, 2);
+        String value = field.length == 1 ? "" : field[1];
+        switch (field[0]) {
             case "data" -> addData(value);
             case "event" -> kind = value.equals("error") ? Kind.ERROR : Kind.DATA;
             case "error" -> events.add(new Event(Kind.ERROR, value));

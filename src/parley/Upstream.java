@@ -138,7 +138,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         Duration pause =
                 problem.retryAfter == null ? Duration.ofNanos(backoff) : Duration.ofSeconds(problem.retryAfter);
         boolean isTooLong = pause.compareTo(LONGEST_PAUSE) > 0 || pause.toNanos() >= end.nanosLeft();
-        if (!problem.isTransient || tried == TRIES || isTooLong || stream.hasBegun()) throw problem;
+        if (!problem.isTransient || tried == TRIES || isTooLong) throw problem;
         Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause.toMillis() + " ms");
         stream.await(Deadline.in(pause), new SynchronousQueue<>()); // into which nobody puts anything
     }
