@@ -1,13 +1,15 @@
 package parley;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
  * Takes the thought {@code <think>…</think>} off the beginning of a reply that comes in deltas. Local models write it
  * where their server does not part thought and reply.
  */
 final class ThinkTag {
-    private static final String OPEN = "<think>";
+    private static final Pattern OPEN = Pattern.compile("\\s{0,100}<think>");
     private static final String CLOSE = "</think>";
-    private static final int MAX_HELD = 100; // characters, of which most are white space
 
     private enum State {
         BEFORE,
@@ -44,9 +46,9 @@ final class ThinkTag {
     }
 
     private void open() {
-        String start = held.toString().stripLeading();
-        if (start.startsWith(OPEN)) state = State.WITHIN;
-        else if (!OPEN.startsWith(start) || held.length() > MAX_HELD) state = State.NONE;
+        Matcher tag = OPEN.matcher(held);
+        if (tag.lookingAt()) state = State.WITHIN;
+        else if (!tag.hitEnd()) state = State.NONE; // whatever comes
     }
 
     private void close() {
