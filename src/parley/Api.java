@@ -12,7 +12,6 @@ import com.sun.net.httpserver.HttpHandler;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
@@ -202,8 +201,7 @@ final class Api implements HttpHandler {
     private void history(Exchange http) throws IOException {
         String user = http.user(Map.of());
         int limit = http.count("limit", Integer.MAX_VALUE);
-        try (FileChannel stored = histories.openStored(user)) {
-            var file = new Lines(stored);
+        try (Lines file = histories.openStored(user)) {
             String version = Stamp.of(file).version();
             if (!http.isUnchanged(version)) sendHistory(http, user, version, file, limit);
         }

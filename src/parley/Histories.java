@@ -1,12 +1,9 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
@@ -24,8 +21,8 @@ import java.util.regex.Pattern;
  * provider answered.
  */
 final class Histories implements AutoCloseable {
-    private static final long HANGING =
-            TimeUnit.SECONDS.toNanos(2); // for a lock and a write; a broken network takes longer
+    private static final Duration HANGING =
+            Duration.ofSeconds(2); // a lock and a write take as long in no sound network
     private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
@@ -58,9 +55,9 @@ final class Histories implements AutoCloseable {
                                 String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
     }
 
-    /** What a user's file holds now, without waiting for turns that run; null where there is none. */
-    FileChannel openStored(String user) throws IOException {
-        return new HistoryFile(folder, fileName(user)).open(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+    /** What a user's file holds now, without waiting for turns that run. */
+    Lines openStored(String user) throws IOException {
+        return new Lines(folder.path.resolve(fileName(user)));
     }
 
     /**
@@ -82,6 +79,11 @@ final class Histories implements AutoCloseable {
         }
     }
 
+    /** What is done under a lock. */
+    private interface Work<T> {
+        T run() throws IOException;
+    }
+
     /** One turn of a user. While it is open, nobody else changes the user's file. */
     final class Turn implements AutoCloseable {
         private final String name;
@@ -89,7 +91,7 @@ final class Histories implements AutoCloseable {
         private final long position; // of its lock
         private final Semaphore first;
         private boolean acquired;
-        private Lock lock;
+        private FileLock lock;
 
         private Turn(String name) {
             this.name = name;
@@ -100,24 +102,24 @@ final class Histories implements AutoCloseable {
         }
 
         private void await() throws IOException {
+            Deadline deadline = Deadline.in(timeout);
             try {
-                acquired = first.tryAcquire(timeout.toNanos(), TimeUnit.NANOSECONDS);
-                if (!acquired) throw busy();
+                acquired = first.tryAcquire(deadline.nanosLeft(), TimeUnit.NANOSECONDS);
             } catch (InterruptedException e) {
                 throw interrupted();
             }
-            lock = lock(position, false);
+            if (!acquired) throw busy();
+            lock = lock(position, deadline);
         }
 
         /** What a turn knows of the file, as {@link Tail#read} has it. A damaged file is mended first. */
         Tail read(int count, int replaced) throws IOException {
             Tail tail = file.read(count, replaced);
             if (!tail.damaged()) return tail;
-            Lock writing = lockForWriting();
-            try (writing) {
+            return locked(() -> {
                 file.mend(tail.stamp());
-            }
-            return file.read(count, replaced);
+                return file.read(count, replaced);
+            });
         }
 
         /**
@@ -127,79 +129,64 @@ final class Histories implements AutoCloseable {
          * @return the conversation's version then
          */
         String store(Tail tail, Message... messages) throws IOException {
-            long deadline = System.nanoTime() + timeout.toNanos();
-            Lock writing = lockForWriting(); // anew, since the turn's may have been lost
-            Stamp stored;
-            try (writing) {
-                stored = file.store(tail, messages);
+            Deadline end = Deadline.in(timeout);
+            Deadline hung = Deadline.in(HANGING);
+            Stamp stored = locked(() -> file.store(tail, messages));
+            while (hung.isOver() && !end.isOver()) {
+                hung = Deadline.in(HANGING);
+                locked(() -> file.check(stored));
             }
-            boolean slow = writing.isSlow();
-            while (slow && System.nanoTime() < deadline)
-                slow = lookAgain(stored).isSlow();
             return stored.version();
-        }
-
-        private Lock lockForWriting() throws IOException {
-            return lock(position + WRITING, true);
-        }
-
-        private Lock lookAgain(Stamp stored) throws IOException {
-            Lock writing = lockForWriting();
-            try (writing) {
-                HistoryFile.check(file.stamp(), stored);
-            }
-            return writing;
         }
 
         /** Deletes the conversation, with the copies of it. */
         void delete() throws IOException {
-            Lock writing = lockForWriting();
-            try (writing) {
+            locked(() -> {
                 file.delete();
+                return null;
+            });
+        }
+
+        /** Works on the file under a second lock, which is new: the turn's may have been lost. */
+        private <T> T locked(Work<T> work) throws IOException {
+            FileLock writing = lock(position + WRITING, Deadline.in(timeout));
+            try {
+                return work.run();
+            } finally {
+                release(writing);
             }
         }
 
         @Override
         public void close() {
-            if (lock != null) lock.close();
+            if (lock != null) release(lock);
             if (acquired) first.release();
             queues.computeIfPresent(
                     name, (same, queue) -> queue.length == 1 ? null : new Queue(queue.first, queue.length - 1));
         }
     }
 
-    /** A lock on a byte of the lock file, and since when it was wanted. */
-    private record Lock(FileLock lock, long begun) implements AutoCloseable {
-        /** Whether it took so long that the lock may have been lost. */
-        boolean isSlow() {
-            return System.nanoTime() - begun > HANGING;
-        }
-
-        /** What was stored in a turn stays, whatever happens to its lock. */
-        @Override
-        public void close() {
-            try {
-                lock.release();
-            } catch (IOException e) {
-                Log.log("history: a lock could not be released: " + e);
-            }
-        }
-    }
-
-    private Lock lock(long position, boolean surely) throws IOException {
-        long begun = System.nanoTime();
+    private FileLock lock(long position, Deadline deadline) throws IOException {
         try {
             // An interrupt would close the file, with all its locks.
             if (Thread.interrupted()) throw new InterruptedException();
-            FileLock lock = locks.tryLock(position, surely);
-            for (long pause = 1; lock == null; pause = Math.min(2 * pause, 20)) {
-                if (System.nanoTime() - begun > timeout.toNanos()) throw busy();
+            for (long pause = 1; ; pause = Math.min(2 * pause, 20)) {
+                FileLock lock = locks.tryLock(position);
+                if (lock != null) return lock;
+                if (deadline.isOver()) throw busy();
                 Thread.sleep(pause);
-                lock = locks.tryLock(position, surely);
             }
-            return new Lock(lock, begun);
         } catch (InterruptedException e) {
             throw interrupted();
+        }
+    }
+
+    /** What was stored in a turn stays, whatever happens to its lock. */
+    private static void release(FileLock lock) {
+        try {
+            lock.release();
+        } catch (IOException e) {
+            Log.log("history: a lock could not be released: " + e);
         }
     }
 

@@ -2,29 +2,25 @@ package parley;
 
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
+import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
+import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static java.nio.file.StandardOpenOption.READ;
-import static java.nio.file.StandardOpenOption.WRITE;
 
 import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
+import java.io.RandomAccessFile;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.OpenOption;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermission;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
-import java.util.ArrayDeque;
-import java.util.Collection;
-import java.util.Set;
+import java.util.Arrays;
 import java.util.UUID;
 
 /**
@@ -41,11 +37,10 @@ import java.util.UUID;
 final class HistoryFile {
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
-    private static final String ANY_TIME = TIME.format(Instant.EPOCH).replaceAll("\\d", "[0-9]"); // a glob
-    private static final long SPARE = 64 << 10; // bytes: where no more is left beside what is wanted, a disk is full
 
     private final Folder folder;
     private final Path file;
+    private final Path made; // takes the file's place once it is written
     private final Memory.Growing memory = new Memory.Growing();
     final UUID id; // names what is this user's alone
 
@@ -53,36 +48,37 @@ final class HistoryFile {
         this.folder = folder;
         id = UUID.nameUUIDFromBytes(bytes(name));
         file = folder.path.resolve(name);
-    }
-
-    /** What the file holds now, without waiting for turns that run; null where there is none. */
-    FileChannel open(OpenOption... options) throws IOException {
-        try {
-            return FileChannel.open(file, options);
-        } catch (NoSuchFileException e) {
-            return null;
-        }
+        made = folder.path.resolve(".tmp-" + id);
     }
 
     Stamp stamp() throws IOException {
-        try (FileChannel channel = open(READ, NOFOLLOW_LINKS)) {
-            return Stamp.of(new Lines(channel));
+        return stamp(file);
+    }
+
+    private static Stamp stamp(Path file) throws IOException {
+        try (var lines = new Lines(file)) {
+            return Stamp.of(lines);
         }
+    }
+
+    /**
+     * The state of the file, which is the same as before.
+     *
+     * @throws Problem storage_unavailable where another server has changed it
+     */
+    Stamp check(Stamp before) throws IOException {
+        Stamp now = stamp();
+        if (now.size() == before.size() && now.end().equals(before.end())) return now;
+        throw new Problem(
+                Problem.Code.STORAGE_UNAVAILABLE,
+                "The conversation was changed by another server meanwhile: send it again");
     }
 
     /** Reads the end of the file, as {@link Tail#read} has it. */
     Tail read(int count, int replaced) throws IOException {
-        try (FileChannel channel = open(READ, NOFOLLOW_LINKS)) {
-            return Tail.read(new Lines(channel), count, replaced, memory);
+        try (var lines = new Lines(file)) {
+            return Tail.read(lines, count, replaced, memory);
         }
-    }
-
-    /** @throws Problem storage_unavailable where another server has changed the file since it had this stamp */
-    static void check(Stamp now, Stamp before) {
-        if (now.size() == before.size() && now.end().equals(before.end())) return;
-        throw new Problem(
-                Problem.Code.STORAGE_UNAVAILABLE,
-                "The conversation was changed by another server meanwhile: send it again");
     }
 
     /**
@@ -105,14 +101,13 @@ final class HistoryFile {
     /** Overwrites the closing bracket with the messages and a new one. */
     private Stamp append(Tail tail, Message... messages) throws IOException {
         long from = tail.keptUntil();
-        byte[] end = lines(from == Tail.BEGINNING ? "" : ",", messages);
-        try (FileChannel channel = open(READ, WRITE, NOFOLLOW_LINKS)) {
-            check(Stamp.of(new Lines(channel)), tail.stamp());
+        byte[] end = lines(from, messages);
+        check(tail.stamp());
+        try (var out = new RandomAccessFile(file.toFile(), "rw")) {
             try {
-                write(channel, end, from);
-                channel.force(false);
+                write(out, from, end);
             } catch (IOException e) {
-                undo(channel, end, from);
+                undo(out, from, end);
                 tellIfFull(e, end.length);
                 throw e;
             }
@@ -120,23 +115,30 @@ final class HistoryFile {
         return tail.stamp().overwritten(from, end);
     }
 
+    private static void write(RandomAccessFile out, long position, byte[] bytes) throws IOException {
+        out.seek(position);
+        out.write(bytes);
+        out.getChannel().force(false);
+    }
+
     /**
      * Puts the old end back where nothing but a beginning of the written bytes is found: else another server has gone
      * on with this file, as a file system in a network allows.
      */
-    private static void undo(FileChannel channel, byte[] written, long from) throws IOException {
-        var found = new Lines(channel);
-        if (found.size > from + written.length) return;
-        for (long i = from; i < found.size; i++) {
-            if (found.at(i) != written[(int) (i - from)]) return;
-        }
-        write(channel.truncate(from + Tail.END.length()), bytes(Tail.END), from);
-        channel.force(false);
+    private void undo(RandomAccessFile out, long from, byte[] written) throws IOException {
+        long length = out.length() - from;
+        if (length < 0 || length > written.length) return;
+        byte[] found = new byte[(int) length];
+        out.seek(from);
+        out.readFully(found);
+        if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
+        out.setLength(from + Tail.END.length());
+        write(out, from, bytes(Tail.END));
     }
 
-    /** Tells a failure to write so many bytes as a full disk where not more than that is left. */
+    /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
     private void tellIfFull(IOException failure, long wanted) throws IOException {
-        if (Files.getFileStore(folder.path).getUsableSpace() > wanted + SPARE) return;
+        if (Files.getFileStore(folder.path).getUsableSpace() > wanted + (64 << 10)) return;
         Log.log("history: " + failure);
         throw new Problem(
                 Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
@@ -147,48 +149,51 @@ final class HistoryFile {
      * ones or to the new ones.
      */
     private Stamp rewrite(Stamp before, long keptUntil, Message... messages) throws IOException {
-        var made = new ArrayDeque<Path>(); // what goes again where this fails: a new file, and a copy of a damaged one
+        Path copy = null; // of a damaged file
         try {
-            remove(temporary() + "*"); // what a crash has left
-            Path temporary = Files.createTempFile(folder.path, temporary(), ""); // for its owner's eyes only
-            made.add(temporary);
-            if (write(temporary, before, keptUntil, messages)) keepCopy(made);
-            Stamp written = new HistoryFile(folder, temporary.getFileName().toString()).stamp();
-            Files.move(temporary, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
+            if (write(before, keptUntil, messages)) copy = keepCopy();
+            Stamp written = stamp(made);
+            Files.move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
             folder.force();
-            if (made.size() > 1) {
-                Log.log(file.getFileName() + " was damaged: its whole messages live on, and "
-                        + made.getLast().getFileName() + " keeps it as it was");
+            if (copy != null) {
+                Log.log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
+                        + " keeps it as it was");
             }
             return written;
         } catch (IOException | RuntimeException e) {
-            for (Path each : made) Files.deleteIfExists(each);
-            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size() + lines("", messages).length);
+            Files.deleteIfExists(made);
+            if (copy != null) Files.deleteIfExists(copy);
+            if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size() + lines(0, messages).length);
             throw e;
         }
     }
 
-    /** Writes a whole file: the messages of this one up to an offset, and more; tells whether this one is damaged. */
-    private boolean write(Path to, Stamp before, long keptUntil, Message... more) throws IOException {
-        try (FileChannel old = open(READ, NOFOLLOW_LINKS);
-                var file = new FileOutputStream(to.toFile());
+    /** Makes the new file: the messages of this one up to an offset, and more. Tells whether this one is damaged. */
+    private boolean write(Stamp before, long keptUntil, Message... more) throws IOException {
+        copyOrCreate();
+        check(before);
+        try (var old = new Lines(file);
+                var file = new FileOutputStream(made.toFile(), true);
                 var out = new BufferedOutputStream(file, Lines.BUFFER_SIZE)) {
-            var lines = new Lines(old);
-            check(Stamp.of(lines), before);
-            if (old != null) keepMode(to);
-            boolean inLines = keptUntil < lines.size && lines.count().isPresent();
-            boolean damaged = !inLines && writeMessages(lines, keptUntil, out, more);
-            if (inLines) {
-                lines.writeTo(out, keptUntil);
-                out.write(lines(keptUntil == Tail.BEGINNING ? "" : ",", more));
-            }
+            boolean inLines = keptUntil < old.size && old.count().isPresent();
+            file.getChannel().truncate(inLines ? keptUntil : 0);
+            boolean damaged = !inLines && writeMessages(old, keptUntil, out);
+            out.flush();
+            out.write(lines(file.getChannel().size(), more));
             out.flush();
             file.getFD().sync();
             return damaged;
         }
     }
 
-    private boolean writeMessages(Lines lines, long keptUntil, OutputStream out, Message... more) throws IOException {
+    /** A copy has the file's mode too. Where there is no file, the new one is for its owner's eyes only. */
+    private void copyOrCreate() throws IOException {
+        if (Files.exists(file, NOFOLLOW_LINKS))
+            Files.copy(file, made, NOFOLLOW_LINKS, COPY_ATTRIBUTES, REPLACE_EXISTING);
+        else Files.move(Files.createTempFile(folder.path, ".tmp-", ""), made, REPLACE_EXISTING);
+    }
+
+    private boolean writeMessages(Lines lines, long keptUntil, OutputStream out) throws IOException {
         var reader = new HistoryReader(lines, 0, memory);
         String comma = "";
         out.write('[');
@@ -197,14 +202,13 @@ final class HistoryFile {
             out.write(item.line());
             comma = ",";
         }
-        out.write(lines(comma, more));
         return reader.damaged();
     }
 
-    /** The lines of messages, and the end of the file. */
-    private static byte[] lines(String before, Message... messages) {
+    /** What stands behind the messages up to an offset: more messages, and the end of the file. */
+    private static byte[] lines(long from, Message... messages) {
         var lines = new StringBuilder();
-        String comma = before;
+        String comma = from == Tail.BEGINNING ? "" : ",";
         for (Message message : messages) {
             lines.append(comma).append('\n').append(Json.write(message.members()));
             comma = ",";
@@ -216,37 +220,14 @@ final class HistoryFile {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
-    private static void write(FileChannel channel, byte[] bytes, long position) throws IOException {
-        ByteBuffer left = ByteBuffer.wrap(bytes);
-        while (left.position() < bytes.length) {
-            left.limit(Math.min(bytes.length, left.position() + Lines.BUFFER_SIZE));
-            channel.write(left, position + left.position());
-        }
-    }
-
     /** Keeps the file beside this one, as it is. */
-    private void keepCopy(Collection<Path> made) throws IOException {
+    private Path keepCopy() throws IOException {
         Path copy = folder.path.resolve(copyPrefix() + TIME.format(Instant.now()));
-        Files.copy(file, copy, NOFOLLOW_LINKS); // leaves nothing where it fails
-        made.add(copy);
-        keepMode(copy);
-        try (FileChannel channel = FileChannel.open(copy, WRITE)) {
+        Files.copy(file, copy, NOFOLLOW_LINKS, COPY_ATTRIBUTES); // leaves nothing where it fails
+        try (FileChannel channel = FileChannel.open(copy, READ)) {
             channel.force(true);
         }
-    }
-
-    /** Gives another file this one's mode. Some file systems have one mode for all, and refuse to set any. */
-    private void keepMode(Path other) throws IOException {
-        try {
-            Set<PosixFilePermission> mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
-            if (!Files.getPosixFilePermissions(other).equals(mode)) Files.setPosixFilePermissions(other, mode);
-        } catch (UnsupportedOperationException e) {
-            // Windows: there are no modes
-        }
-    }
-
-    private String temporary() {
-        return ".tmp-" + id;
+        return copy;
     }
 
     /** No copy's name is another user's file or copy: those end otherwise, and a ~ is in no user's name. */
@@ -257,15 +238,13 @@ final class HistoryFile {
 
     /** Removes the file, the copies of damaged ones, and what a crash has left. */
     void delete() throws IOException {
-        remove("{" + copyPrefix() + ANY_TIME + "," + temporary() + "*}");
-        if (Files.deleteIfExists(file)) folder.force();
-    }
-
-    private void remove(String glob) throws IOException {
-        try (DirectoryStream<Path> left = Files.newDirectoryStream(folder.path, glob)) {
-            for (Path each : left) Files.deleteIfExists(each);
+        String glob = copyPrefix() + "????????T??????.???Z";
+        try (DirectoryStream<Path> copies = Files.newDirectoryStream(folder.path, glob)) {
+            for (Path copy : copies) Files.deleteIfExists(copy);
         } catch (DirectoryIteratorException e) {
             throw e.getCause();
         }
+        Files.deleteIfExists(made);
+        if (Files.deleteIfExists(file)) folder.force();
     }
 }

@@ -112,16 +112,15 @@ final class HistoryReader {
     private Item item() throws IOException {
         int depth = 1;
         boolean quoted = false;
-        boolean escaped = false;
         byte last = '{'; // that is no white space
         long end = position;
         while (depth > 0 && depth < Json.MAX_DEPTH && end < file.size && end - position < MAX_MESSAGE) {
             byte b = file.at(end++);
             boolean broken = quoted ? b >= 0 && b < ' ' : b == '\\' || b == '{' && depth == 1 && last != ':';
             if (broken) return null; // a quote or a bracket is missing
-            if (escaped) escaped = false;
+            if (b == '\\') end++; // what is escaped
             else if (b == '"') quoted = !quoted;
-            else if (quoted) escaped = b == '\\';
+            else if (quoted) continue;
             else if (b == '{' || b == '[') depth++;
             else if (b == '}' || b == ']') depth--;
             if (b > ' ') last = b;

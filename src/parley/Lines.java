@@ -2,13 +2,16 @@ package parley;
 
 import java.io.EOFException;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.OptionalLong;
 
 /** The bytes of a history file, as many as there were at first, and its lines, told by raw bytes. */
-final class Lines {
+final class Lines implements AutoCloseable {
     /** Bytes that are read or written at once: the JDK keeps buffers as large, for each thread and each connection. */
     static final int BUFFER_SIZE = 16 << 10;
 
@@ -21,10 +24,21 @@ final class Lines {
     private long from; // of the file's bytes in the block
     private long until;
 
-    /** @param channel null where there is no file */
-    Lines(FileChannel channel) throws IOException {
-        this.channel = channel;
-        size = channel == null ? 0 : channel.size();
+    /** Opens a file, which may be there or not. No link is followed. */
+    Lines(Path file) throws IOException {
+        FileChannel opened = null;
+        try {
+            opened = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+        } catch (NoSuchFileException e) {
+            // as an empty one
+        }
+        channel = opened;
+        size = opened == null ? 0 : opened.size();
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (channel != null) channel.close();
     }
 
     byte at(long offset) throws IOException {
@@ -64,14 +78,6 @@ final class Lines {
             if (found >= most || found >= least && size - i > MAX_WINDOW) return i;
         }
         return 0;
-    }
-
-    /** Writes the bytes before an offset. */
-    void writeTo(OutputStream out, long end) throws IOException {
-        for (long i = 0; i < end; i = until) {
-            load(i);
-            out.write(block, 0, (int) (Math.min(end, until) - i));
-        }
     }
 
     /**

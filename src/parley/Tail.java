@@ -48,20 +48,23 @@ record Tail(
     private static final class Window {
         private final ArrayDeque<HistoryReader.Item> last = new ArrayDeque<>();
         private final ArrayDeque<Long> ends = new ArrayDeque<>(); // of what is before each of the last turns
-        private final long begin;
         private final int replaced;
         private long end;
         private long length; // of the last messages
 
         Window(long begin, int replaced) {
-            this.begin = begin;
             this.replaced = replaced;
             end = begin;
+            if (begin != BEGINNING) turnBegins(); // else what is before all turns is in none
+        }
+
+        private void turnBegins() {
+            ends.add(end);
+            if (ends.size() > replaced + 1) ends.remove();
         }
 
         void add(HistoryReader.Item item) {
-            if (item.message().byUser()) ends.add(end);
-            if (ends.size() > replaced) ends.remove();
+            if (item.message().byUser()) turnBegins();
             end = item.end();
             last.add(item);
             length += item.json().length;
@@ -70,17 +73,17 @@ record Tail(
         }
 
         Tail tail(int count, boolean damaged, Stamp stamp) {
-            ends.add(end);
-            boolean isFound = ends.size() > replaced || begin == BEGINNING; // what is before all turns is in none
-            long kept = isFound ? ends.getFirst() : begin;
+            turnBegins(); // the next one
+            long kept = ends.getFirst();
             boolean atEnd = kept == stamp.size() - END.length() && stamp.end().endsWith(END);
             boolean appendable = atEnd && (last.isEmpty() || last.getLast().aLine());
             last.removeIf(each -> each.end() > kept);
             Instant lastTime =
                     last.isEmpty() ? Instant.MIN : last.getLast().message().time();
-            while (last.size() > count) last.remove();
-            List<Message> messages =
-                    last.stream().map(HistoryReader.Item::message).toList();
+            List<Message> messages = last.stream()
+                    .skip(Math.max(0, last.size() - count))
+                    .map(HistoryReader.Item::message)
+                    .toList();
             return new Tail(messages, lastTime, kept, appendable, damaged, stamp);
         }
     }

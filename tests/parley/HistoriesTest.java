@@ -10,7 +10,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -83,8 +82,8 @@ class HistoriesTest {
 
     static List<Message> stored(Histories histories, String user) throws Exception {
         var stored = new ArrayList<Message>();
-        try (FileChannel file = histories.openStored(user)) {
-            var reader = new HistoryReader(new Lines(file), 0, new Memory.Growing());
+        try (Lines file = histories.openStored(user)) {
+            var reader = new HistoryReader(file, 0, new Memory.Growing());
             for (var item = reader.next(); item != null; item = reader.next()) stored.add(item.message());
         }
         return stored;
@@ -565,8 +564,8 @@ class HistoriesTest {
         String text = layout.replace("/", "\n").replace("~", "\r");
         text = text.replace("U", line("user", "u{")).replace("A", line("assistant", "a"));
         Files.writeString(file(), text);
-        try (FileChannel channel = histories.openStored("alice")) {
-            assertEquals(count, HistoryReader.count(new Lines(channel), new Memory.Growing()));
+        try (Lines lines = histories.openStored("alice")) {
+            assertEquals(count, HistoryReader.count(lines, new Memory.Growing()));
         }
         assertEquals(count, all().size());
     }
@@ -576,8 +575,8 @@ class HistoriesTest {
     void givesTheLastMessagesAlsoWhereOneIsDamaged() throws Exception {
         for (int i = 0; i < 5; i++) turn("q" + i, "a" + i);
         Files.writeString(file(), Files.readString(file()).replace("\"a3\"", "a3\""));
-        try (FileChannel channel = histories.openStored("alice")) {
-            var reader = HistoryReader.ofLast(3, new Lines(channel), new Memory.Growing());
+        try (Lines lines = histories.openStored("alice")) {
+            var reader = HistoryReader.ofLast(3, lines, new Memory.Growing());
             var last = new ArrayList<Message>();
             for (var item = reader.next(); item != null; item = reader.next()) last.add(item.message());
             assertEquals(List.of("q3", "q4", "a4"), contents(last));
