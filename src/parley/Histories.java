@@ -12,8 +12,7 @@ import java.util.regex.Pattern;
 
 /**
  * The history files of one folder. Each user's turns come one at a time, in the order of their arrival, also among
- * several servers
- * on that folder; different users never wait for each other.
+ * several servers on that folder; different users never wait for each other.
  *
  * <p>Servers exclude each other by locks on bytes of the folder's {@link LockFile}, at places that a hash of the
  * history file's name tells: such locks cost no file a user. One byte is locked for the whole turn. A second one is
@@ -21,8 +20,9 @@ import java.util.regex.Pattern;
  * provider answered.
  */
 final class Histories implements AutoCloseable {
-    private static final Duration HANGING =
-            Duration.ofSeconds(2); // a lock and a write take as long in no sound network
+    /** A lock and a write that take longer may have met a broken network. */
+    private static final Duration HANGING = Duration.ofSeconds(2);
+
     private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 

@@ -173,15 +173,15 @@ final class HistoryFile {
         copyOrCreate();
         check(before);
         try (var old = new Lines(file);
-                var file = new FileOutputStream(made.toFile(), true);
-                var out = new BufferedOutputStream(file, Lines.BUFFER_SIZE)) {
+                var anew = new FileOutputStream(made.toFile(), true);
+                var out = new BufferedOutputStream(anew, Lines.BUFFER_SIZE)) {
             boolean inLines = keptUntil < old.size && old.count().isPresent();
-            file.getChannel().truncate(inLines ? keptUntil : 0);
+            anew.getChannel().truncate(inLines ? keptUntil : 0);
             boolean damaged = !inLines && writeMessages(old, keptUntil, out);
             out.flush();
-            out.write(lines(file.getChannel().size(), more));
+            out.write(lines(anew.getChannel().size(), more));
             out.flush();
-            file.getFD().sync();
+            anew.getFD().sync();
             return damaged;
         }
     }

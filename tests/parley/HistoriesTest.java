@@ -238,7 +238,7 @@ class HistoriesTest {
         turn("q", "a");
         String id = UUID.nameUUIDFromBytes("history_alice.json".getBytes(StandardCharsets.UTF_8))
                 .toString();
-        Path left = Files.writeString(folder.resolve(".tmp-" + id + "123"), "half of");
+        Path left = Files.writeString(folder.resolve(".tmp-" + id), "half of");
         Path others = Files.writeString(folder.resolve(".tmp-of-another"), "half of");
         turn(histories, 1, user("q"), assistant("b"));
         assertTrue(Files.notExists(left));
@@ -536,8 +536,8 @@ class HistoriesTest {
                         damage.replace('/', '\n').replace('~', '\0'));
         Files.writeString(file(), broken);
         List<String> shown = all();
-        try (FileChannel channel = histories.openStored("alice")) {
-            assertEquals(shown.size(), HistoryReader.count(new Lines(channel), new Memory.Growing()));
+        try (Lines lines = histories.openStored("alice")) {
+            assertEquals(shown.size(), HistoryReader.count(lines, new Memory.Growing()));
         }
         turn(histories, 1, user("other"), assistant("reply"));
         assertEquals(
@@ -590,8 +590,8 @@ class HistoriesTest {
         String none = ",\n" + line("system", "x".repeat(60));
         Files.writeString(
                 file(), "[\n" + line("user", "q") + ",\n" + line("assistant", "a") + none.repeat(20_000) + "\n]\n");
-        try (FileChannel channel = histories.openStored("alice")) {
-            var reader = HistoryReader.ofLast(1, new Lines(channel), new Memory.Growing());
+        try (Lines lines = histories.openStored("alice")) {
+            var reader = HistoryReader.ofLast(1, lines, new Memory.Growing());
             assertEquals("a", reader.next().message().content());
             assertNull(reader.next());
         }
