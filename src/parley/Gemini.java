@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
+import parley.Settings.Generation;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
 record Gemini(Upstream upstream, Settings settings) implements Provider {
@@ -47,7 +48,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         return object("role", role, "parts", List.of(object("text", text)));
     }
 
-    private static Map<String, Object> config(Settings.Generation generation) {
+    private static Map<String, Object> config(Generation generation) {
         return object(
                 "temperature", generation.temperature(),
                 "topP", generation.topP(),

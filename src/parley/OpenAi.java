@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import parley.Settings.Generation;
 
 /**
  * The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services
@@ -29,7 +30,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
-        Settings.Generation generation = settings.generation();
+        Generation generation = settings.generation();
         Map<String, Object> body = object(
                 "model", upstream.account().model(),
                 "messages", messages(messages),

@@ -8,6 +8,7 @@ import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -23,9 +24,6 @@ import java.util.stream.Stream;
  * @param json   the body as JSON that was parsed, or its text
  */
 record ProviderError(int status, Object json, HttpHeaders headers) {
-    /** Those of a moment: 52x are Cloudflare's, and 529 means overloaded. */
-    private static final Pattern TRANSIENT = Pattern.compile("408|429|50[0234]|52[0-4]|529");
-
     private static final int ENOUGH = 2000; // characters in which something is looked for
 
     /** Members with words for people, or with what holds them, the best ones first. */
@@ -34,8 +32,6 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     /** Members with words for programs. */
     private static final List<String> CODES = List.of("code", "type", "status", "status_code");
-
-    private static final HttpHeaders NO_HEADERS = HttpHeaders.of(Map.of(), (name, value) -> true);
 
     /** Of a code, or of a 403 whatever it says. */
     private static final Pattern MODERATION = Pattern.compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
@@ -56,7 +52,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     /** An error in an answer whose status is a good one: the body tells the status, or nobody. */
     ProviderError(Object json) {
-        this(0, json, NO_HEADERS);
+        this(0, json, HttpHeaders.of(Map.of(), (name, value) -> true));
     }
 
     private static List<String> codes(Object json) {
@@ -91,8 +87,8 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         if (value == null || value.equals(false)) return true;
         if (value instanceof String text) return text.isBlank();
         if (value instanceof Number number) return number.doubleValue() == 0;
-        if (value instanceof List<?> list) return list.stream().allMatch(ProviderError::isEmpty);
-        return value instanceof Map<?, ?> map && map.values().stream().allMatch(ProviderError::isEmpty);
+        Object items = value instanceof Map<?, ?> map ? map.values() : value;
+        return items instanceof Collection<?> all && all.stream().allMatch(ProviderError::isEmpty);
     }
 
     /** {@return the words for people that JSON holds in one of the usual places; empty where there are none} */
@@ -156,10 +152,13 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         return hasCode("context_length_exceeded") || status != 429 && holds(TOO_LONG, words());
     }
 
-    /** Whether the same request may succeed a moment later. A day's quota is none of that. */
+    /**
+     * Whether the same request may succeed a moment later. 52x are Cloudflare's, and 529 means overloaded. A day's
+     * quota is none of that.
+     */
     boolean isTransient() {
         boolean isUsedUp = hasCode("insufficient_quota") || details().contains("PerDay");
-        return TRANSIENT.matcher("" + status).matches() && !isUsedUp;
+        return !isUsedUp && ("" + status).matches("408|429|50[0234]|52[0-4]|529");
     }
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */

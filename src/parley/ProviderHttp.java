@@ -24,7 +24,7 @@ import javax.net.ssl.TrustManagerFactory;
 final class ProviderHttp implements AutoCloseable {
     private final LiveSettings settings;
     private final ReentrantLock making = new ReentrantLock();
-    private HttpClient made; // null until the first need
+    private volatile HttpClient made; // null until the first need
     private boolean untrusting; // made while Java's trust store could not be read: only plain http works
 
     ProviderHttp(LiveSettings settings) {

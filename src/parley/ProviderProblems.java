@@ -16,12 +16,14 @@ import java.time.Duration;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import parley.Provider.Image;
+import parley.Settings.Account;
 
 /**
  * Makes every problem of a provider. Whatever a detail quotes goes through {@link #quoted}, so that no key is in one,
  * whoever said it.
  */
-record ProviderProblems(Settings.Account account, Duration timeout) {
+record ProviderProblems(Account account, Duration timeout) {
     private static final Pattern CALL = Pattern.compile("(?i)tool|function");
 
     /** {@return the problem that a failure to ask the provider makes} */
@@ -120,7 +122,7 @@ record ProviderProblems(Settings.Account account, Duration timeout) {
     }
 
     /** @param image null for what is none */
-    Provider.Image checked(Provider.Image image) {
+    Image checked(Image image) {
         if (image == null) throw failed("sent what is no image of a known type, or is not base64");
         return image;
     }

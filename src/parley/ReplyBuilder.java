@@ -2,6 +2,7 @@ package parley;
 
 import java.time.Duration;
 import java.util.Map;
+import parley.Provider.Reply;
 
 /**
  * A reply while it comes. It is finished by what stands last: text that comes behind a finish reason takes the reason
@@ -137,10 +138,10 @@ final class ReplyBuilder {
      *
      * @throws Problem blocked where the model refused, empty_reply where it said nothing
      */
-    Provider.Reply reply(ProviderProblems problems) {
+    Reply reply(ProviderProblems problems) {
         add(tag.end());
         add(half);
-        if (!toString().isBlank()) return new Provider.Reply(toString(), finishReason, usage);
+        if (!toString().isBlank()) return new Reply(toString(), finishReason, usage);
         if (!refusal.toString().isBlank()) throw problems.refused(refusal.toString());
         if (thought || tag.isThought() || finishReason.equals("length")) {
             throw problems.empty(

@@ -5,6 +5,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
 import java.util.function.Supplier;
+import parley.ServerSentEvents.Event;
+import parley.ServerSentEvents.Kind;
 
 /**
  * Reads a reply from the events of a stream or from one whole answer, whichever comes.
@@ -21,7 +23,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
         var buffer = new byte[BUFFER_SIZE];
         body.waitUntil(silence.get());
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
-            List<ServerSentEvents.Event> ended = events.read(buffer, count);
+            List<Event> ended = events.read(buffer, count);
             ended.forEach(this::take);
             memory.grownTo(events.held() + reply.length());
             if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(silence.get()));
@@ -42,7 +44,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
                 problems.account().variable("BASE_URL"));
     }
 
-    private void take(ServerSentEvents.Event event) {
+    private void take(Event event) {
         String data = event.data().strip();
         switch (event.kind()) {
             case COMMENT -> {}
@@ -53,7 +55,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
             }
             case DATA, JSON -> {
                 if (data.equals("[DONE]")) reply.end();
-                else if (!data.isEmpty()) takeData(data, event.kind() == ServerSentEvents.Kind.JSON);
+                else if (!data.isEmpty()) takeData(data, event.kind() == Kind.JSON);
             }
         }
     }

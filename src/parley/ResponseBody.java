@@ -8,7 +8,9 @@ import java.io.PushbackInputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandler;
+import java.net.http.HttpResponse.BodySubscriber;
+import java.net.http.HttpResponse.ResponseInfo;
 import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -17,7 +19,7 @@ import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.Flow;
+import java.util.concurrent.Flow.Subscription;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
@@ -27,7 +29,7 @@ import java.util.zip.ZipException;
  * It asks for a few buffers ahead, so that little lies in memory. Closing it before its end hangs up, also where the
  * response has yet to come.
  */
-final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse.BodySubscriber<Void>, AutoCloseable {
+final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, AutoCloseable {
     /** The response is too long, or compressed in another way: asked again, it would be the same. */
     @SuppressWarnings("serial")
     static final class Unreadable extends IOException {
@@ -46,8 +48,8 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
 
     private final ReplyStream stream;
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
-    private volatile HttpResponse.ResponseInfo head;
-    private volatile Flow.Subscription subscription;
+    private volatile ResponseInfo head;
+    private volatile Subscription subscription;
     private volatile Throwable broken;
     private volatile boolean closed;
     private CompletableFuture<?> exchange; // null where the request's own thread exchanges
@@ -190,7 +192,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     }
 
     @Override
-    public HttpResponse.BodySubscriber<Void> apply(HttpResponse.ResponseInfo head) {
+    public BodySubscriber<Void> apply(ResponseInfo head) {
         this.head = head;
         arrived.add(HEAD);
         return this;
@@ -202,7 +204,7 @@ final class ResponseBody implements HttpResponse.BodyHandler<Void>, HttpResponse
     }
 
     @Override
-    public void onSubscribe(Flow.Subscription subscription) {
+    public void onSubscribe(Subscription subscription) {
         this.subscription = subscription;
         if (closed) subscription.cancel(); // the time ended just as the head came
         else subscription.request(AHEAD);

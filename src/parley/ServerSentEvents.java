@@ -4,7 +4,6 @@ import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 
 /**
  * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): bytes in, events out, wherever
@@ -27,8 +26,6 @@ final class ServerSentEvents {
 
     /** @param data the event's text; several lines of data are joined by line feeds */
     record Event(Kind kind, String data) {}
-
-    private static final Pattern COLON = Pattern.compile(": ?");
 
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
     private List<Event> events; // of the bytes that are being read
@@ -84,8 +81,9 @@ final class ServerSentEvents {
     }
 
     private void field(String text) {
-        String[] field = COLON.split(text, 2);
+        String[] field = text.split(":", 2);
         String value = field.length == 1 ? "" : field[1];
+        if (value.startsWith(" ")) value = value.substring(1);
         switch (field[0]) {
             case "data" -> addData(value);
             case "event" -> kind = value.equals("error") ? Kind.ERROR : Kind.DATA;

@@ -10,6 +10,7 @@ import static parley.Problem.Code.UNKNOWN_MODEL;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
+import parley.Settings.Account;
 
 /** The services of a list, of which the next is asked where one cannot answer. */
 final class Services {
@@ -18,7 +19,7 @@ final class Services {
             Set.of(RATE_LIMITED, PROVIDER_ERROR, PROVIDER_TIMEOUT, PROVIDER_REFUSED_KEY, UNKNOWN_MODEL, EMPTY_REPLY);
 
     /** An answer, and the account of the service that gave it. */
-    record Answer<T>(Settings.Account account, T value) {}
+    record Answer<T>(Account account, T value) {}
 
     private Services() {}
 
@@ -29,10 +30,9 @@ final class Services {
      * @param stream   once it has begun, no other service is asked
      * @throws Problem the first service's, where none answers; the console tells all of them
      */
-    static <T> Answer<T> ask(
-            List<Settings.Account> accounts, ReplyStream stream, Function<Settings.Account, T> asking) {
+    static <T> Answer<T> ask(List<Account> accounts, ReplyStream stream, Function<Account, T> asking) {
         Problem first = null;
-        for (Settings.Account account : accounts) {
+        for (Account account : accounts) {
             try {
                 return new Answer<>(account, asking.apply(account));
             } catch (Problem e) {

@@ -3,6 +3,7 @@ package parley;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
@@ -12,6 +13,8 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiPredicate;
 import java.util.function.Supplier;
 import parley.Provider.Reply;
+import parley.Settings.Account;
+import parley.Settings.Key;
 
 /** Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem. */
 record Upstream(ProviderHttp http, ProviderProblems problems) {
@@ -25,7 +28,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         T run(Deadline end) throws IOException;
     }
 
-    Settings.Account account() {
+    Account account() {
         return problems.account();
     }
 
@@ -39,7 +42,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** A GET of what stands behind the service's own path. */
     HttpRequest.Builder request(String path) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri(path));
-        Settings.Key key = account().key();
+        Key key = account().key();
         if (key == null) return request;
         return account().provider().equals("gemini")
                 ? request.header("x-goog-api-key", key.value())
@@ -49,7 +52,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** A POST of the body, with the account's extra members merged into it. */
     HttpRequest.Builder post(String path, Map<String, Object> body) {
         String json = Json.write(Json.merge(body, account().extra()));
-        return request(path).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(json));
+        return request(path).header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
     }
 
     /** Asks for a reply; the dialect reads it, as {@link ReplyReader} has it. */
