@@ -211,10 +211,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
 
     /** The name, and where the variable is set. */
     String placed(String name) {
-        return name
-                + (lines.containsKey(name)
-                        ? " (line " + lines.get(name) + ")"
-                        : " (set by the environment, not by this file)");
+        Integer line = lines.get(name);
+        return name + (line == null ? " (set by the environment, not by this file)" : " (line " + line + ")");
     }
 
     /** The names and no values: they may be keys. */

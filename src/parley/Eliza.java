@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 /**
  * The demo's partner in conversation, after Joseph Weizenbaum's ELIZA (Communications of the ACM 9, 1966): the first
  * rule whose pattern fits takes the sentence apart and puts it together again, with the pronouns turned round. The
- * rules, our own, are in {@code eliza.txt}: {@code ? pattern}, then what may be answered, with {@code --} between; %s is
- * what the pattern has in parentheses.
+ * rules, our own, are in {@code eliza.txt}: {@code ? pattern}, then what may be answered, with {@code --} between.
+ * There, %s is what the pattern has in parentheses.
  */
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}

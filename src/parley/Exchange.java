@@ -179,7 +179,7 @@ final class Exchange implements AutoCloseable {
         String text = query(name);
         if (text == null) return fallback;
         if (!text.matches("0*[1-9]\\d{0,17}")) throw invalid(name + " must be a whole number from 1");
-        return (int) Math.min(Long.parseLong(text), Integer.MAX_VALUE);
+        return Math.clamp(Long.parseLong(text), 1, Integer.MAX_VALUE);
     }
 
     /**
@@ -266,10 +266,11 @@ final class Exchange implements AutoCloseable {
         if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
         // What the JDK reads as the next request may be a part of this one: no more than this is answered. Nor is a
         // body that is too large read to its end.
-        boolean isLast = status == 400
+        if (status == 400
                 || status == 413
-                || !requestHeader("Transfer-Encoding").isEmpty();
-        if (isLast) header("Connection", "close");
+                || !requestHeader("Transfer-Encoding").isEmpty()) {
+            header("Connection", "close");
+        }
     }
 
     /** More of an answer that has begun. */
@@ -325,8 +326,8 @@ final class Exchange implements AutoCloseable {
                 answer(problem.status(), "application/problem+json", json.getBytes(StandardCharsets.UTF_8));
             }
             case STREAMING -> event("event: error\ndata: " + json);
-            case ANSWERING ->
-                Thread.currentThread().interrupt(); // breaks the connection, or the answer would seem whole
+            // Breaks the connection: else the answer would seem whole.
+            case ANSWERING -> Thread.currentThread().interrupt();
         }
     }
 

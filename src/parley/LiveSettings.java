@@ -112,8 +112,7 @@ final class LiveSettings {
     /** Says that an edit is in force, but for what is read at the start only. */
     private void announce(Settings now) {
         List<String> later = new ArrayList<>();
-        if (!now.server().host().equals(started.server().host())
-                || now.server().port() != started.server().port()) later.add("HOST and PORT");
+        if (!now.listeningAs(started.server()).server().equals(now.server())) later.add("HOST and PORT");
         if (!now.history().folder().equals(started.history().folder())) later.add("HISTORY_DIR");
         String but =
                 later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
