@@ -87,8 +87,7 @@ final class Lines implements AutoCloseable {
      */
     OptionalLong count() throws IOException {
         long feeds = 0;
-        long begins = 0; // of lines with an object, in order
-        long objects = 0;
+        long messages = 0;
         boolean quoted = false;
         boolean escaped = false;
         long last = 0; // eight bytes
@@ -96,20 +95,25 @@ final class Lines implements AutoCloseable {
             load(start);
             for (int i = 0; i < until - start; i++) {
                 byte b = block[i];
-                if (b >= 0 && b < ' ' && (quoted || b != '\n')) return OptionalLong.empty();
                 last = last << 8 | b & 0xFF;
-                if (b == '"') {
-                    if (!escaped) quoted = !quoted;
-                    if ((last & 0xFFFF) == 0x7B22) objects++; // {"
-                    boolean isNext = (last & 0xFFFFFFFFFFFFL) == 0x227D2C0A7B22L; // "},\n{"
-                    if (isNext || (last & 0xFFFFFFFFL) == 0x5B0A7B22) begins++; // [\n{"
+                if (b >= 0 && b < ' ') {
+                    if (quoted || b != '\n') return OptionalLong.empty();
+                    feeds++;
+                }
+                if (b == '"' && !escaped) quoted = !quoted;
+                if ((last & 0xFFFF) == 0x7B22) { // {"
+                    if (!beginsLine(last)) return OptionalLong.empty();
+                    messages++;
                 }
                 escaped = b == '\\' && !escaped;
-                if (b == '\n') feeds++;
             }
         }
-        boolean inLines =
-                feeds == begins + 2 && objects == begins && (last & 0xFFFFFFFFFFL) == 0x227D0A5D0AL; // "}\n]\n
-        return inLines ? OptionalLong.of(begins) : OptionalLong.empty();
+        if (feeds != messages + 2 || (last & 0xFFFFFFFFFFL) != 0x227D0A5D0AL) return OptionalLong.empty(); // "}\n]\n
+        return OptionalLong.of(messages);
+    }
+
+    /** Whether an object begins on a line of its own, behind another one or as the first: "},\n{" or [\n{". */
+    private static boolean beginsLine(long last) {
+        return (last & 0xFFFFFFFFFFFFL) == 0x227D2C0A7B22L || (last & 0xFFFFFFFFL) == 0x5B0A7B22;
     }
 }
