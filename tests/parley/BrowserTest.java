@@ -349,6 +349,52 @@ class BrowserTest {
     }
 
     @Test
+    void streamsAStoppedReplyAgainFromItsBeginning() {
+        browser.send("write a long story");
+        browser.waiting().until(any -> browser.all(".writing .text > *").size() > 4);
+        browser.box().sendKeys(Keys.ESCAPE);
+        browser.await(".bad.calm");
+        browser.click("Try again");
+        assertTrue(browser.await(".writing .text h2").getText().contains("lighthouse"));
+        browser.waiting().until(any -> browser.all(".writing .text > *").size() > 4);
+        browser.box().sendKeys(Keys.ESCAPE);
+        browser.await(".bad.calm");
+    }
+
+    @Test
+    void remembersNoIdThatTheServerRefuses() {
+        browser.open(parley.port(), "a%0Ab");
+        browser.await(".bad");
+        assertEquals(false, browser.script("return localStorage['parley.users'].split('\\n').includes('b')"));
+    }
+
+    /** The second Enter was meant for the button, whose focus has gone to the box. */
+    @Test
+    void sendsNothingWhenEnterIsPressedTwiceOnTakeBack() {
+        browser.say("hello");
+        browser.script("document.getElementById('back').focus()");
+        browser.driver.switchTo().activeElement().sendKeys(Keys.ENTER);
+        browser.waiting().until(any -> browser.draft().equals("hello"));
+        browser.box().sendKeys(Keys.ENTER);
+        assertEquals("hello", browser.draft());
+        browser.box().clear();
+    }
+
+    /** Chrome refuses locks too where site data is blocked. */
+    @Test
+    void worksWhereLocksAreRefused() {
+        browser.command(
+                "Page.addScriptToEvaluateOnNewDocument",
+                Map.of(
+                        "source",
+                        "navigator.locks.request = () => Promise.reject(new DOMException('denied', 'SecurityError'))"));
+        browser.open(parley.port(), user + "-blocked");
+        browser.say("hello");
+        browser.close();
+        browser = new Browser();
+    }
+
+    @Test
     void worksWithoutStorage() {
         browser.command(
                 "Page.addScriptToEvaluateOnNewDocument",

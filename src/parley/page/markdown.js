@@ -452,10 +452,12 @@ export function writer(body) {
       finished = next.length - 1;
       from += rest.split('\n').slice(0, now.at(-1).from).reduce((sum, line) => sum + line.length + 1, 0);
     },
-    end(text) {
+    end(text) { // what is written next may be another text: of the turn that is tried again
       const next = parse(text);
       patch(body, tree, next);
       tree = next;
+      from = finished = 0;
+      references.clear();
     },
   };
 }

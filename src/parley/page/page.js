@@ -74,7 +74,10 @@ function render(state, event = {}) {
   announce(state, event);
   tick();
   // what had the focus is gone: it must not fall to the body
-  if (focused !== document.body && (!focused.isConnected || focused.disabled)) box.focus();
+  if (focused !== document.body && (!focused.isConnected || focused.disabled)) {
+    box.focus();
+    movedAt = Date.now();
+  }
 }
 
 /** Another user: nothing of the one before stays on the page. */
@@ -202,7 +205,7 @@ function tick() {
 const server = connect(new URL('.', location.href));
 const conversations = new Conversations(server, memory, show);
 const isTouch = () => matchMedia('(pointer: coarse)').matches;
-let sentAt = 0, takenBackAt = 0;
+let sentAt = 0, takenBackAt = 0, movedAt = 0;
 
 /** Sends what was written, or has it drawn. */
 function submit(words) {
@@ -229,7 +232,7 @@ const acts = {
   retry: turn => conversations.retry(turn.key),
   dismiss: turn => conversations.dismiss(turn?.key),
   older: () => conversations.older(),
-  open: () => conversations.open(conversations.user),
+  open: () => load(conversations.user),
   takeBack: () => conversations.takeBack(),
   clear: () => conversations.clear(),
   say: (turn, pressed) => submit(pressed.textContent),
@@ -241,6 +244,7 @@ const acts = {
 };
 
 flow.addEventListener('click', event => {
+  if (event.detail > 1) return; // a double click is one: another button may have come under the pointer
   const pressed = event.target.closest('button');
   const turn = turns(conversations.state).find(each => each.key === pressed?.closest('.turn')?.dataset.key);
   if (pressed?.matches('.copy')) copy(pressed, pressed.closest('.code').querySelector('code').textContent);
@@ -301,6 +305,7 @@ flow.addEventListener('keydown', event => {
 });
 
 box.addEventListener('input', () => {
+  movedAt = 0; // who types means the box
   grow();
   conversations.type(box.value);
 });
@@ -308,7 +313,8 @@ box.addEventListener('keydown', event => {
   const last = lastKept(conversations.state)?.question;
   if (sends(event)) {
     event.preventDefault();
-    submit(box.value);
+    const meant = !event.repeat && Date.now() - movedAt > 500; // not for the button that had the focus
+    if (meant) submit(box.value);
   } else if (event.key === 'ArrowUp' && !box.value && last) {
     event.preventDefault();
     conversations.type(last);
@@ -387,9 +393,15 @@ $('formats').onclick = async event => {
 /** Opens a conversation; the address follows. */
 function open(id, entry = 'pushState') {
   if (!id || id === conversations.user) return;
-  remember(id);
   if (entry) history[entry](null, '', '?' + new URLSearchParams({user_id: id}));
-  conversations.open(id);
+  load(id);
+}
+
+/** An id that the server takes is remembered. */
+async function load(id) {
+  await conversations.open(id);
+  const {user, loaded} = conversations.state;
+  if (loaded) remember(user);
 }
 
 function drawIds() {

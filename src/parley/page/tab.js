@@ -40,7 +40,7 @@ const isHeld = id => new Promise(resolve => {
   navigator.locks?.request('parley ' + id, {signal: AbortSignal.timeout(500)}, () => {
     resolve(false);
     return new Promise(() => { /* held until the page goes */ });
-  }).catch(() => resolve(true));
+  }).catch(({name}) => resolve(name !== 'SecurityError')); // site data is blocked, and locks with it
 });
 
 const newId = () => Math.random().toString(36).slice(2, 8);
