@@ -167,7 +167,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         String told = delay.find()
                 ? delay.group(1)
                 : headers.firstValue("Retry-After").orElse("");
-        if (told.matches("\\d{1,9}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
+        if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
             ZonedDateTime then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME);
             return Math.max(0, 1 + Duration.between(Instant.now(), then).toSeconds());

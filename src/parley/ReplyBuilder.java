@@ -139,8 +139,7 @@ final class ReplyBuilder {
      * @throws Problem blocked where the model refused, empty_reply where it said nothing
      */
     Reply reply(ProviderProblems problems) {
-        add(tag.end());
-        add(half);
+        add((tag.reply(half) + tag.end()).stripTrailing()); // white space alone is nothing said
         if (!toString().isBlank()) return new Reply(toString(), finishReason, usage);
         if (!refusal.toString().isBlank()) throw problems.refused(refusal.toString());
         if (thought || tag.isThought() || finishReason.equals("length")) {

@@ -83,7 +83,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
             return body;
         } catch (InterruptedException e) {
             throw Problem.overloaded("stopping");
-        } catch (IllegalArgumentException e) { // a host that the client finds no fault with until it is used
+        } catch (IllegalArgumentException e) { // a host that the client cannot take, or a length that is no number
             throw new IOException(e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             body.close();
@@ -132,8 +132,11 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     /** Memory for the body, or so many bytes of it: what will be read is reserved at once, as far as it is known. */
     Memory.Growing memory(int limit) {
         var memory = new Memory.Growing();
-        long announced = headers().firstValueAsLong("Content-Length").orElse(0);
-        memory.grownTo(Math.min(announced, Math.min(limit, MAX_LENGTH)));
+        String announced = headers()
+                .firstValue("Content-Length")
+                .filter(length -> length.matches("\\d{1,18}"))
+                .orElse("0");
+        memory.grownTo(Math.min(Long.parseLong(announced), Math.min(limit, MAX_LENGTH)));
         return memory;
     }
 

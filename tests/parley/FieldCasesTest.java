@@ -486,6 +486,11 @@ class FieldCasesTest extends OneServer {
                         "502 empty_reply",
                         "without a word"),
                 Arguments.of("nebius", events(oai("<think>and on and on"), STOP), "502 empty_reply", "only thought"),
+                Arguments.of(
+                        "nebius",
+                        events(oai("<think>half a ?").replace("?", "\\ud83d"), STOP),
+                        "502 empty_reply",
+                        "only thought"),
                 // refused, with the service's own words
                 Arguments.of(
                         "nebius",

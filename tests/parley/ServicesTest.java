@@ -45,6 +45,7 @@ class ServicesTest extends OneServer {
                     whole  | 404 {}                                        | from nebius
                     whole  | 429 {"error":{"code":"insufficient_quota"}}   | from nebius
                     stream | 429 {"error":{"code":"insufficient_quota"}}   | from nebius
+                    stream | 200 {"candidates":[{"content":{"parts":[{"text":" "}]},"finishReason":"STOP"}]}|from nebius
                     stream | 400 {"error":{"message":"x"}}                 | from nebius
                     whole  | 400 {"error":{"code":"content_filter"}}       | blocked
                     stream | 200 {"promptFeedback":{"blockReason":"X"}}    | blocked
@@ -125,6 +126,24 @@ class ServicesTest extends OneServer {
         assertEquals("503 not_configured", answer.status() + " " + answer.at("code"));
         assertTrue(answer.text().contains("OTHER_API_KEY is not set"), answer.text());
         assertEquals("other", running.get("/health").at("chat", "provider"));
+    }
+
+    /** A service of the local network may want no key, but it must not be asked by mistake. */
+    @ParameterizedTest
+    @CsvSource({
+        "LAN, CHAT_PROVIDER=lan, LAN_BASE_URL=http://192.168.1.9:8000/v1, true",
+        "NEBIUS, CHAT_PROVIDER=nebius, NEBIUS_API_KEY=, false"
+    })
+    void saysThatAnyWordServesForAServiceThatMayWantNoKey(String name, String use, String setting, boolean said)
+            throws Exception {
+        running.settings(use, setting, name + "_CHAT_MODEL=m");
+        Running.Answer answer = running.chat("frank", "hi");
+        assertEquals("503 not_configured", answer.status() + " " + answer.at("code"));
+        assertTrue(answer.text().contains(name + "_API_KEY is not set"), answer.text());
+        assertEquals(said, answer.text().contains("any word serves"), answer.text());
+        assertEquals(false, running.get("/health").at("chat", "ready"));
+        running.settings(use, setting, name + "_CHAT_MODEL=m", name + "_API_KEY=word");
+        assertEquals(true, running.get("/health").at("chat", "ready"));
     }
 
     @Test

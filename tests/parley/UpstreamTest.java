@@ -306,6 +306,12 @@ class UpstreamTest extends OneServer {
                             0),
                     Arguments.of(
                             dialect,
+                            bytes("HTTP/1.1 200 OK\r\nContent-Length: " + Running.KEY + "\r\n\r\n"),
+                            "502 provider_error",
+                            "cannot be reached, or broke",
+                            3),
+                    Arguments.of(
+                            dialect,
                             bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "),
                             "502 provider_error",
                             "cannot be reached, or broke",
@@ -358,6 +364,9 @@ class UpstreamTest extends OneServer {
         running.settings("CHAT_PROVIDER=nebius");
         running.provider.then(exchange -> exchange.answer(429, "application/json", "Retry-After: 12\r\n", "{}"));
         assertEquals("12", running.chat("alice", "hi").header("Retry-After"));
+        running.provider.then(
+                exchange -> exchange.answer(429, "application/json", "Retry-After: 12345678901\r\n", "{}"));
+        assertEquals("12345678901", running.chat("alice", "hi").header("Retry-After"));
     }
 
     @Test
