@@ -173,11 +173,9 @@ final class HistoryFile {
         copyOrCreate();
         check(before);
         try (var old = new Lines(file);
-                var anew = new FileOutputStream(made.toFile(), true);
+                var anew = new FileOutputStream(made.toFile());
                 var out = new BufferedOutputStream(anew, Lines.BUFFER_SIZE)) {
-            boolean inLines = keptUntil < old.size && old.count().isPresent();
-            anew.getChannel().truncate(inLines ? keptUntil : 0);
-            boolean damaged = !inLines && writeMessages(old, keptUntil, out);
+            boolean damaged = writeMessages(old, keptUntil, out);
             out.flush();
             out.write(lines(anew.getChannel().size(), more));
             out.flush();

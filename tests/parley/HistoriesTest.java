@@ -26,6 +26,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -542,6 +543,27 @@ class HistoriesTest {
         turn(histories, 1, user("other"), assistant("reply"));
         assertEquals(
                 shown.size(), Json.items(Json.parse(Files.readString(file()))).size());
+        assertEquals(broken, Files.readString(folder.resolve(names().get(1))));
+    }
+
+    /** What raw bytes do not tell: a false escape, a role and a member that are none. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    # part    | damage
+                    "q0"      | "q\\x0"
+                    "q0"      | 7
+                    "user"    | "usr"
+                    "content" | "contents"
+                    """)
+    void keepsAndMendsWhatOnlyReadingTells(String part, String damage) throws Exception {
+        for (int i = 0; i < 30; i++) turn("q" + i, "a" + i);
+        String broken = Files.readString(file()).replaceFirst(Pattern.quote(part), Matcher.quoteReplacement(damage));
+        Files.writeString(file(), broken);
+        turn(histories, 1, user("other"), assistant("reply"));
+        assertEquals(59, Json.items(Json.parse(Files.readString(file()))).size());
         assertEquals(broken, Files.readString(folder.resolve(names().get(1))));
     }
 
