@@ -10,11 +10,8 @@ import static parley.Problem.invalid;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
@@ -148,25 +145,18 @@ final class Api implements HttpHandler {
         Message asked = Message.fromUser(question.message, tail.lastTime());
         Answer<Reply> given = ask(http, question.stream, services, tail.messages(), asked);
         Reply reply = given.value();
-        String provider = given.account().provider();
-        String model = given.account().model();
-        ChronoUnit unit = question.replace ? MILLIS : SECONDS;
-        String version = turn.store(tail, asked, asked.answered(reply.text(), provider, model, unit));
+        Account service = given.account();
+        Message answer =
+                asked.answered(reply.text(), service.provider(), service.model(), question.replace ? MILLIS : SECONDS);
+        String version = turn.store(tail, asked, answer);
         return object(
-                "user_id",
-                question.user,
-                "reply",
-                reply.text(),
-                "finish_reason",
-                reply.finishReason(),
-                "provider",
-                provider,
-                "model",
-                model,
-                "usage",
-                reply.usage(),
-                "version",
-                version);
+                "user_id", question.user(),
+                "reply", reply.text(),
+                "finish_reason", reply.finishReason(),
+                "provider", service.provider(),
+                "model", service.model(),
+                "usage", reply.usage(),
+                "version", version);
     }
 
     private Answer<Reply> ask(
@@ -278,14 +268,5 @@ final class Api implements HttpHandler {
         Object flag = body.get(name);
         if (flag == null || flag instanceof Boolean) return Boolean.TRUE.equals(flag);
         throw invalid(name + " must be true or false");
-    }
-
-    /** The text of a file that comes with Parley. */
-    static String resource(String name) {
-        try (InputStream file = Api.class.getResourceAsStream(name)) {
-            return new String(file.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new IllegalStateException(name + " comes with Parley", e);
-        }
     }
 }

@@ -46,7 +46,7 @@ final class Eliza {
                     .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
     private final List<Rule> rules = Stream.of(
-                    Api.resource("eliza.txt").substring(2).split("\n\\? "))
+                    PageFiles.resource("eliza.txt").substring(2).split("\n\\? "))
             .map(Eliza::rule)
             .toList();
 

@@ -2,6 +2,8 @@ package parley;
 
 import static parley.Problem.Code.NOT_FOUND;
 
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
@@ -20,7 +22,7 @@ final class PageFiles {
     private record PageFile(String type, byte[] content) {
         static PageFile read(String name) {
             String type = TYPES.get(name.substring(name.indexOf('.') + 1));
-            String content = Api.resource("page/" + name);
+            String content = resource("page/" + name);
             return new PageFile(type + "; charset=utf-8", content.getBytes(StandardCharsets.UTF_8));
         }
 
@@ -52,5 +54,14 @@ final class PageFiles {
         http.header("Referrer-Policy", "no-referrer");
         http.header("Cache-Control", "no-cache");
         if (!http.isUnchanged(file.version())) http.answer(200, file.type, file.content);
+    }
+
+    /** The text of a file that comes with Parley. */
+    static String resource(String name) {
+        try (InputStream file = PageFiles.class.getResourceAsStream(name)) {
+            return new String(file.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new IllegalStateException(name + " comes with Parley", e);
+        }
     }
 }
