@@ -160,8 +160,9 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         if (text == null) return null;
         if (text.matches(whole ? "\\d{1,20}" : "-?\\d{1,20}(\\.\\d{1,20})?")) {
             var number = new BigDecimal(text);
-            if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0)
+            if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0) {
                 return number;
+            }
         }
         throw invalid(name, "must be a " + (whole ? "whole " : "") + "number from " + least + " to " + most);
     }

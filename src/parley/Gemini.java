@@ -120,8 +120,9 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         var images = new ArrayList<Image>();
         for (Object part : items(upstream.first(answer, "candidates"), "content", "parts")) {
             String data = string(part, "inlineData", "data");
-            if (!isEmpty(data) && !isThought(part))
+            if (!isEmpty(data) && !isThought(part)) {
                 images.add(upstream.problems().checked(Image.of(data)));
+            }
         }
         if (!images.isEmpty()) return images;
         var words = new ReplyBuilder(ReplyStream.none());

@@ -186,9 +186,11 @@ final class HistoryFile {
 
     /** A copy has the file's mode too. Where there is no file, the new one is for its owner's eyes only. */
     private void copyOrCreate() throws IOException {
-        if (Files.exists(file, NOFOLLOW_LINKS))
+        if (Files.exists(file, NOFOLLOW_LINKS)) {
             Files.copy(file, made, NOFOLLOW_LINKS, COPY_ATTRIBUTES, REPLACE_EXISTING);
-        else Files.move(Files.createTempFile(folder.path, ".tmp-", ""), made, REPLACE_EXISTING);
+        } else {
+            Files.move(Files.createTempFile(folder.path, ".tmp-", ""), made, REPLACE_EXISTING);
+        }
     }
 
     private boolean writeMessages(Lines lines, long keptUntil, OutputStream out) throws IOException {

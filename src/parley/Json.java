@@ -195,8 +195,9 @@ final class Json {
     /** A value, behind white space. */
     private Object value() throws Malformed {
         skipSpace();
-        if (++values > (request ? MAX_REQUEST_VALUES : MAX_VALUES))
+        if (++values > (request ? MAX_REQUEST_VALUES : MAX_VALUES)) {
             throw new Malformed("more values than are taken", at);
+        }
         if (++depth > MAX_DEPTH) throw new Malformed("nested deeper than " + MAX_DEPTH + " levels", at);
         Object value =
                 switch (peek()) {
@@ -259,8 +260,9 @@ final class Json {
         String rest = text.substring(from, at++);
         if (decoded.isEmpty()) return rest;
         String string = decoded.append(rest).toString();
-        if (request && LONE_SURROGATE.matcher(string).find())
+        if (request && LONE_SURROGATE.matcher(string).find()) {
             throw new Malformed("lone surrogates in the string that ends", at);
+        }
         return string;
     }
 

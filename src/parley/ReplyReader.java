@@ -35,8 +35,9 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
 
     private Problem cutOff(ResponseBody body) {
         String words = reply.otherWords();
-        if (reply.length() > 0 || words.isBlank())
+        if (reply.length() > 0 || words.isBlank()) {
             return problems.failed("cut its reply off: send it again. %s", words);
+        }
         return problems.failed(
                 "answered 200 (%s) with what is not its own format, or not JSON: %s (see %s in .env)",
                 body.headers().firstValue("Content-Type").orElse("no type"),

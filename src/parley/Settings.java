@@ -120,8 +120,9 @@ record Settings(
     record Account(String provider, String use, URI base, Key key, String model, Map<String, Object> extra) {
         /** The name of the variable that has to be filled in before this account can be used; null where none has. */
         String missing() {
-            if (key == null && (DEFAULTS.containsKey(variable("BASE_URL")) || !isLoopback(base.getHost())))
+            if (key == null && (DEFAULTS.containsKey(variable("BASE_URL")) || !isLoopback(base.getHost()))) {
                 return variable("API_KEY");
+            }
             return model == null ? modelVariable() : null;
         }
 
@@ -219,8 +220,9 @@ record Settings(
 
     private static Server server(DotEnv env) throws InvalidSetting {
         String host = env.text("HOST");
-        if (new InetSocketAddress(host, 0).isUnresolved())
+        if (new InetSocketAddress(host, 0).isUnresolved()) {
             throw env.invalid("HOST", "is no known address: unset it, or set 127.0.0.1");
+        }
         int port = env.number("PORT", true, "0", "65535").intValue();
         List<String> allowed = env.list("ALLOWED_HOSTS", HOST_NAME, "host names");
         return new Server(

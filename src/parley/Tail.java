@@ -68,8 +68,9 @@ record Tail(
             end = item.end();
             last.add(item);
             length += item.json().length;
-            while (length > Lines.MAX_WINDOW && last.size() > 1)
+            while (length > Lines.MAX_WINDOW && last.size() > 1) {
                 length -= last.remove().json().length;
+            }
         }
 
         Tail tail(int count, boolean damaged, Stamp stamp) {

@@ -332,8 +332,9 @@ class AbuseTest extends OneServer {
                 socket.connect(new InetSocketAddress("127.0.0.1", running.parley.port()), 10_000);
                 idle.add(socket);
             }
-            for (int i = 0; i < 20; i++)
+            for (int i = 0; i < 20; i++) {
                 assertEquals(200, running.get("/health").status());
+            }
         } finally {
             for (Socket socket : idle) socket.close();
         }
@@ -345,7 +346,7 @@ class AbuseTest extends OneServer {
         var all = new Scripted.Gate();
         Scripted.Script held = exchange -> {
             exchange.stream();
-            exchange.event(Scripted.openAiPiece("word"));
+            exchange.event(Scripted.openAiDelta("word"));
             all.pass();
             exchange.event("[DONE]");
         };
@@ -360,8 +361,9 @@ class AbuseTest extends OneServer {
                 send(socket, post("Connection: close\r\nContent-Length: " + body.length() + "\r\n", body));
             }
             var heads = new ArrayList<String>();
-            for (Socket socket : sockets)
+            for (Socket socket : sockets) {
                 heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
+            }
             all.open();
             int served = 0;
             for (int i = 0; i < heads.size(); i++) {
@@ -428,8 +430,9 @@ class AbuseTest extends OneServer {
                 slow.add(connectWithASmallWindow());
                 send(slow.getLast(), request.formatted(i));
             }
-            for (int i = 0; i < 5; i++)
+            for (int i = 0; i < 5; i++) {
                 assertEquals(200, running.chat("normal", "hi").status());
+            }
         } finally {
             for (Socket socket : slow) socket.close();
         }
@@ -444,8 +447,9 @@ class AbuseTest extends OneServer {
                 send(closed.getLast(), post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
                 closed.getLast().shutdownOutput();
             }
-            for (int i = 0; i < 5; i++)
+            for (int i = 0; i < 5; i++) {
                 assertEquals(200, running.chat("normal", "hi").status());
+            }
         } finally {
             for (Socket socket : closed) socket.close();
         }

@@ -81,7 +81,7 @@ class ApiTest {
             exchange.stream();
             for (int i = 0; i < gates.size(); i++) {
                 gates.get(i).pass();
-                exchange.event(Scripted.geminiPiece("delta " + i + " "));
+                exchange.event(Scripted.geminiDelta("delta " + i + " "));
             }
             exchange.event(Scripted.GEMINI_END);
         })) {
@@ -250,10 +250,10 @@ class ApiTest {
         var hungUp = new Scripted.Gate();
         try (var running = new Running(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("before "));
+            exchange.event(Scripted.geminiDelta("before "));
             left.pass();
             try {
-                while (true) exchange.event(Scripted.geminiPiece("after "));
+                while (true) exchange.event(Scripted.geminiDelta("after "));
             } catch (IOException e) {
                 hungUp.open();
             }

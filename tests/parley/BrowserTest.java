@@ -209,7 +209,8 @@ class BrowserTest {
                 "<img src=x onerror=\"window.broken=1\">",
                 "<script>window.broken=1</script>",
                 "</script><svg onload=window.broken=1>",
-                "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) [e](//elsewhere.example/)",
+                "[a](javascript:window.broken=1) [b](data:text/html,x) [c](JaVaScRiPt:alert(1)) [d](vbscript:x) "
+                        + "[e](//elsewhere.example/)",
                 "![i](https://elsewhere.example/x.png)",
                 "[ok](https://elsewhere.example/) <https://elsewhere.example/y> mailto: [m](mailto:a@b.example)",
                 "```\"><img src=x onerror=window.broken=1>\ncode\n```",

@@ -165,8 +165,9 @@ class CrashTest {
                 var client = HttpClient.newBuilder()
                         .version(HttpClient.Version.HTTP_1_1)
                         .build()) {
-            for (int i = 0; i < 3; i++)
+            for (int i = 0; i < 3; i++) {
                 servers.add(new Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+            }
             int address = 0; // of nginx before all three; 0 where there is none
             if (NginxTest.installed()) {
                 nginx = NginxTest.start(folder, servers);

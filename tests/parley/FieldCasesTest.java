@@ -45,11 +45,11 @@ class FieldCasesTest extends OneServer {
     }
 
     private static String oai(String text) {
-        return Scripted.openAiPiece(text);
+        return Scripted.openAiDelta(text);
     }
 
     private static String gem(String text) {
-        return Scripted.geminiPiece(text);
+        return Scripted.geminiDelta(text);
     }
 
     private static String gemini(String text, String reason) {

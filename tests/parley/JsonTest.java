@@ -216,8 +216,9 @@ class JsonTest {
 
     private static String string(Random random) {
         var string = new StringBuilder();
-        for (int i = random.nextInt(12); i > 0; i--)
+        for (int i = random.nextInt(12); i > 0; i--) {
             string.append((char) (random.nextInt(3) == 0 ? random.nextInt(0x10000) : random.nextInt(128)));
+        }
         return string.toString();
     }
 
@@ -227,8 +228,9 @@ class JsonTest {
         String seed = "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\",true,null,{\"b\":{}}],\"c\":\"\\ud83e\\udd8a\"}";
         for (int i = 0; i < 50_000; i++) {
             var text = new StringBuilder(seed);
-            for (int k = random.nextInt(4); k >= 0; k--)
+            for (int k = random.nextInt(4); k >= 0; k--) {
                 text.setCharAt(random.nextInt(text.length()), seed.charAt(random.nextInt(seed.length())));
+            }
             try {
                 Object value = Json.parse(text.toString());
                 assertEquals(value, Json.parse(Json.write(value)));

@@ -584,8 +584,9 @@ class MainTest {
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
         for (String line : Files.readAllLines(home.resolve(".env"))) { // as --env-file reads it
             String[] variable = line.split("=", 2);
-            if (!line.startsWith("#") && variable.length == 2)
+            if (!line.startsWith("#") && variable.length == 2) {
                 builder.environment().put(variable[0], variable[1]);
+            }
         }
         try (var program = new Program(builder);
                 var client = HttpClient.newHttpClient()) {
@@ -605,8 +606,9 @@ class MainTest {
         for (String line : dockerfile.lines().toList()) {
             String words = line.substring(line.indexOf(' ') + 1);
             if (line.startsWith("COPY ")) shell(context, "cp -r " + words.replaceFirst("[^ ]*$", image.toString()));
-            if (line.startsWith("RUN "))
+            if (line.startsWith("RUN ")) {
                 shell(image, words.replace("/data", image.resolve("data").toString()));
+            }
         }
     }
 

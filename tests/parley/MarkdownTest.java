@@ -42,9 +42,13 @@ class MarkdownTest {
             const shape = node => {
               if (node.nodeType === 3) return node.data.replace(/\\s+/g, ' ');
               if (node.nodeType !== 1) return '';
-              if (node.matches('.code, pre')) return 'pre{' + (node.querySelector('code') ?? node).textContent.replace(/\\n+$/, '') + '}';
+              if (node.matches('.code, pre')) {
+                const code = node.querySelector('code') ?? node;
+                return 'pre{' + code.textContent.replace(/\\n+$/, '') + '}';
+              }
               if (node.matches('.wide')) return shape(node.firstChild);
-              const tag = node.tagName.toLowerCase().replace(/^h[1-6]$/, 'h'), inside = [...node.childNodes].map(shape).join('');
+              const tag = node.tagName.toLowerCase().replace(/^h[1-6]$/, 'h');
+              const inside = [...node.childNodes].map(shape).join('');
               const name = tag === 'a' ? 'a ' + node.href : tag === 'ol' ? 'ol ' + node.start : tag;
               return name + '{' + inside.trim().replace(/\\s*([{}])\\s*/g, '$1') + '}';
             };
@@ -143,9 +147,14 @@ class MarkdownTest {
         Object built = browser.eventually(
                 """
                 import('./markdown.js').then(({writer}) => {
-                    const body = document.createElement('div'), to = writer(body), changes = new MutationObserver(() => {});
+                    const body = document.createElement('div');
+                    const to = writer(body);
+                    const changes = new MutationObserver(() => {});
                     const paragraph = 'A paragraph with **some** words and `code` in it, as a reply has.\\n\\n';
-                    const until = (text, length) => { while (text.length < length) to.write(text += paragraph); return text; };
+                    const until = (text, length) => {
+                      while (text.length < length) to.write(text += paragraph);
+                      return text;
+                    };
                     changes.observe(body, {childList: true, subtree: true, characterData: true});
                     const aWord = text => {
                         changes.takeRecords();

@@ -150,8 +150,9 @@ class MemoryTest {
                         .formatted(content);
         int turns = 8_000_000 / turn.getBytes(StandardCharsets.UTF_8).length;
         String history = "[\n" + String.join(",\n", Collections.nCopies(turns, turn)) + "\n]\n";
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
             Files.writeString(folder.resolve("histories/history_" + users + i + ".json"), history);
+        }
     }
 
     /** Characters that take twice as much memory as in the file; and so few of them that their objects take most. */

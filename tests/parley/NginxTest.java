@@ -42,8 +42,9 @@ class NginxTest {
         var servers = new ArrayList<CrashTest.Server>();
         Process nginx = null;
         try (var provider = new Scripted(Scripted.openAi("re", "ply")).forgetting()) {
-            for (int i = 0; i < 3; i++)
+            for (int i = 0; i < 3; i++) {
                 servers.add(new CrashTest.Server(env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1")));
+            }
             nginx = start(folder, servers);
             String address = "http://127.0.0.1:" + Files.readString(folder.resolve("port"));
             Running.await(() -> answers(client, address));

@@ -66,9 +66,9 @@ class PageTest {
     private static Scripted.Script inTwoParts(String first, Scripted.Gate gate, String rest) {
         return exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece(first));
+            exchange.event(Scripted.geminiDelta(first));
             gate.pass();
-            exchange.event(Scripted.geminiPiece(rest));
+            exchange.event(Scripted.geminiDelta(rest));
             exchange.event(Scripted.GEMINI_END);
         };
     }
@@ -333,12 +333,9 @@ class PageTest {
             scroll.sendKeys(Keys.ARROW_UP);
         }
         browser.waiting().until(any -> scrolled() < end);
-        browser.waiting()
-                .until(
-                        any -> scrolled()
-                                == (Long)
-                                        browser.eventually(
-                                                "new Promise(done => setTimeout(() => done(Math.round(document.getElementById('scroll').scrollTop)), 50))"));
+        String later = "new Promise(done => setTimeout(() => done(scroll.scrollTop), 50))"
+                .replace("scroll.scrollTop", "Math.round(document.getElementById('scroll').scrollTop)");
+        browser.waiting().until(any -> scrolled() == (Long) browser.eventually(later));
         long place = scrolled();
         gate.open();
         browser.await(".said.model.kept");
@@ -401,7 +398,8 @@ class PageTest {
         new Actions(browser.driver).doubleClick(send).perform();
         browser.await(".waiting");
         browser.script(
-                "arguments[0].dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles: true}))",
+                "arguments[0].dispatchEvent(new KeyboardEvent('keydown', "
+                        + "{key: 'Escape', isComposing: true, bubbles: true}))",
                 browser.box());
         assertEquals("Stop", send.getText());
         gate.open();

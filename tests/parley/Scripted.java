@@ -226,12 +226,12 @@ final class Scripted implements AutoCloseable {
                 return;
             }
             exchange.stream();
-            for (String delta : deltas) exchange.event(geminiPiece(delta));
+            for (String delta : deltas) exchange.event(geminiDelta(delta));
             exchange.event(GEMINI_END);
         };
     }
 
-    static String geminiPiece(String text) {
+    static String geminiDelta(String text) {
         return "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":" + Json.write(text) + "}]}}]}";
     }
 
@@ -248,14 +248,14 @@ final class Scripted implements AutoCloseable {
                 return;
             }
             exchange.stream();
-            for (String delta : deltas) exchange.event(openAiPiece(delta));
+            for (String delta : deltas) exchange.event(openAiDelta(delta));
             exchange.event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
             exchange.event("{\"choices\":[],\"usage\":" + OPENAI_USAGE + "}");
             exchange.event("[DONE]");
         };
     }
 
-    static String openAiPiece(String text) {
+    static String openAiDelta(String text) {
         return "{\"choices\":[{\"index\":0,\"delta\":{\"content\":" + Json.write(text) + "}}]}";
     }
 }

@@ -52,27 +52,25 @@ class ServerSentEventsTest {
     @Test
     void readsTheSameWhereverTheBytesAreSplit() {
         byte[] bytes = FLAGS.getBytes(StandardCharsets.UTF_8);
-        for (int portion = 1; portion <= bytes.length; portion++) {
+        for (int size = 1; size <= bytes.length; size++) {
             assertEquals(
-                    List.of("DATA {\"a\":\"é🦊\"}", "DATA 2", "DATA x\ny"),
-                    read(bytes, portion),
-                    "in portions of " + portion);
+                    List.of("DATA {\"a\":\"é🦊\"}", "DATA 2", "DATA x\ny"), read(bytes, size), "in buffers of " + size);
         }
     }
 
-    static List<ServerSentEvents.Event> events(byte[] bytes, int portion) {
+    static List<ServerSentEvents.Event> events(byte[] bytes, int size) {
         var stream = new ServerSentEvents();
         var events = new ArrayList<ServerSentEvents.Event>();
-        for (int from = 0; from < bytes.length; from += portion) {
-            byte[] part = Arrays.copyOfRange(bytes, from, Math.min(from + portion, bytes.length));
+        for (int from = 0; from < bytes.length; from += size) {
+            byte[] part = Arrays.copyOfRange(bytes, from, Math.min(from + size, bytes.length));
             events.addAll(stream.read(part, part.length));
         }
         events.addAll(stream.end());
         return events;
     }
 
-    private static List<String> read(byte[] bytes, int portion) {
-        return events(bytes, portion).stream()
+    private static List<String> read(byte[] bytes, int size) {
+        return events(bytes, size).stream()
                 .filter(event -> event.kind() != ServerSentEvents.Kind.COMMENT)
                 .map(event -> event.kind() + " " + event.data())
                 .toList();

@@ -69,7 +69,7 @@ class ServicesTest extends OneServer {
     void asksNobodyElseOnceTextWasSent() throws Exception {
         gemini(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("from gemini"));
+            exchange.event(Scripted.geminiDelta("from gemini"));
             exchange.reset();
         });
         String told = asked("stream");
@@ -81,7 +81,7 @@ class ServicesTest extends OneServer {
     void asksTheNextAlsoWhereAWholeAnswerBrokeOff() throws Exception {
         gemini(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("from gemini"));
+            exchange.event(Scripted.geminiDelta("from gemini"));
             exchange.event("{\"error\":{\"code\":400,\"message\":\"oops\"}}");
         });
         assertTrue(asked("whole").contains("from nebius"));

@@ -42,7 +42,7 @@ class SilenceTest extends OneServer {
         endsAtItsTime(dialect, exchange -> {
             exchange.stream();
             exchange.event(
-                    dialect.equals("gemini") ? Scripted.geminiPiece("and then") : Scripted.openAiPiece("and then"));
+                    dialect.equals("gemini") ? Scripted.geminiDelta("and then") : Scripted.openAiDelta("and then"));
             exchange.awaitHangUp();
         });
     }
@@ -56,7 +56,7 @@ class SilenceTest extends OneServer {
         Running.await(() -> running.provider.connections() == 0);
     }
 
-    /** What drips for ever, never a whole event: it is no sign of life, and no answer. */
+    /** What drips for ever, never a whole event: it is no heartbeat, and no answer. */
     private static Scripted.Script dripping(String head, String drop) {
         return exchange -> {
             exchange.send(head);
@@ -151,9 +151,9 @@ class SilenceTest extends OneServer {
         running.settings("PROVIDER_TIMEOUT=40");
         running.provider.then(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("thinking "));
+            exchange.event(Scripted.geminiDelta("thinking "));
             for (int i = 0; i < 34; i++, Thread.sleep(500)) exchange.send(": still there\n\n");
-            exchange.event(Scripted.geminiPiece("done"));
+            exchange.event(Scripted.geminiDelta("done"));
             exchange.event(Scripted.GEMINI_END);
         });
         try (var stream = running.stream("kim", "hi").body()) {

@@ -53,8 +53,9 @@ class StorageTest {
             assertEquals("507 storage_unavailable", answer.status() + " " + answer.at("code"));
             assertTrue(answer.text().contains("full"), answer.text());
             assertEquals(507, running.chat("newcomer", "x".repeat(20_000)).status());
-            for (int i = 0; i < 3; i++)
+            for (int i = 0; i < 3; i++) {
                 assertEquals(507, running.chat("alice", "x".repeat(20_000)).status());
+            }
             assertEquals(2 * said, running.said("alice").size());
             Json.parse(Files.readString(disk.resolve("histories/history_alice.json")));
             assertEquals(204, running.delete("/history?user_id=alice").status());
@@ -250,10 +251,12 @@ class StorageTest {
         try (var running = new Running(Scripted.gemini("ok"), "HISTORY_WINDOW=" + window)) {
             String ahead = "2099-01-01T00:00:00Z";
             Files.writeString(running.file("a"), TURN.replace("\"a\"}", "\"a\",\"time\":\"" + ahead + "\"}"));
-            for (int i = 0; i < 2; i++)
+            for (int i = 0; i < 2; i++) {
                 assertEquals(200, running.chat("a", "hi").status());
-            for (int i = 2; i < 6; i++)
+            }
+            for (int i = 2; i < 6; i++) {
                 assertEquals(ahead, running.get("/history?user_id=a").at("messages", i, "time"));
+            }
         }
     }
 
@@ -347,8 +350,9 @@ class StorageTest {
                 "this needs root, setpriv, and a folder that nobody may read");
         Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
         Path histories = Files.createDirectory(folder.resolve("histories"));
-        for (Path each : List.of(folder, histories))
+        for (Path each : List.of(folder, histories)) {
             Files.setPosixFilePermissions(each, PosixFilePermissions.fromString("rwxrwxrwx"));
+        }
         Path file = Files.writeString(
                 histories.resolve("history_locked.json"),
                 "[\n{\"role\":\"user\",\"content\":\"u\"},\n{\"role\":\"assistant\",\"content\":\"a\"}\n]\n");

@@ -98,7 +98,7 @@ class TlsTest {
             String message = request.replaceAll("(?s).*\"content\":\"([^\"]*)\".*", "$1");
             exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
             exchange.sendResponseHeaders(200, 0);
-            for (int i = 0; i < DELTAS; i++) event(exchange, Scripted.openAiPiece(delta(message, i)));
+            for (int i = 0; i < DELTAS; i++) event(exchange, Scripted.openAiDelta(delta(message, i)));
             event(exchange, "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
             event(exchange, "[DONE]");
         }

@@ -146,7 +146,7 @@ class UpstreamTest extends OneServer {
                 Arguments.of("gemini", events(google.formatted(503)), "502 provider_error", "said so", 3),
                 Arguments.of(
                         "gemini",
-                        events(Scripted.geminiPiece("some"), google.formatted(503)),
+                        events(Scripted.geminiDelta("some"), google.formatted(503)),
                         "502 provider_error",
                         "said so",
                         1),
@@ -160,7 +160,7 @@ class UpstreamTest extends OneServer {
                         1),
                 Arguments.of(
                         "gemini",
-                        events(Scripted.geminiPiece("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"),
+                        events(Scripted.geminiDelta("so"), "{\"candidates\":[{\"finishReason\":\"SAFETY\"}]}"),
                         "422 blocked",
                         "SAFETY",
                         1),
@@ -215,8 +215,8 @@ class UpstreamTest extends OneServer {
 
     private static final List<String> DIALECTS = List.of("gemini", "nebius");
 
-    private static String piece(String dialect, String text) {
-        return dialect.equals("gemini") ? Scripted.geminiPiece(text) : Scripted.openAiPiece(text);
+    private static String delta(String dialect, String text) {
+        return dialect.equals("gemini") ? Scripted.geminiDelta(text) : Scripted.openAiDelta(text);
     }
 
     /** Each status that a provider may answer, with an error of its dialect, asking to be asked again at once. */
@@ -249,7 +249,7 @@ class UpstreamTest extends OneServer {
     /** What breaks on the wire, in either dialect alike. */
     static Stream<Arguments> broken() {
         return DIALECTS.stream().flatMap(dialect -> {
-            String piece = piece(dialect, "some");
+            String delta = delta(dialect, "some");
             String error = dialect.equals("gemini")
                     ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}"
                     : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
@@ -257,7 +257,7 @@ class UpstreamTest extends OneServer {
                     Arguments.of(dialect, json(200, "<html>hello</html>"), "502 provider_error", dialect, 1),
                     Arguments.of(
                             dialect,
-                            json(200, piece.substring(0, piece.length() / 2)),
+                            json(200, delta.substring(0, delta.length() / 2)),
                             "502 provider_error",
                             "not JSON",
                             1),
@@ -265,9 +265,9 @@ class UpstreamTest extends OneServer {
                     Arguments.of(dialect, json(200, error), "502 provider_error", "said so", 1),
                     Arguments.of(dialect, events("not json"), "502 provider_error", "not JSON", 1),
                     Arguments.of(dialect, events("[1]"), "502 provider_error", "not its own format", 1),
-                    Arguments.of(dialect, events(piece), "502 provider_error", "cut its reply off", 1),
+                    Arguments.of(dialect, events(delta), "502 provider_error", "cut its reply off", 1),
                     Arguments.of(dialect, events(error), "502 provider_error", "said so", 1),
-                    Arguments.of(dialect, events(piece, error), "502 provider_error", "said so", 1),
+                    Arguments.of(dialect, events(delta, error), "502 provider_error", "said so", 1),
                     Arguments.of(
                             dialect,
                             bytes(
@@ -300,7 +300,7 @@ class UpstreamTest extends OneServer {
                                     """
                                     HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r
                                     \r\ndata: """
-                                            + piece + "\n\n"),
+                                            + delta + "\n\n"),
                             "502 provider_error",
                             "cannot be reached, or broke",
                             0),
@@ -469,7 +469,7 @@ class UpstreamTest extends OneServer {
         var arrived = new Scripted.Gate();
         running.provider.then(exchange -> {
             exchange.stream();
-            exchange.event(Scripted.geminiPiece("only once"));
+            exchange.event(Scripted.geminiDelta("only once"));
             arrived.pass();
             exchange.reset();
         });
@@ -486,10 +486,10 @@ class UpstreamTest extends OneServer {
     @ValueSource(strings = {"gemini", "nebius"})
     void boundsAnEndlessReply(String dialect) throws Exception {
         running.settings("CHAT_PROVIDER=" + dialect, "PROVIDER_TIMEOUT=60"); // a busy machine needs its time for 32 MiB
-        String piece = piece(dialect, "x".repeat(100_000));
+        String delta = delta(dialect, "x".repeat(100_000));
         running.provider.then(exchange -> {
             exchange.stream();
-            while (true) exchange.event(piece);
+            while (true) exchange.event(delta);
         });
         Running.Answer answer = running.chat("alice", "hi");
         assertEquals("502 provider_error", answer.status() + " " + answer.at("code"));
@@ -506,7 +506,7 @@ class UpstreamTest extends OneServer {
     @ValueSource(strings = {"gemini", "nebius"})
     void readsEventsThatAreSplitAtEveryByte(String dialect) throws Exception {
         running.settings("CHAT_PROVIDER=" + dialect);
-        String event = "data: " + piece(dialect, "é🦊") + "\r\n\r\ndata: "
+        String event = "data: " + delta(dialect, "é🦊") + "\r\n\r\ndata: "
                 + (dialect.equals("gemini") ? Scripted.GEMINI_END : "[DONE]") + "\r\n\r\n";
         running.provider.then(exchange -> {
             exchange.stream();
@@ -659,8 +659,9 @@ class UpstreamTest extends OneServer {
         running.provider.then(Scripted.gemini("ok"));
         running.chat("ivan", "u5");
         var sent = new ArrayList<String>();
-        for (Object each : Json.items(running.provider.last().json(), "contents"))
+        for (Object each : Json.items(running.provider.last().json(), "contents")) {
             sent.add(Json.string(each, "role") + ":" + Json.string(each, "parts", 0, "text"));
+        }
         assertEquals(List.of("user:u1\n\nu2", "model:a3", "user:u4\n\nu5"), sent);
     }
 

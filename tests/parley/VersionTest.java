@@ -179,8 +179,9 @@ class VersionTest extends OneServer {
             Running.Answer answer = running.send(request);
             assertEquals(status, answer.status(), method);
             assertEquals('"' + version + '"', answer.header("ETag"));
-            if (status == 304 || method.equals("HEAD"))
+            if (status == 304 || method.equals("HEAD")) {
                 assertEquals(0, answer.response().body().length);
+            }
         }
     }
 
