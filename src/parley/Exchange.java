@@ -127,7 +127,7 @@ final class Exchange implements AutoCloseable {
     }
 
     private void checkType() {
-        if (!requestHeader("Content-Type").matches("(?i)\\s*application/json\\s*(;.*)?")) {
+        if (!requestHeader("Content-Type").matches("(?i)\\s*application/json\\s*([;,].*)?")) {
             throw new Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         if (requestHeader("Content-Encoding").matches("(?i)(identity)?")) return;

@@ -99,6 +99,20 @@ class RequestTest extends OneServer {
         assertFalse(running.console().contains("GET /behind"), "no handler has seen it");
     }
 
+    /** As clients do that add a header of their own to a default one. */
+    @Test
+    void takesAMediaTypeThatIsSentTwice() throws Exception {
+        String body = "{\"user_id\":\"twice\",\"message\":\"hi\"}";
+        try (Socket socket = connect()) {
+            send(
+                    socket,
+                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                            + "Content-Type: application/json\r\n".repeat(2)
+                            + "Content-Length: %d\r\n\r\n%s".formatted(body.length(), body));
+            assertEquals(List.of("200"), statuses(received(socket)));
+        }
+    }
+
     @Test
     void takesARightBodyInChunks() throws Exception {
         String body = "{\"user_id\":\"chunks\",\"message\":\"hi\"}";
