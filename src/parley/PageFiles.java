@@ -36,6 +36,7 @@ final class PageFiles {
                     "style.css",
                     "page.js",
                     "turn.js",
+                    "dom.js",
                     "tab.js",
                     "conversation.js",
                     "markdown.js",

@@ -162,7 +162,7 @@ class BrowserTest {
         browser.waiting()
                 .until(any -> browser.all(".kept").size() == 4
                         && browser.all(".writing").isEmpty()
-                        && browser.all("[data-act=regenerate]:enabled").size() == 1);
+                        && browser.all(".model [data-act=retry]:enabled").size() == 1);
         assertEquals("my cat is old", browser.all(".said.user .text").get(1).getText());
         browser.click("Take back");
         browser.awaitCount(".said", 2);
@@ -339,7 +339,7 @@ class BrowserTest {
         browser.click("Regenerate");
         browser.waiting()
                 .until(any -> browser.all(".writing").isEmpty()
-                        && browser.all("[data-act=regenerate]:enabled").size() == 1);
+                        && browser.all(".model [data-act=retry]:enabled").size() == 1);
         assertEquals(0, browser.all("figure").size());
         browser.send("a blue hill");
         browser.await("figure img");

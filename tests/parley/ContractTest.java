@@ -629,6 +629,7 @@ class ContractTest extends OneServer {
             /markdown.js     | text/javascript
             /server.js       | text/javascript
             /tab.js          | text/javascript
+            /dom.js          | text/javascript
             /turn.js         | text/javascript""";
 
     @ParameterizedTest

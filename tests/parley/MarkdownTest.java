@@ -57,8 +57,8 @@ class MarkdownTest {
 
     /** A text, written by the page into an element. */
     private static final String WRITTEN =
-            "import('./markdown.js').then(({writer}) => { const body = document.createElement('div');"
-                    + " writer(body).end(arguments[0]); return body; })";
+            "Promise.all([import('./markdown.js'), import('./dom.js')]).then(([{parse}, {drawer}]) => {"
+                    + " const body = document.createElement('div'); drawer(body)(parse(arguments[0])); return body; })";
 
     private static String marked;
 
@@ -146,20 +146,20 @@ class MarkdownTest {
     void buildsFinishedBlocksOnce() {
         Object built = browser.eventually(
                 """
-                import('./markdown.js').then(({writer}) => {
+                Promise.all([import('./markdown.js'), import('./dom.js')]).then(([{reader}, {drawer}]) => {
                     const body = document.createElement('div');
-                    const to = writer(body);
+                    const draw = drawer(body), read = reader(), write = text => draw(read(text, true));
                     const changes = new MutationObserver(() => {});
                     const paragraph = 'A paragraph with **some** words and `code` in it, as a reply has.\\n\\n';
                     const until = (text, length) => {
-                      while (text.length < length) to.write(text += paragraph);
+                      while (text.length < length) write(text += paragraph);
                       return text;
                     };
                     changes.observe(body, {childList: true, subtree: true, characterData: true});
                     const aWord = text => {
                         changes.takeRecords();
-                        to.write(text + 'word');
-                        to.write(text + 'word word');
+                        write(text + 'word');
+                        write(text + 'word word');
                         return changes.takeRecords().length;
                     };
                     const text = until('', 4096), first = body.firstChild, small = aWord(text);

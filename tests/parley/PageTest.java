@@ -427,7 +427,7 @@ class PageTest {
         browser.script("window.first = document.querySelector('.turn')");
         cutAnswers("/history");
         browser.script("document.getElementById('scroll').scrollTop = 0");
-        browser.await("#flow > .bad:first-child");
+        browser.await("#above .bad");
         assertEquals(100, browser.all(".said").size());
         browser.script("window.mendFetch()");
         Object before = browser.script("return first.getBoundingClientRect().top");

@@ -37,13 +37,15 @@ const replacing = question => state => {
 const drawing = question => state => ({...sent(question, {image: true, state: 'drawing'})(state), operation: 'draw'});
 const answered = (reply, version = 'v') => () =>
   ({type: 'answered', answer: {reply, version, provider: 'p', model: 'm', finish_reason: 'stop'}});
-const failed = code => () => ({type: 'failed', problem: {code, detail: code}});
+const failed = code => () => ({type: 'failed', problem: {code, detail: code, wait: 0}});
 const looked = (words, version) => () => ({type: 'loaded', history: history(words, version)});
-const typed = draft => () => ({type: 'typed', draft});
+const typed = draft => () => ({type: 'changed', values: {draft}});
 const editing = (question, text) => state =>
-  ({type: 'edited', edit: {key: turns(state).find(turn => turn.question === question).key, text}});
+  ({type: 'changed', values: {edit: {turn: turns(state).find(turn => turn.question === question), text}}});
 const is = event => () => event;
 const checking = is({type: 'checking'}), drawn = is({type: 'drawn', images: []});
+const opening = is({type: 'changed', values: {looking: 'open'}});
+const notLoaded = code => is({type: 'notLoaded', problem: {code}});
 const takenBack = state => ({type: 'takenBack', turn: state.kept.at(-1)});
 
 const play = (state, happens) => happens.reduce((now, make) => happen(now, make(now)), state);
@@ -71,17 +73,19 @@ const ROWS = [
   ['2 the words of an edit whose turn is gone go before the draft', 'a:A b:B',
     [typed('draft'), editing('b', 'bb'), looked('a:A')], {page: 'a:A', draft: 'bb\n\ndraft'}],
   ['2 an edit that is sent is over', 'a:A',
-    [editing('a', 'aa'), state => ({...sent('aa', {edits: state.edit.key})(state)})], {page: 'a:A aa?', running: 'send'}],
+    [editing('a', 'aa'), is({type: 'changed', values: {edit: null}}), replacing('aa'), answered('B')], {page: 'aa:B'}],
+  ['2 so do those of an edit whose conversation is deleted', 'a:A',
+    [typed('draft'), editing('a', 'aa'), is({type: 'cleared'})], {draft: 'aa\n\ndraft'}],
   ['3 what is taken back goes into the box', 'a:A b:B', [takenBack], {page: 'a:A', draft: 'b'}],
   ['3 and before a draft', 'a:A b:B', [typed('draft'), takenBack], {page: 'a:A', draft: 'b\n\ndraft'}],
   ['4 what failed stays where it was said when the page looks again', 'a:A',
     [sent('b'), failed('rate_limited'), looked('a:A c:C')], {page: 'a:A b! c:C'}],
   ['4 so does an image', 'a:A', [drawing('b'), drawn, looked('a:A c:C')], {page: 'a:A b# c:C'}],
   ['4 and an edit', 'a:A', [editing('a', 'aa'), looked('a:A c:C')], {page: 'a:A c:C', edit: 'aa'}],
-  ['5 where loading fails nothing of the server is shown', 'a:A', [is({type: 'notOpened', problem: {code: 'connection_lost'}})],
+  ['5 where loading fails nothing of the server is shown', 'a:A', [opening, notLoaded('connection_lost')],
     {notice: 'connection_lost'}],
   ['5 and what only this tab has stays', 'a:A',
-    [typed('draft'), sent('b'), failed('blocked'), is({type: 'notOpened', problem: {code: 'http'}})],
+    [typed('draft'), sent('b'), failed('blocked'), opening, notLoaded('http')],
     {page: 'b!', draft: 'draft', notice: 'http'}],
   ['7 a cut turn that was stored is a kept one', 'a:A',
     [sent('b'), checking, looked('a:A b:B'), failed('connection_lost')], {page: 'a:A b:B'}],
@@ -121,6 +125,8 @@ const RELOADS = [
   ['6 if it was stored it is a kept one', [sent('b')], 'a:A b:B', {page: 'a:A b:B'}],
   ['6 what was stopped or failed is kept', [sent('b'), failed('stopped'), sent('c'), failed('blocked')], 'a:A', {page: 'a:A b* c!'}],
   ['6 an image that was being drawn can be drawn again', [drawing('b')], 'a:A', {page: 'a:A b*'}],
+  ['6 so does that of a turn that was answered in this tab', [sent('b'), answered('B'), editing('b', 'bb')], 'a:A b:B',
+    {page: 'a:A b:B', edit: 'bb'}],
   ['6 an edit goes on', [looked('a:A'), editing('a', 'aa')], 'a:A', {page: 'a:A', edit: 'aa'}],
 ];
 

@@ -24,7 +24,7 @@ async function flow(page) {
   await say(page, '/image a red boat');
   await page.waitForSelector('figure img');
   await page.$eval('.said.model.kept', reply => { reply.id = 'old'; });
-  await page.click('[data-act=regenerate]');
+  await page.click('.model [data-act=retry]');
   await page.waitForFunction(() => !document.querySelector('#old, .writing'));
   await page.reload();
   await page.waitForSelector('.said.model.kept');

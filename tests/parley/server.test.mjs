@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import {createServer} from 'node:http';
 import {after, before, test} from 'node:test';
-import {Conversations, turns} from '../../src/parley/page/conversation.js';
+import {Conversation, turns} from '../../src/parley/page/conversation.js';
 import {connect, events} from '../../src/parley/page/server.js';
 
 const scripts = [], requests = [];
@@ -97,7 +97,7 @@ test('tells a stop from a cut', async () => {
 
 test('asks for a conversation that it knows with its version', async () => {
   await play(response => { response.writeHead(304); response.end(); });
-  assert.equal(await server.history('a b', 100, 'v1'), null);
+  assert.equal(await server.history('a b', 100, {known: 'v1'}), null);
   assert.deepEqual(requests, [{line: 'GET /under/a/path/history?user_id=a+b&limit=100', known: '"v1"', body: {}}]);
 });
 
@@ -122,7 +122,7 @@ const page = state => turns(state).map(({question, reply: words, state: now}) =>
 const OPERATIONS = [
   // what is done; what the server does; what it was asked; what is shown
   ['a message', c => c.send('b'), [reply('B', 'v2'), history('v2', A, B)], ['POST chat b', 'GET history'], 'a:A, b:B'],
-  ['1 a regenerate names the state that is shown', c => c.regenerate(), [reply('C', 'v2'), history('v2', ['a', 'C'])],
+  ['1 a regenerate names the state that is shown', c => c.retry(c.state.kept[0]), [reply('C', 'v2'), history('v2', ['a', 'C'])],
     ['POST chat replace a v1', 'GET history'], 'a:C'],
   ['1 a take back too', c => c.takeBack(), [gone, history('')], ['DELETE history last v1', 'GET history'], ''],
   ['1 what has changed is shown, and nothing more is sent', c => c.takeBack(), [changed, history('v2', A, B)],
@@ -136,20 +136,20 @@ const OPERATIONS = [
   ['7 a cut turn is looked for', c => c.send('b'), [cut, history('v2', A, B)], ['POST chat b', 'GET history'], 'a:A, b:B'],
   ['7 a cut turn that is tried again names the state', async c => {
     await c.send('b');
-    await c.retry(c.state.own[0].key);
+    await c.retry(c.state.own[0]);
   }, [cut, history('v1', A), changed, history('v2', A, B)],
     ['POST chat b', 'GET history', 'POST chat b v1', 'GET history'], 'a:A, b:B'],
   ['8 a failed edit that is tried again replaces', async c => {
-    c.edit({key: c.state.kept[0].key, text: 'b'});
+    c.set({edit: {turn: c.state.kept[0], text: 'b'}});
     await c.sendEdit();
-    await c.retry(c.state.own[0].key);
+    await c.retry(c.state.own[0]);
   }, [json(502, {code: 'provider_error', detail: 'no'}), reply('B', 'v2'), history('v2', B)],
     ['POST chat replace b v1', 'POST chat replace b v1', 'GET history'], 'b:B'],
   ['8 but not another turn', async c => {
-    c.edit({key: c.state.kept[0].key, text: 'c'});
+    c.set({edit: {turn: c.state.kept[0], text: 'c'}});
     await c.sendEdit();
     await c.send('b');
-    await c.retry(c.state.own[0].key);
+    await c.retry(c.state.own[0]);
   }, [json(502, {code: 'provider_error', detail: 'no'}), reply('B', 'v2'), history('v2', A, B), reply('C', 'v3'), history('v3', A, B, ['c', 'C'])],
     ['POST chat replace c v1', 'POST chat b', 'GET history', 'POST chat c', 'GET history'], 'a:A, b:B, c:C'],
   ['9 looking again costs nothing where nothing changed', c => c.again(),
@@ -160,13 +160,13 @@ const OPERATIONS = [
 
 for (const [name, operate, answers, expected, shown] of OPERATIONS) {
   test(name, async () => {
-    const conversations = new Conversations(server, {load: () => undefined, save: () => {}}, () => {});
+    const conversation = new Conversation('ada', server, {load: () => undefined, save: () => {}}, () => {});
     await play(history('v1', A));
-    await conversations.open('ada');
+    await conversation.open();
     await play(...answers);
-    await operate(conversations);
+    await operate(conversation);
     assert.deepEqual(asked(), expected);
-    assert.equal(page(conversations.state), shown);
-    assert.equal(conversations.state.running, null);
+    assert.equal(page(conversation.state), shown);
+    assert.equal(conversation.state.running, null);
   });
 }

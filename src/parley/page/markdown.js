@@ -1,34 +1,39 @@
 /**
- * Markdown: text to a tree, and the tree into the page. https://spec.commonmark.org/ with GitHub's tables, task lists
- * and strikethrough; line breaks count, formulas stay as they are written. Nothing is ever parsed as HTML.
+ * Markdown: text to a tree for dom.js. https://spec.commonmark.org/ with GitHub's tables, task lists and strikethrough;
+ * line breaks count, formulas stay as they are written.
  *
- * A tree is a list of texts and of {tag, props, children}.
+ * A context goes along: {references, depth, old, known}: the addresses of labels, how deep it is nested, and what was
+ * made of which text the last time and this time.
  */
 
-const node = (tag, props, ...children) => ({tag, props, children: children.flat()});
+import {node} from './dom.js';
+
+const ENOUGH = 200_000; // characters of one paragraph that are looked into
+const DEEP = 8;
+const REACH = 2000; // characters within which a link or a formula ends
+
+const inside = context => ({...context, depth: context.depth + 1});
+
+/** What was made of the same text the last time is taken again: while a text grows, most of it stays. */
+function once(context, text, make) {
+  const made = context.old.get(text) ?? make();
+  context.known.set(text, made);
+  return made;
+}
 
 // --- Inline: emphasis, code, links, formulas ---
 
-const ENOUGH = 200000; // characters of one paragraph that are looked into
-const DEEP = 8;
-const REACH = 2000; // characters within which a link or a formula ends
-const SPACE = /\s/;
+const SPACE = /\s/, WORD = /[\p{L}\p{N}_]/u;
 const CJK = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\u3000-\u303f\uff00-\uffef]/u;
-const WORD = /[\p{L}\p{N}_]/u;
-
-const PLAIN = /(?:[^\\`<\n![*_~$&h]|h(?!ttps?:)|!(?!\[))+/y;
+const TICKS = /`+/y, ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
 const MATH = new RegExp([
   `\\\\\\([^]{0,${REACH}}?\\\\\\)`, `\\\\\\[[^]{0,${REACH}}?\\\\\\]`, `\\$\\$[^]{1,${REACH}}?\\$\\$`,
   `\\$(?!\\s)[^$\\n]{0,${REACH}}?[^\\s$\\\\]\\$(?!\\d)`,
 ].join('|'), 'y');
-const ESCAPE = /\\([!-/:-@[-`{-~])/y, TICKS = /`+/y, MARKS = /\*+|_+|~~+/y, BREAK = /\\?\n *|<br\s*\/?>/iy;
-const BRACKETED = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
 const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/y;
-const ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
 const TITLE = /(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*/.source;
 const GOAL = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))/.source;
-const TARGET = new RegExp(GOAL + TITLE + '\\)', 'y');
-const LABEL = /\[([^[\]]{0,999})\]/y;
+const TARGET = new RegExp(GOAL + TITLE + '\\)', 'y'), LABEL = /\[([^[\]]{0,999})\]/y;
 
 /** What the sticky expression finds at the place. */
 function at(expression, text, place) {
@@ -43,16 +48,16 @@ const rule = (expression, make) => (text, place, context) => {
 };
 
 const RULES = [
-  rule(PLAIN, ([words]) => ({words})),
+  rule(/(?:[^\\`<\n![*_~$&h]|h(?!ttps?:)|!(?!\[))+/y, ([words]) => ({words})),
   rule(MATH, ([formula]) => ({node: node('code', {className: 'math'}, formula)})),
-  rule(BREAK, () => ({node: node('br')})),
-  rule(ESCAPE, ([, words]) => ({words})),
+  rule(/\\?\n *|<br\s*\/?>/iy, () => ({node: node('br')})),
+  rule(/\\([!-/:-@[-`{-~])/y, ([, words]) => ({words})),
   rule(TICKS, code),
-  rule(BRACKETED, ([, address]) => ({node: link(address, [address])})),
+  rule(/<((?:https?:\/\/|mailto:)[^\s<>]+)>/y, ([, address]) => ({node: link(address, [address])})),
   linked,
   rule(ADDRESS, address),
   rule(ENTITY, ([entity]) => ({words: decoded(entity)})),
-  rule(MARKS, found => ({words: found[0], run: run(found)})),
+  rule(/\*+|_+|~~+/y, found => ({words: found[0], run: run(found)})),
   (text, place) => ({length: 1, words: text[place]}),
 ];
 
@@ -63,9 +68,25 @@ function firstFound(text, place, context) {
   }
 }
 
+const PART = /[^]{999}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
+
+/** Long text is read in parts that end at a space, as long as nothing in them is still open. */
+function inline(text, context) {
+  const nodes = [];
+  let from = 0;
+  for (let m = at(PART, text, 0); m; m = at(PART, text, from)) {
+    const part = once(context, m[0], () => spans(m[0], context));
+    if (part.some(each => !each.tag && LOOSE.test(each))) break;
+    nodes.push(...part);
+    from += m[0].length;
+  }
+  const rest = text.slice(from);
+  return [...nodes, ...once(context, rest, () => spans(rest, context))];
+}
+
 /** Text with emphasis, code, links and formulas in it. */
-function inline(text, references, depth = 0) {
-  if (depth > DEEP || text.length > ENOUGH) return [text];
+function spans(text, {references, depth}) {
+  if (depth > 2 * DEEP || text.length > ENOUGH) return [text];
   const nodes = [], runs = [], context = {references, depth, unclosed: new Set()};
   let joins = false; // whether the last node is words that go on
   for (let i = 0; i < text.length;) {
@@ -131,7 +152,7 @@ function linked(text, place, {references, depth}) {
   const to = target ? decoded(target[1] ?? target[2]) : references.get(normalized(label?.[1] || words));
   if (to === undefined) return null;
   const behind = target ?? label ?? [''];
-  return {length: end + 1 - place + behind[0].length, node: link(to, inline(words || to, references, depth + 1))};
+  return {length: end + 1 - place + behind[0].length, node: link(to, spans(words || to, {references, depth: depth + 1}))};
 }
 
 /** Where the bracket is that closes the one at the place; -1 where there is none. */
@@ -187,13 +208,13 @@ function emphasized(nodes, runs) {
         break;
       }
       const open = runs[j], size = close.c === '~' ? close.count : Math.min(open.count, close.count, 2);
-      const inside = nodes.slice(open.index + 1, close.index).filter(each => each !== '');
+      const within = nodes.slice(open.index + 1, close.index).filter(each => each !== '');
       open.count -= size;
       close.count -= size;
       nodes[open.index] = nodes[open.index].slice(size);
       nodes[close.index] = nodes[close.index].slice(size);
       nodes.fill('', open.index + 1, close.index);
-      nodes[open.index + 1] = node(close.c === '~' ? 'del' : size === 2 ? 'strong' : 'em', {}, inside);
+      nodes[open.index + 1] = node(close.c === '~' ? 'del' : size === 2 ? 'strong' : 'em', {}, within);
       runs.slice(j + 1, k).forEach(each => { each.count = 0; });
     }
   });
@@ -228,14 +249,14 @@ const goesOn = line => !FENCE.test(line) && !/^ {0,3}([-*+]|1[.)]) +\S/.test(lin
   && !QUOTE.test(line) && !RULE.test(line);
 
 /** Blocks of lines, each with the number of its first line in from. */
-function blocks(lines, references, depth = 0) {
+function blocks(lines, context) {
   const out = [];
   for (let i = 0; i < lines.length;) {
     if (blank(lines[i]) || REFERENCE.test(lines[i])) {
       i++;
       continue;
     }
-    const [block, end] = blockAt(lines, i, references, depth);
+    const [block, end] = blockAt(lines, i, context);
     out.push({...block, from: i});
     i = end;
   }
@@ -243,28 +264,28 @@ function blocks(lines, references, depth = 0) {
 }
 
 /** The block that begins at the line, and the number of the line behind it. */
-function blockAt(lines, i, references, depth) {
+function blockAt(lines, i, context) {
   const line = untabbed(lines[i]), heading = line.match(HEADING);
   if (FENCE.test(line)) return fenced(lines, i);
-  if (heading) return [headline(heading[1].length, heading[2] ?? '', references), i + 1];
+  if (heading) return [headline(heading[1].length, heading[2] ?? '', context), i + 1];
   if (RULE.test(line)) return [node('hr'), i + 1];
-  if (QUOTE.test(line) && depth < DEEP) return quote(lines, i, references, depth);
-  if (ITEM.test(line) && depth < DEEP) return list(lines, i, references, depth);
+  if (QUOTE.test(line) && context.depth < DEEP) return quote(lines, i, context);
+  if (ITEM.test(line) && context.depth < DEEP) return list(lines, i, context);
   if (INDENTED.test(line)) return indented(lines, i);
-  if (isTable(lines, i)) return table(lines, i, references);
-  return paragraph(lines, i, references);
+  if (isTable(lines, i)) return table(lines, i, context);
+  return paragraph(lines, i, context);
 }
 
-const headline = (level, text, references) => node('h' + Math.min(level + 1, 4), {}, inline(text.trim(), references));
+const headline = (level, text, context) => node('h' + Math.min(level + 1, 4), {}, inline(text.trim(), context));
 
-function paragraph(lines, i, references) {
+function paragraph(lines, i, context) {
   const from = i;
   do i = formulaEnd(lines, i);
   while (i < lines.length && !blank(lines[i]) && goesOn(untabbed(lines[i])) && !UNDERLINE.test(lines[i])
     && !isTable(lines, i));
   const text = lines.slice(from, i).join('\n').trim(), under = (lines[i] ?? '').match(UNDERLINE);
-  if (under) return [headline(under[1][0] === '=' ? 1 : 2, text, references), i + 1];
-  return [node('p', {dir: 'auto'}, inline(text, references)), i];
+  if (under) return [headline(under[1][0] === '=' ? 1 : 2, text, context), i + 1];
+  return [node('p', {dir: 'auto'}, inline(text, context)), i];
 }
 
 /** The line behind this one, or behind the end of a formula that goes on: nothing in it begins a block. */
@@ -290,22 +311,21 @@ function indented(lines, i) {
   return [codeBlock('', code.join('\n').replace(/\n+$/, '')), i];
 }
 
-/** The page listens to the button. */
 function codeBlock(language, words) {
-  const copy = node('button', {className: 'plain copy', type: 'button'}, 'Copy');
+  const copy = node('button', {className: 'plain copy', 'data-act': 'copyCode'}, 'Copy');
   const head = node('div', {}, node('span', {}, language || 'text'), copy);
-  return node('div', {className: 'code'}, head, node('pre', {}, node('code', {}, words)));
+  return node('div', {className: 'code'}, head, node('pre', {scrolls: true}, node('code', {}, words)));
 }
 
-function quote(lines, i, references, depth) {
+function quote(lines, i, context) {
   const quoted = [];
   for (; i < lines.length && !blank(lines[i]) && (QUOTE.test(lines[i]) || goesOn(lines[i])); i++) {
     quoted.push(lines[i].replace(QUOTE, ''));
   }
-  return [node('blockquote', {}, blocks(quoted, references, depth + 1)), i];
+  return [node('blockquote', {}, blocks(quoted, inside(context))), i];
 }
 
-function list(lines, i, references, depth) {
+function list(lines, i, context) {
   const first = untabbed(lines[i]).match(ITEM), kind = m => m?.[2].slice(-1), items = [];
   let loose = false, gap = false;
   for (let m = first; kind(m) === kind(first); m = i < lines.length ? untabbed(lines[i]).match(ITEM) : null) {
@@ -316,7 +336,8 @@ function list(lines, i, references, depth) {
     gap = blank(own.at(-1));
     while (own.length > 1 && blank(own.at(-1))) own.pop();
     const task = own[0].match(TASK);
-    const inner = blocks([own[0].replace(TASK, ''), ...own.slice(1)], references, depth + 1);
+    const inner = once(context, `${context.depth} item ${own.join('\n')}`, () =>
+      blocks([own[0].replace(TASK, ''), ...own.slice(1)], inside(context)));
     loose ||= inner.some((each, k) => k && blank(own[each.from - 1] ?? ''));
     items.push({task, inner});
   }
@@ -366,98 +387,55 @@ function cells(line) {
   return all.map(cell => cell.trim());
 }
 
-function table(lines, i, references) {
+function table(lines, i, context) {
   const side = cell => !cell.endsWith(':') ? 'start' : cell.startsWith(':') ? 'center' : 'end';
   const sides = cells(lines[i + 1]).map(side);
-  const row = (tag, line) => {
+  const row = (tag, line) => once(context, `${tag} ${sides} ${line}`, () => {
     const texts = cells(line);
-    return node('tr', {}, sides.map((align, k) => node(tag, {className: align}, inline(texts[k] ?? '', references))));
-  };
+    return node('tr', {}, sides.map((align, k) => node(tag, {className: align}, inline(texts[k] ?? '', context))));
+  });
   const head = node('thead', {}, row('th', lines[i])), rows = [];
   for (i += 2; i < lines.length && !blank(lines[i]) && goesOn(lines[i]); i++) rows.push(row('td', lines[i]));
   const body = rows.length ? [node('tbody', {}, rows)] : [];
-  return [node('div', {className: 'wide'}, node('table', {}, head, body)), i];
+  return [node('div', {className: 'wide', scrolls: true}, node('table', {}, head, body)), i];
 }
 
-/** Adds the addresses that lines give to labels: [label]: address "title" */
+/** The addresses that lines give to labels: [label]: address "title" */
 function collect(lines, references) {
   for (const line of lines) {
     const m = line.startsWith('[') || line.startsWith(' ') ? line.match(REFERENCE) : null;
     if (m && !references.has(normalized(m[1]))) references.set(normalized(m[1]), m[2] ?? m[3]);
   }
-  return references;
-}
-
-const linesOf = text => text.split('\n').map(line => line.replace(/\r$/, ''));
-
-/** @returns the tree of a whole text */
-export function parse(text) {
-  const lines = linesOf(text);
-  return blocks(lines, collect(lines, new Map()));
-}
-
-/** @returns a tree's words, as they are read aloud */
-export const plain = tree => tree.map(each => {
-  if (typeof each === 'string' || each.tag === 'button') return typeof each === 'string' ? each : '';
-  return plain(each.children) + (/^(p|h\d|li|tr|pre|br|td|th|div)$/.test(each.tag) ? '\n' : '');
-}).join('');
-
-// --- Into the page ---
-
-function build(tree) {
-  if (typeof tree === 'string') return document.createTextNode(tree);
-  const made = document.createElement(tree.tag);
-  for (const [name, value] of Object.entries(tree.props ?? {})) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...tree.children.map(build));
-  return made;
-}
-
-/** Turns what is on the page for one tree into another, and touches nothing that is the same in both. */
-function patch(parent, before, after, from = 0) {
-  for (let i = from; i < after.length; i++) {
-    const old = before[i], now = after[i];
-    if (old === undefined) parent.append(build(now));
-    else if (typeof old === 'string' && typeof now === 'string') {
-      if (old !== now) write(parent.childNodes[i], old, now);
-    } else if (old.tag && old.tag === now.tag && JSON.stringify(old.props) === JSON.stringify(now.props)) {
-      patch(parent.childNodes[i], old.children, now.children);
-    } else parent.childNodes[i].replaceWith(build(now));
-  }
-  for (let i = before.length; i > after.length; i--) parent.lastChild.remove();
-}
-
-/** What is selected in a text stays selected while it grows. */
-function write(text, old, now) {
-  if (now.startsWith(old)) text.appendData(now.slice(old.length));
-  else text.data = now;
 }
 
 /**
- * Writes a text that grows into an element. What stands before the last block is finished, and not read again until the
- * end: then all is, since a later line may tell a label's address.
+ * @returns what reads a text that grows into a tree. What stands before the last block is finished, and not read again
+ *     until the end: then all is, since a later line may tell a label's address.
  */
-export function writer(body) {
-  const references = new Map();
-  let tree = [], from = 0, finished = 0; // where the last block begins in the text, and its number
-  return {
-    write(text) {
-      const rest = text.slice(from), lines = linesOf(rest), now = blocks(lines, collect(lines, references));
-      const next = [...tree.slice(0, finished), ...now];
-      patch(body, tree, next, finished);
-      tree = next;
-      if (!now.length) return;
-      finished = next.length - 1;
-      from += rest.split('\n').slice(0, now.at(-1).from).reduce((sum, line) => sum + line.length + 1, 0);
-    },
-    end(text) { // what is written next may be another text: of the turn that is tried again
-      const next = parse(text);
-      patch(body, tree, next);
-      tree = next;
-      from = finished = 0;
-      references.clear();
-    },
+export function reader() {
+  let seen = {}, finished, from, references, known;
+  return (text, grows) => {
+    if (seen.text === text && seen.grows === grows) return seen.tree;
+    if (!grows || !seen.grows) [finished, from, references, known] = [[], 0, new Map(), new Map()];
+    const lines = text.replaceAll('\r\n', '\n').slice(from).split('\n'), {size} = references;
+    collect(lines, references);
+    const context = {references, depth: 0, old: references.size === size ? known : new Map(), known: new Map()};
+    const now = blocks(lines, context), tree = [...finished, ...now];
+    if (now.length > 1) {
+      finished = tree.slice(0, -1);
+      from += lines.slice(0, now.at(-1).from).join('\n').length + 1;
+    }
+    known = context.known;
+    seen = {text, grows, tree};
+    return tree;
   };
 }
+
+/** @returns the tree of a whole text */
+export const parse = text => reader()(text, false);
+
+/** @returns a tree's words, as they are read aloud */
+export const plain = tree => tree.map(each => {
+  if (!each.tag) return each;
+  return each.tag === 'button' ? '' : plain(each.children) + (/^(p|h\d|li|tr|pre|br|td|th|div)$/.test(each.tag) ? '\n' : '');
+}).join('');

@@ -1,12 +1,14 @@
 /** Draws the model, and hands on what the person does. A turn that did not change is not touched. */
 
-import {Conversations, canReplace, lastKept, shown, turns} from './conversation.js';
+import {Conversation, canReplace, isEdited, isFree, lastKept, shown, turns} from './conversation.js';
+import {drawer, node} from './dom.js';
+import {parse, plain} from './markdown.js';
 import {connect} from './server.js';
 import {claimTab, forget, ids, memory, newGuest, remember, tabUser} from './tab.js';
-import {TurnView, between, button, el, failure, keep, note} from './turn.js';
+import {between, button, failure, rows, turnReader} from './turn.js';
 
 const $ = id => document.getElementById(id);
-const flow = $('flow'), scroll = $('scroll'), box = $('text');
+const scroll = $('scroll'), box = $('text');
 
 // --- Scrolling: it follows the end until the person scrolls up ---
 
@@ -25,7 +27,7 @@ const letGo = () => {
 };
 
 const sizes = new ResizeObserver(() => setFollow(follow));
-sizes.observe(flow);
+sizes.observe($('flow'));
 sizes.observe(scroll);
 scroll.addEventListener('wheel', event => event.deltaY < 0 && letGo(), {passive: true});
 scroll.addEventListener('touchmove', letGo, {passive: true});
@@ -36,43 +38,45 @@ scroll.addEventListener('scroll', () => {
   place = scroll.scrollTop;
   if (atEnd()) setFollow(follow || moved > 0);
   else if (moved < 0) setFollow(false);
-  const failed = conversations.state.notice?.again === 'older'; // that waits for a click
-  if (place < 50 && !failed) conversations.older();
+  const failed = conversation.state.notice?.again === 'older'; // that waits for a click
+  if (place < 50 && !failed) conversation.older();
 });
+
+/** @returns what brings the turn that is read back to its place, when something was put above it */
+function staying() {
+  const edge = scroll.getBoundingClientRect().top, top = turn => turn.getBoundingClientRect().top;
+  const turn = follow ? null : [...$('turns').children].find(each => each.getBoundingClientRect().bottom > edge);
+  const before = turn && top(turn);
+  return () => {
+    if (turn?.isConnected) scroll.scrollTop += top(turn) - before;
+  };
+}
 
 // --- The conversation ---
 
-const views = new Map();
-const slots = {};
+const views = new Map(), drawAbove = drawer($('above')), drawBelow = drawer($('below'));
 let drawnUser = '', health = null, frame = 0;
-
-/** What stands above or below the turns; made anew only where it shows something else. */
-function slot(name, shows, make) {
-  const key = JSON.stringify(shows);
-  if (slots[name]?.key !== key) slots[name] = {key, node: make()};
-  return slots[name].node;
-}
 
 /** Words that come quickly are drawn once a frame; all else at once. */
 function show(state, event) {
-  if (event.type !== 'delta') return render(state, event);
-  frame ||= requestAnimationFrame(() => render(conversations.state));
+  if (state.user !== conversation.state.user) return;
+  if (event.type === 'delta') frame ||= requestAnimationFrame(() => render());
+  else render(event);
 }
 
-function render(state, event = {}) {
+function render(event = {}) {
   cancelAnimationFrame(frame);
   frame = 0;
-  if (state.user !== drawnUser) begin(state.user);
-  if (event.type === 'began' && event.turn) setFollow(true);
-  const focused = document.activeElement, list = turns(state);
+  const {state} = conversation, all = turns(state), focused = document.activeElement;
+  if (state.user !== drawnUser || event.type === 'began' && event.turn) setFollow(true);
+  if (state.user !== drawnUser) drawnUser = $('user').value = state.user;
   const stay = event.type === 'loaded' ? staying() : () => {};
-  removeViews(new Set(list.map(turn => turn.key)));
-  const nodes = list.map(turn => drawTurn(state, turn));
-  keep(flow, [above(state), ...nodes, below(state, list)].filter(Boolean));
+  drawTurns(state, all);
+  drawAbove(above(state));
+  drawBelow(below(state, all));
   stay();
   drawControls(state);
   announce(state, event);
-  tick();
   // what had the focus is gone: it must not fall to the body
   if (focused !== document.body && (!focused.isConnected || focused.disabled)) {
     box.focus();
@@ -80,97 +84,105 @@ function render(state, event = {}) {
   }
 }
 
-/** Another user: nothing of the one before stays on the page. */
-function begin(user) {
-  removeViews(new Set());
-  drawnUser = $('user').value = user;
-  setFollow(true);
-}
+class TurnView {
+  element = document.createElement('div');
+  #draw = drawer(this.element);
+  #read = turnReader();
+  #shown = {};
 
-function removeViews(except) {
-  for (const [key, view] of views) {
-    if (except.has(key)) continue;
-    view.remove();
-    views.delete(key);
+  constructor(key) {
+    this.element.className = 'turn';
+    this.element.dataset.key = key;
+  }
+
+  draw(view) {
+    if (Object.keys(view).every(name => view[name] === this.#shown[name])) return;
+    this.#shown = view;
+    this.#draw(this.#read(view));
   }
 }
 
-function drawTurn(state, turn) {
-  if (!views.has(turn.key)) views.set(turn.key, new TurnView());
-  const view = views.get(turn.key), isLast = turn === lastKept(state), mayAct = isLast || turn.state !== 'kept';
-  view.draw({
-    turn,
-    last: isLast && !!turn.reply,
-    edit: state.edit?.key === turn.key ? state.edit.text : undefined,
-    busy: mayAct && !isFree(state),
-    replaces: isLast || canReplace(state, turn),
-  });
-  return view.node;
+function drawTurns(state, all) {
+  const keys = new Set(all.map(turn => turn.key));
+  for (const [key, {element}] of views) {
+    if (keys.has(key)) continue;
+    element.remove();
+    views.delete(key);
+  }
+  let next = $('turns').firstChild;
+  for (const turn of all) {
+    if (!views.has(turn.key)) views.set(turn.key, new TurnView(turn.key));
+    const {element} = views.get(turn.key);
+    views.get(turn.key).draw(viewOf(state, turn));
+    if (element === next) next = next.nextSibling;
+    else $('turns').insertBefore(element, next);
+  }
 }
 
-const isFree = state => state.loaded && !state.running;
-
-/** @returns what brings the turn that is read back to its place, when something was put above it */
-function staying() {
-  const edge = scroll.getBoundingClientRect().top;
-  const turn = follow ? null : [...views.values()].find(({node}) => node.getBoundingClientRect().bottom > edge)?.node;
-  const before = turn?.getBoundingClientRect().top;
-  return () => {
-    if (turn?.isConnected) scroll.scrollTop += turn.getBoundingClientRect().top - before;
+function viewOf(state, turn) {
+  const isLast = turn === lastKept(state), isOwn = turn.state !== 'kept';
+  return {
+    turn,
+    last: isLast && !!turn.reply,
+    edit: isEdited(state, turn) ? state.edit.text : undefined,
+    busy: (isLast || isOwn) && !isFree(state),
+    replaces: isLast || canReplace(state, turn),
+    seconds: isOwn ? seconds(turn) : 0,
   };
 }
 
-function above({notice, kept, looking, total, ...state}) {
-  if (notice?.again === 'older') return slot('above', notice, () => failed(notice));
-  if (!kept.length || shown({kept, total, ...state}) >= total) return null;
-  const busy = looking === 'older';
-  return slot('above', busy, () => button(busy ? 'Loading…' : 'Older messages', 'older', {disabled: busy}));
+/** How long a turn has waited; of one that failed, how long it has to. */
+const seconds = ({time, problem}) => problem
+  ? Math.max(0, Math.ceil((problem.until - Date.now()) / 1000)) || 0
+  : Math.floor((Date.now() - Date.parse(time)) / 1000);
+
+function above(state) {
+  const {notice, kept, looking, total} = state, busy = looking === 'older';
+  if (notice?.again === 'older') return [failed(notice)];
+  if (!kept.length || shown(state) >= total) return [];
+  return [button(busy ? 'Loading…' : 'Older messages', 'older', {className: 'plain', disabled: busy})];
 }
 
-function below({notice, loaded, looking, user}, list) {
-  if (notice && notice.again !== 'older') return slot('below', notice, () => failed(notice));
-  if (!loaded && looking) return slot('below', 'loading', () => note('Loading…'));
-  return loaded && !list.length ? slot('below', [user, health], () => welcome(user)) : null;
+function below({notice, loaded, looking, user}, all) {
+  if (notice && notice.again !== 'older') return [failed(notice)];
+  if (!loaded && looking) return [node('p', {className: 'note'}, 'Loading…')];
+  return loaded && !all.length ? [node('div', {id: 'empty'}, welcome(user))] : [];
 }
 
 /** What failed and belongs to no turn. */
-function failed({problem, again}) {
-  const retry = again ? [button('Try again', again, {className: ''})] : [];
-  return failure(problem, ...retry, button('Dismiss', 'dismiss', {className: ''}));
-}
+const failed = ({problem, again}) =>
+  failure(problem, again && button('Try again', again), button('Dismiss', 'dismiss'));
 
 const DEMO = ['help', 'write a long story', '/image a red fox in the mountains', 'error 429'];
-
-function welcome(user) {
-  const tries = health?.demo ? DEMO : ['What can you do?'];
-  const {ready, provider, model} = health?.chat ?? {ready: true};
-  if (!ready) return setUp(provider, model);
-  return el('div', {id: 'empty'},
-    el('h2', {}, 'What is on your mind?'),
-    el('p', {}, `What you say is kept for “${user}”, and remembered.`),
-    ...tries.map(each => button(each, 'say', {className: ''})));
-}
-
 const KEYS = {gemini: 'https://aistudio.google.com/apikey', nebius: 'https://tokenfactory.nebius.com'};
 
+function welcome(user) {
+  if (health && !health.chat.ready) return setUp(health.chat);
+  const tries = health?.demo ? DEMO : ['What can you do?'];
+  return [
+    node('h2', {}, 'What is on your mind?'),
+    node('p', {}, `What you say is kept for “${user}”, and remembered.`),
+    ...tries.map(each => button(each, 'say')),
+  ];
+}
+
 /** What is missing, and where it goes: the names are those of .env.example. */
-function setUp(provider, model) {
+function setUp({provider, model}) {
   const name = provider.toUpperCase().replaceAll('-', '_') + (model ? '_API_KEY=' : '_CHAT_MODEL=');
   const link = {href: KEYS[provider], target: '_blank', rel: 'noopener noreferrer'};
-  return el('div', {id: 'empty'},
-    el('h2', {}, 'One step is left'),
-    el('p', {}, 'Open the file ', el('code', {}, '.env'), ' beside Parley, and write ',
-      model ? 'your key' : 'the name of a model', ' after ', el('code', {}, name)),
-    model && link.href ? el('p', {}, el('a', link, `Make a key for ${provider}`)) : '',
-    el('p', {}, 'It takes effect at once: this page goes on by itself.'));
+  return [
+    node('h2', {}, 'One step is left'),
+    node('p', {}, 'Open the file ', node('code', {}, '.env'), ' beside Parley, and write ',
+      model ? 'your key' : 'the name of a model', ' after ', node('code', {}, name)),
+    model && link.href && node('p', {}, node('a', link, `Make a key for ${provider}`)),
+    node('p', {}, 'It takes effect at once: this page goes on by itself.'),
+  ];
 }
 
 function drawControls(state) {
   const {running, draft, kept, own} = state, stops = ['send', 'draw'].includes(running);
-  if (box.value !== draft) {
-    box.value = draft;
-    grow();
-  }
+  if (box.value !== draft) box.value = draft;
+  box.rows = rows(draft);
   $('send').textContent = stops ? 'Stop' : 'Send';
   $('send').disabled = !stops && (!isFree(state) || !draft.trim());
   $('back').disabled = $('export').disabled = !isFree(state) || !kept.length;
@@ -178,43 +190,27 @@ function drawControls(state) {
 }
 
 /** For whoever listens: that a reply is on its way, and then its words. */
-function announce(state, {type, turn, operation}) {
-  const drawing = operation === 'draw' ? 'An image is being drawn' : 'Parley is replying';
-  if (type === 'began' && turn) $('live').textContent = drawing;
-  if (type === 'answered') $('live').textContent = views.get(lastKept(state).key).text;
+function announce(state, {type, turn}) {
+  if (type === 'began' && turn) $('live').textContent = turn.image ? 'An image is being drawn' : 'Parley is replying';
+  if (type === 'answered') $('live').textContent = plain(parse(lastKept(state).reply));
   if (type === 'drawn') $('live').textContent = 'The image is ready';
   if (type === 'failed') $('live').textContent = '';
 }
 
-/** What changes with the time alone. */
-function tick() {
-  for (const each of flow.querySelectorAll('[data-since]')) {
-    const seconds = Math.floor((Date.now() - Date.parse(each.dataset.since)) / 1000);
-    each.textContent = seconds >= 5 ? seconds + ' s' : '';
-  }
-  for (const each of flow.querySelectorAll('[data-until]')) {
-    const seconds = Math.ceil((each.dataset.until - Date.now()) / 1000);
-    const words = each.textContent.replace(/ in \d+ s$/, '');
-    each.textContent = seconds > 0 ? `${words} in ${seconds} s` : words;
-    each.disabled = seconds > 0 || !isFree(conversations.state);
-  }
-}
-
 // --- What the person does ---
 
-const server = connect(new URL('.', location.href));
-const conversations = new Conversations(server, memory, show);
+const server = connect(new URL('.', location.href)), conversations = new Map();
 const isTouch = () => matchMedia('(pointer: coarse)').matches;
-let sentAt = 0, takenBackAt = 0, movedAt = 0;
+let conversation, sentAt = 0, takenBackAt = 0, movedAt = 0;
 
 /** Sends what was written, or has it drawn. */
 function submit(words) {
   const image = words.match(/^\/image\s+([^]+)/), pressed = $('draw').ariaPressed === 'true';
-  if (!isFree(conversations.state) || !words.trim()) return;
+  if (!isFree(conversation.state) || !words.trim()) return;
   sentAt = Date.now();
   if (pressed) pressDraw();
-  conversations.send(image ? image[1] : words, pressed || !!image);
-  if (words === box.value) conversations.type('');
+  conversation.send(image?.[1] ?? words, pressed || !!image);
+  if (words === box.value) conversation.set({draft: ''});
 }
 
 function pressDraw() {
@@ -224,42 +220,42 @@ function pressDraw() {
 }
 
 const acts = {
-  copy: (turn, pressed) => copy(pressed, pressed.closest('.user') ? turn.question : turn.reply),
+  copyQuestion: ({question}, pressed) => copy(pressed, question),
+  copyReply: ({reply}, pressed) => copy(pressed, reply),
+  copyCode: (turn, pressed) => copy(pressed, pressed.closest('.code').querySelector('code').textContent),
   edit: turn => edit(turn),
-  sendEdit: () => conversations.sendEdit(),
-  cancel: () => conversations.edit(null),
-  regenerate: () => conversations.regenerate(),
-  retry: turn => conversations.retry(turn.key),
-  dismiss: turn => conversations.dismiss(turn?.key),
-  older: () => conversations.older(),
-  open: () => load(conversations.user),
-  takeBack: () => conversations.takeBack(),
-  clear: () => conversations.clear(),
+  sendEdit: () => conversation.sendEdit(),
+  cancel: () => conversation.set({edit: null}),
+  retry: turn => conversation.retry(turn),
+  dismiss: turn => turn ? conversation.dismiss(turn.key) : conversation.set({notice: null}),
+  older: () => conversation.older(),
+  open: () => load(),
+  takeBack: () => conversation.takeBack(),
+  clear: () => conversation.clear(),
   say: (turn, pressed) => submit(pressed.textContent),
-  look: (turn, pressed) => {
-    const {src, alt} = pressed.firstChild;
+  look: (turn, {firstChild: {src, alt}}) => {
     Object.assign($('full').querySelector('img'), {src, alt});
     $('full').showModal();
   },
 };
 
-flow.addEventListener('click', event => {
-  if (event.detail > 1) return; // a double click is one: another button may have come under the pointer
+const turnAt = element => turns(conversation.state).find(turn => turn.key === element.closest('.turn')?.dataset.key);
+
+$('flow').addEventListener('click', event => {
   const pressed = event.target.closest('button');
-  const turn = turns(conversations.state).find(each => each.key === pressed?.closest('.turn')?.dataset.key);
-  if (pressed?.matches('.copy')) copy(pressed, pressed.closest('.code').querySelector('code').textContent);
-  else if (pressed) acts[pressed.dataset.act](turn, pressed);
+  if (pressed && event.detail < 2) acts[pressed.dataset.act](turnAt(pressed), pressed); // a double click is one
 });
 
 /** What failed goes back into an empty box; all else is edited where it stands. */
-function edit({key, question, image, state, replaces}) {
+function edit(turn) {
+  const {key, question, image, state, replaces} = turn;
   if (state === 'kept' || replaces !== undefined || box.value) {
-    conversations.edit({key, text: question});
-    views.get(key).focusEditor();
+    conversation.set({edit: {turn, text: question}});
+    views.get(key).element.querySelector('textarea').focus();
     return;
   }
-  conversations.dismiss(key);
-  conversations.type(image ? '/image ' + question : question);
+  conversation.dismiss(key);
+  conversation.set({draft: image ? '/image ' + question : question});
   box.focus();
 }
 
@@ -268,12 +264,13 @@ async function copy(pressed, words) {
   setTimeout(() => { pressed.textContent = 'Copy'; }, 1500);
 }
 
-async function isCopied(value) {
+async function isCopied(words) {
   try {
-    await navigator.clipboard.writeText(value);
+    await navigator.clipboard.writeText(words);
     return true;
   } catch { // over plain http there is no clipboard
-    const area = el('textarea', {value, className: 'hidden'}), focused = document.activeElement;
+    const area = document.createElement('textarea'), focused = document.activeElement;
+    area.value = words;
     document.body.append(area);
     area.select();
     const done = document.execCommand('copy');
@@ -289,51 +286,43 @@ const isComposing = event => event.isComposing || event.keyCode === 229; // Safa
 const sends = event => event.key === 'Enter' && !event.shiftKey && !isComposing(event)
   && (event.ctrlKey || event.metaKey || !isTouch());
 
-flow.addEventListener('input', event => {
-  const key = event.target.closest('.turn').dataset.key;
-  conversations.edit({key, text: event.target.value});
-});
-flow.addEventListener('keydown', event => {
+$('flow').addEventListener('input', ({target}) =>
+  conversation.set({edit: {...conversation.state.edit, text: target.value}}));
+$('flow').addEventListener('keydown', event => {
   if (!event.target.closest('.edit') || isComposing(event)) return;
   if (event.target.matches('textarea') && sends(event)) {
     event.preventDefault();
-    if (isFree(conversations.state)) conversations.sendEdit();
+    conversation.sendEdit();
   } else if (event.key === 'Escape') {
     event.stopPropagation();
-    conversations.edit(null);
+    conversation.set({edit: null});
   }
 });
 
 box.addEventListener('input', () => {
   movedAt = 0; // who types means the box
-  grow();
-  conversations.type(box.value);
+  conversation.set({draft: box.value});
 });
 box.addEventListener('keydown', event => {
-  const last = lastKept(conversations.state)?.question;
+  const last = lastKept(conversation.state)?.question;
   if (sends(event)) {
     event.preventDefault();
     const meant = !event.repeat && Date.now() - movedAt > 500; // not for the button that had the focus
     if (meant) submit(box.value);
   } else if (event.key === 'ArrowUp' && !box.value && last) {
     event.preventDefault();
-    conversations.type(last);
+    conversation.set({draft: last});
   }
 });
 
-function grow() {
-  box.style.height = 'auto';
-  box.style.height = box.scrollHeight + 2 + 'px';
-}
-
 document.addEventListener('keydown', event => {
   const open = document.querySelector('dialog[open], :popover-open');
-  if (event.key === 'Escape' && !isComposing(event) && !open) conversations.stop();
+  if (event.key === 'Escape' && !isComposing(event) && !open) conversation.stop();
 });
 $('form').addEventListener('submit', event => {
   event.preventDefault();
-  if (!conversations.state.running) submit(box.value);
-  else if (Date.now() - sentAt > 500) conversations.stop(); // Send has become Stop under the pointer
+  if (!conversation.state.running) submit(box.value);
+  else if (Date.now() - sentAt > 500) conversation.stop(); // Send has become Stop under the pointer
 });
 $('draw').onclick = () => {
   pressDraw();
@@ -345,75 +334,78 @@ $('down').onclick = () => {
 };
 $('back').onclick = async event => {
   if (event.detail > 1 || Date.now() - takenBackAt < 500) return; // a double click takes back one turn
-  await conversations.takeBack();
+  await conversation.takeBack();
   takenBackAt = Date.now();
 };
-$('clear').onclick = () => {
-  $('ask').showModal();
-  $('no').focus();
-};
-$('no').onclick = () => $('ask').close();
-$('yes').onclick = () => {
-  $('ask').close();
-  conversations.clear();
-};
-$('full').querySelector('button').onclick = () => $('full').close();
+$('clear').onclick = () => $('ask').showModal();
+$('yes').onclick = () => conversation.clear();
 
 // --- Export ---
 
 function download(words, type, ending) {
-  const href = URL.createObjectURL(new Blob([words], {type}));
-  el('a', {href, download: `parley-${conversations.user.replace(/[^\w.-]/g, '_')}.${ending}`}).click();
-  setTimeout(() => URL.revokeObjectURL(href), 60000);
+  const link = document.createElement('a'), name = conversation.state.user.replace(/[^\w.-]/g, '_');
+  link.href = URL.createObjectURL(new Blob([words], {type}));
+  link.download = `parley-${name}.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 const asMarkdown = ({user_id, messages}) => `# ${user_id}\n\n` + messages.map(({role, content, time, model}) =>
-  `**${between([role === 'user' ? 'You' : 'Parley', time, model])}**\n\n${content}\n`).join('\n---\n\n');
+  `**${between(role === 'user' ? 'You' : 'Parley', time, model)}**\n\n${content}\n`).join('\n---\n\n');
 
 const formats = {
-  json: async () => download(await server.wholeHistory(conversations.user), 'application/json', 'json'),
-  markdown: async () => {
-    const whole = await server.wholeHistory(conversations.user);
-    download(asMarkdown(JSON.parse(whole)), 'text/markdown', 'md');
-  },
-  print: async () => {
-    await conversations.older(conversations.state.total);
-    window.print();
-  },
+  json: whole => download(whole, 'application/json', 'json'),
+  markdown: whole => download(asMarkdown(JSON.parse(whole)), 'text/markdown', 'md'),
 };
-$('formats').onclick = async event => {
-  const format = event.target.dataset.format;
+
+$('formats').onclick = async ({target: {dataset: {format}}}) => {
   if (!format) return;
   $('formats').hidePopover();
-  await formats[format]().catch(problem => conversations.note(problem));
+  if (format === 'print') return print();
+  try {
+    formats[format](await server.wholeHistory(conversation.state.user));
+  } catch (problem) {
+    conversation.set({notice: {problem}});
+  }
 };
+
+/** Prints the whole conversation, or nothing where it cannot be had. */
+async function print() {
+  await conversation.older(conversation.state.total);
+  if (shown(conversation.state) >= conversation.state.total) window.print();
+}
 
 // --- Users ---
 
-/** Opens a conversation; the address follows. */
-function open(id, entry = 'pushState') {
-  if (!id || id === conversations.user) return;
-  if (entry) history[entry](null, '', '?' + new URLSearchParams({user_id: id}));
-  load(id);
+/** Opens a user's conversation; the address follows. What runs for the one before goes on. */
+function open(user, entry = 'pushState') {
+  if (!user || user === conversation?.state.user) return;
+  if (entry) history[entry](null, '', '?' + new URLSearchParams({user_id: user}));
+  if (!conversations.has(user)) conversations.set(user, new Conversation(user, server, memory, show));
+  conversation = conversations.get(user);
+  render();
+  load();
 }
 
 /** An id that the server takes is remembered. */
-async function load(id) {
-  await conversations.open(id);
-  const {user, loaded} = conversations.state;
-  if (loaded) remember(user);
+async function load() {
+  const opened = conversation;
+  await opened.open();
+  if (opened.state.loaded && opened === conversation) remember(opened.state.user);
 }
 
-function drawIds() {
-  const item = id => el('li', {}, el('button', {className: 'plain', value: id}, id),
-    el('button', {className: 'plain', title: `Forget ${id}`, 'aria-label': `Forget ${id}`, 'data-forget': id}, '×'));
-  $('ids').querySelector('ul').replaceChildren(...ids().map(item));
+const drawIds = drawer($('ids').querySelector('ul'));
+
+function listIds() {
+  const plain = {className: 'plain'};
+  drawIds(ids().map(id => node('li', {}, node('button', {...plain, value: id}, id),
+    node('button', {...plain, title: `Forget ${id}`, 'aria-label': `Forget ${id}`, 'data-forget': id}, '×'))));
 }
-$('ids').addEventListener('beforetoggle', drawIds);
+$('ids').addEventListener('beforetoggle', listIds);
 $('ids').onclick = ({target}) => {
   if (target.dataset.forget) {
     forget(target.dataset.forget);
-    drawIds();
+    listIds();
     $('new').focus();
   } else if (target.matches('button')) {
     $('ids').hidePopover();
@@ -423,7 +415,7 @@ $('ids').onclick = ({target}) => {
 };
 $('user').onchange = () => {
   open($('user').value.trim());
-  $('user').value = conversations.user;
+  $('user').value = drawnUser;
 };
 const asked = () => new URLSearchParams(location.search).get('user_id');
 window.addEventListener('popstate', () => open(asked(), null));
@@ -436,15 +428,15 @@ async function lookAtHealth() {
   if (!health) return;
   const {provider, model, ready} = health.chat;
   $('demo').hidden = !health.demo;
-  $('model').textContent = between([provider, model ?? 'no model', !ready && 'not set up yet']);
-  render(conversations.state);
+  $('model').textContent = between(provider, model ?? 'no model', !ready && 'not set up yet');
+  render();
 }
 
 function lookAgain() {
   if (document.hidden) return;
   lookAtHealth();
-  if (conversations.state.loaded) conversations.again();
-  else acts.open();
+  if (conversation.state.loaded) conversation.again();
+  else load();
 }
 
 await claimTab();
@@ -454,6 +446,5 @@ box.disabled = false;
 box.focus();
 window.addEventListener('focus', lookAgain);
 document.addEventListener('visibilitychange', lookAgain);
-window.addEventListener('resize', grow);
-setInterval(tick, 1000);
+setInterval(() => render(), 1000); // seconds pass
 setInterval(() => health && !health.chat.ready && !document.hidden && lookAtHealth(), 5000);

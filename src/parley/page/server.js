@@ -19,43 +19,36 @@ export async function* events(body) {
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     const blocks = (rest + part.value).split(/\r?\n\r?\n/);
     rest = blocks.pop();
-    yield* blocks.map(event).filter(each => each.data !== '');
+    yield* blocks.map(event).filter(each => each.data);
   }
 }
 
-/** One event; a comment has no data. */
+/** One event of Parley's, whose data is one line; a comment has none. */
 function event(block) {
-  const lines = block.split(/\r?\n/);
-  const field = name => lines.filter(line => line.startsWith(name + ':'))
-    .map(line => line.slice(name.length + 1).replace(/^ /, '')).join('\n');
+  const field = name => block.match(`(?:^|\n)${name}: ?([^\r\n]*)`)?.[1] ?? '';
   return {name: field('event'), data: field('data')};
+}
+
+async function refusal(response) {
+  const {code = 'http', detail = `The server answered ${response.status}.`} = await response.json().catch(() => ({}));
+  return new Problem({code, detail, wait: parseInt(response.headers.get('Retry-After'), 10) || 0});
 }
 
 /** @param {string | URL} base the folder that the page lies in: a proxy may put Parley under any path */
 export function connect(base) {
-  /** The response, where it is good; 304 counts as good. */
-  async function request(path, options = {}) {
-    const response = await fetch(new URL(path, base), {cache: 'no-store', ...options});
-    if (response.ok || response.status === 304) return response;
-    const problem = await response.json().catch(() => ({}));
-    throw new Problem({
-      code: problem.code ?? 'http',
-      detail: problem.detail ?? `The server answered ${response.status}.`,
-      wait: parseInt(response.headers.get('Retry-After') ?? '0', 10) || 0,
-    });
-  }
-
   /** What is made of the response; all that fails on the way is a Problem. */
-  async function ask(path, options, read = response => response.json()) {
+  async function ask(path, options = {}, read = response => response.json()) {
     try {
-      return await read(await request(path, options));
+      const response = await fetch(new URL(path, base), {cache: 'no-store', ...options});
+      if (response.ok || response.status === 304) return await read(response);
+      throw await refusal(response);
     } catch (error) {
       if (error instanceof Problem) throw error;
-      throw new Problem(options?.signal?.aborted ? STOPPED : LOST);
+      throw new Problem(options.signal?.reason?.name === 'AbortError' ? STOPPED : LOST); // not of a time limit
     }
   }
 
-  const about = (user, more = {}) => 'history?' + new URLSearchParams({user_id: user, ...more});
+  const of = (user, more = {}) => 'history?' + new URLSearchParams({user_id: user, ...more});
 
   const post = (body, signal) => ({
     method: 'POST',
@@ -68,17 +61,17 @@ export function connect(base) {
     /** Who would answer now: {demo, chat: {provider, model, ready}, image}. */
     health: () => ask('health'),
 
-    /** The last messages, {total, version, messages}; null where the conversation still is in the given version. */
-    history: (user, limit, version) => ask(about(user, {limit}),
-      {headers: version ? {'If-None-Match': `"${version}"`} : {}},
+    /** The last messages, {total, version, messages}; null where the conversation still is in the known version. */
+    history: (user, limit, {known, signal} = {}) => ask(of(user, {limit}),
+      {headers: known ? {'If-None-Match': `"${known}"`} : {}, signal},
       response => response.status === 304 ? null : response.json()),
 
     /** The whole conversation, as the server words it. */
-    wholeHistory: user => ask(about(user), {}, response => response.text()),
+    wholeHistory: user => ask(of(user), {}, response => response.text()),
 
     /** Takes the last turn back, or everything; 409 where the conversation is in another version. */
     remove: (user, version, turns) =>
-      ask(about(user, {if_version: version, ...turns && {turns}}), {method: 'DELETE'}, () => null),
+      ask(of(user, {if_version: version, ...turns && {turns}}), {method: 'DELETE'}, () => null),
 
     /** One turn, streamed, and stored: {reply, finish_reason, provider, model, usage, version}. */
     chat: (body, signal, onDelta) => ask('chat', post({...body, stream: true}, signal), async response => {
@@ -91,11 +84,7 @@ export function connect(base) {
       throw new Problem(LOST);
     }),
 
-    /** The images, as blobs. */
-    image: async (user, prompt, signal) => {
-      const answer = await ask('image', post({user_id: user, prompt}, signal));
-      return answer.images.map(({mime_type, data}) =>
-        new Blob([Uint8Array.from(atob(data), c => c.charCodeAt(0))], {type: mime_type}));
-    },
+    /** The images, [{mime_type, data}], in base64. */
+    image: async (user, prompt, signal) => (await ask('image', post({user_id: user, prompt}, signal))).images,
   };
 }

@@ -1,28 +1,17 @@
-/** One turn on the page, and the small things that all of the page is made of. */
+/** A turn, and what else stands in the conversation, as trees for dom.js. */
 
-import {parse, plain, writer} from './markdown.js';
+import {node} from './dom.js';
+import {reader} from './markdown.js';
 
-/** Every text enters the page here or in markdown.js, as text: nothing is ever parsed as HTML. */
-export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
+/** @param act what a click on it does: the name of one of the acts of page.js */
+export const button = (words, act, props = {}) => node('button', {'data-act': act, ...props}, words);
 
-/** @param act what a click on it does: the name of one of the acts below */
-export const button = (words, act, props = {}, ...more) =>
-  el('button', {type: 'button', className: 'plain', 'data-act': act, ...props}, words, ...more);
+const plain = (words, act, props) => button(words, act, {className: 'plain', ...props});
 
-/** What scrolls can be reached with the keyboard, and nothing else is a stop on the way. */
-const stops = new ResizeObserver(entries => entries.forEach(({target}) => {
-  const scrolls = target.scrollHeight > target.clientHeight + 1 || target.scrollWidth > target.clientWidth + 1;
-  if (scrolls) Object.assign(target, {tabIndex: 0, role: 'group', ariaLabel: 'Scrolls'});
-  else ['tabindex', 'role', 'aria-label'].forEach(name => target.removeAttribute(name));
-}));
+/** What there is of it, with dots between. */
+const dotted = parts => parts.filter(Boolean).flatMap((each, i) => i ? [' · ', each] : [each]);
+
+export const between = (...words) => dotted(words).join('');
 
 const NEW = 'Send as a new message'; // what can no longer take the place of its turn
 const RUNNING = ['waiting', 'writing', 'drawing', 'checking'];
@@ -47,169 +36,103 @@ const TITLES = {
   too_large: 'This message is too long',
   unknown_model: 'The provider does not know this model',
 };
-
 const CALM = ['stopped', 'interrupted', 'conversation_changed'];
 
 /** The buttons stand outside of what is announced: a countdown is for the eyes. */
-export function failure({code, detail}, ...buttons) {
-  const title = el('strong', {}, TITLES[code] ?? 'This did not work'), words = el('p', {dir: 'auto'}, detail);
-  const className = CALM.includes(code) ? 'bad calm' : 'bad';
-  return el('div', {className}, el('div', {role: 'alert'}, title, words), ...buttons);
-}
+export const failure = ({code, detail}, ...buttons) =>
+  node('div', {className: CALM.includes(code) ? 'bad calm' : 'bad'},
+    node('div', {role: 'alert'}, node('strong', {}, TITLES[code] ?? 'This did not work'), node('p', {dir: 'auto'}, detail)),
+    buttons);
+
+const label = (...parts) => node('span', {className: 'label'}, dotted(parts));
 
 function moment(time) {
-  const date = new Date(time), today = date.toDateString() === new Date().toDateString();
-  const style = today ? {timeStyle: 'short'} : {dateStyle: 'medium', timeStyle: 'short'};
-  return time && el('time', {dateTime: time, title: date.toLocaleString()}, date.toLocaleString([], style));
+  if (!time) return '';
+  const date = new Date(time), isToday = date.toDateString() === new Date().toDateString();
+  const short = date.toLocaleString([], {timeStyle: 'short', ...!isToday && {dateStyle: 'medium'}});
+  return node('time', {dateTime: time, title: date.toLocaleString()}, short);
 }
 
 const tokens = usage => usage
   && `${usage.total_tokens ?? '?'} tokens (${usage.prompt_tokens ?? '?'} in, ${usage.completion_tokens ?? '?'} out)`;
 
-export const between = words => words.filter(Boolean).join(' · ');
-
-/** What is told beside a message, with dots between. */
-function label(...words) {
-  const told = words.filter(Boolean).flatMap((each, i) => i ? [' · ', each] : [each]);
-  return el('span', {className: 'label'}, ...told);
-}
-
-function message(who, label) {
-  const body = el('div', {className: 'text', dir: 'auto'}), acts = el('div', {className: 'acts'});
-  return {node: el('article', {}, el('span', {className: 'hidden'}, label), body, acts), body, acts, who};
-}
-
-/** One turn on the page. */
-export class TurnView {
-  node = el('div', {className: 'turn'});
-  #asked = message('user', 'You said:');
-  #reply = message('model', 'Parley said:');
-  #writer = writer(this.#reply.body);
-  #editor = null;
-  #urls = [];
-  #view = {};
-  #shape = '';
-
-  /**
-   * Draws what has changed since the last time.
-   * @param view {turn, last, edit, busy, replaces}: the turn; whether it is the last that is kept; the words of its
-   *     open edit, or undefined; whether nothing can be done now; whether other words would take its place
-   */
-  draw(view) {
-    const old = this.#view, {turn} = view;
-    if (Object.keys(view).every(name => view[name] === old[name])) return;
-    this.#view = view;
-    if (turn.reply !== old.turn?.reply || turn.state !== old.turn?.state) this.#drawReply(turn);
-    const {reply, images, ...rest} = turn, editing = view.edit !== undefined;
-    const shape = JSON.stringify({...view, ...rest, turn: !reply, edit: editing}); // all but the words that grow
-    if (shape === this.#shape) return;
-    this.#shape = shape;
-    this.node.dataset.key = turn.key;
-    this.#drawQuestion(turn, editing);
-    this.#drawActs(view);
-    const asked = turn.question && this.#asked.node, answer = hasReply(turn) && this.#reply.node;
-    keep(this.node, [asked, answer, turn.problem && problem(view)].filter(Boolean));
-  }
-
-  #drawReply({reply = '', state, time, images, question}) {
-    const {body} = this.#reply, running = RUNNING.includes(state);
-    body.querySelector('.waiting, .drawing')?.remove();
-    if (state === 'writing') this.#writer.write(reply);
-    else this.#writer.end(reply);
-    if (state === 'drawing') body.append(el('div', {className: 'drawing'}, dots(time)));
-    else if (running && state !== 'writing') body.append(dots(state === 'waiting' ? time : ''));
-    if (state === 'drawn' && !this.#urls.length) body.append(...images.map(image => this.#picture(image, question)));
-    if (!running) body.querySelectorAll('pre, .wide').forEach(each => stops.observe(each));
-  }
-
-  #drawQuestion({question = '', image, state}, editing) {
-    const {node, body} = this.#asked, words = image ? '/image ' + question : question;
-    if (body.textContent !== words) body.textContent = words;
-    for (const said of [this.#asked, this.#reply]) said.node.className = `said ${said.who} ${kinds(state)}`;
-    stops.observe(body);
-    if (editing === !!this.#editor) return;
-    const editor = this.#editor ?? editorOf(this.#view.edit);
-    node.replaceChild(editing ? editor : body, editing ? body : editor);
-    this.#editor = editing ? editor : null;
-  }
-
-  #drawActs({turn, last, edit, busy, replaces}) {
-    const {state, question, reply, time, ended, provider, model, usage, cut} = turn;
-    const asked = [label(moment(time)), button('Copy', 'copy')];
-    if (last && question) asked.push(button('Edit', 'edit', {disabled: busy}));
-    this.#asked.acts.replaceChildren(...asked);
-    const acts = reply ? [button('Copy', 'copy')] : [];
-    if (last && question) acts.push(button('Regenerate', 'regenerate', {disabled: busy}));
-    if (state === 'kept') acts.push(label(moment(ended), provider && `${provider} · ${model}`, tokens(usage)));
-    else if (reply && !RUNNING.includes(state)) acts.push(label('not kept'));
-    if (cut) acts.push(label('Cut off at MAX_OUTPUT_TOKENS: raise it in .env, or say “go on”.'));
-    this.#reply.acts.replaceChildren(...acts);
-    if (edit === undefined) return;
-    const send = this.#editor.querySelector('.strong');
-    send.textContent = replaces ? 'Send' : NEW;
-    send.disabled = busy;
-  }
-
-  #picture(blob, alt) {
-    const src = URL.createObjectURL(blob), download = 'parley.' + blob.type.split('/')[1];
-    this.#urls.push(src);
-    return el('figure', {},
-      button('', 'look', {className: 'look', title: 'Full size'}, el('img', {src, alt})),
-      el('figcaption', {}, 'Not kept in the conversation. ', el('a', {href: src, download}, 'Save')));
-  }
-
-  /** The reply's words, and nothing of how they look. */
-  get text() {
-    return plain(parse(this.#view.turn.reply ?? ''));
-  }
-
-  focusEditor() {
-    this.#editor?.querySelector('textarea').focus();
-  }
-
-  remove() {
-    this.#urls.forEach(URL.revokeObjectURL);
-    this.node.remove();
-  }
-}
-
-const hasReply = ({reply, state}) => reply || RUNNING.includes(state) || state === 'drawn';
-
 /** The classes of a turn's two messages. */
 function kinds(state) {
-  if (state === 'kept') return 'kept';
-  if (state === 'writing') return 'writing writes';
-  if (RUNNING.includes(state)) return 'writing';
-  return state === 'drawn' ? 'unkept drawn' : 'unkept';
+  if (RUNNING.includes(state)) return state === 'writing' ? 'writing writes' : 'writing';
+  return {kept: 'kept', drawn: 'unkept drawn'}[state] ?? 'unkept';
 }
 
-function problem({turn, busy, replaces}) {
-  const props = {className: '', disabled: busy}, words = turn.replaces === undefined || replaces ? 'Try again' : NEW;
-  const again = button(words, 'retry', {...props, 'data-until': turn.problem.until});
-  return failure(turn.problem, again, button('Edit', 'edit', props), button('Remove', 'dismiss', props));
+/** How many rows a text area has, where the browser does not know field-sizing. */
+export const rows = text => Math.min(8, text.split('\n').length);
+
+/** What is edited where it stands leaves the draft below alone. */
+const editor = (value, busy, replaces) => node('div', {className: 'edit'},
+  node('textarea', {value, rows: rows(value), 'aria-label': 'Edit the message'}),
+  button(replaces ? 'Send' : NEW, 'sendEdit', {className: 'strong', disabled: busy}),
+  button('Cancel', 'cancel'));
+
+function asked({turn: {state, question, image, time}, last, edit, busy, replaces}) {
+  const words = image ? '/image ' + question : question;
+  return node('article', {className: 'said user ' + kinds(state)},
+    node('span', {className: 'hidden'}, 'You said:'),
+    edit === undefined ? node('div', {className: 'text', dir: 'auto', scrolls: true}, words) : editor(edit, busy, replaces),
+    node('div', {className: 'acts'},
+      label(moment(time)), plain('Copy', 'copyQuestion'), last && plain('Edit', 'edit', {disabled: busy})));
 }
 
 /** Waiting looks like it; the seconds are told from the fifth on. */
-const dots = since =>
-  el('p', {className: 'waiting'}, el('i'), el('i'), el('i'), el('span', {'data-since': since}));
+const dots = seconds => node('p', {className: 'waiting'},
+  node('i'), node('i'), node('i'), node('span', {}, seconds >= 5 && seconds + ' s'));
 
-export const note = words => el('p', {className: 'note'}, words);
-
-/** A message is edited where it stands: what is written below stays a draft. */
-function editorOf(value) {
-  const rows = Math.min(8, value.split('\n').length + 1);
-  const area = el('textarea', {value, rows, 'aria-label': 'Edit the message'});
-  const send = button('Send', 'sendEdit', {className: 'strong'});
-  return el('div', {className: 'edit'}, area, send, button('Cancel', 'cancel', {className: ''}));
+function picture({mime_type, data}, alt) {
+  const src = `data:${mime_type};base64,${data}`, download = 'parley.' + mime_type.split('/')[1];
+  return node('figure', {},
+    node('button', {className: 'look', title: 'Full size', 'data-act': 'look'}, node('img', {src, alt})),
+    node('figcaption', {}, 'Not kept in the conversation. ', node('a', {href: src, download}, 'Save')));
 }
 
-/** Makes the nodes the children, in this order; those that are there already stay as they are. */
-export function keep(parent, nodes) {
-  const wanted = new Set(nodes);
-  [...parent.childNodes].filter(each => !wanted.has(each)).forEach(each => each.remove());
-  let next = parent.firstChild;
-  for (const each of nodes) {
-    if (each === next) next = next.nextSibling;
-    else parent.insertBefore(each, next);
-  }
+/** What stands where the reply comes. */
+function answer({state, question, images}, seconds) {
+  if (state === 'drawn') return images.map(image => picture(image, question));
+  if (state === 'drawing') return [node('div', {className: 'drawing'}, dots(seconds))];
+  return ['waiting', 'checking'].includes(state) ? [dots(seconds)] : [];
+}
+
+function told({turn, last, busy, seconds}, words) {
+  const {state, question, reply, ended, provider, model, usage, cut} = turn;
+  return node('article', {className: 'said model ' + kinds(state)},
+    node('span', {className: 'hidden'}, 'Parley said:'),
+    node('div', {className: 'text', dir: 'auto'}, words, answer(turn, seconds)),
+    node('div', {className: 'acts'},
+      reply && plain('Copy', 'copyReply'),
+      last && question && plain('Regenerate', 'retry', {disabled: busy}),
+      state === 'kept' && label(moment(ended), provider, model, tokens(usage)),
+      reply && ['failed', 'stopped'].includes(state) && label('not kept'),
+      cut && label('Cut off at MAX_OUTPUT_TOKENS: raise it in .env, or say “go on”.')));
+}
+
+function problem({turn: {problem: what, replaces: meant}, busy, replaces, seconds}) {
+  const words = meant === undefined || replaces ? 'Try again' : NEW;
+  return failure(what,
+    button(seconds > 0 ? `${words} in ${seconds} s` : words, 'retry', {disabled: busy || seconds > 0}),
+    button('Edit', 'edit', {disabled: busy}), button('Remove', 'dismiss', {disabled: busy}));
+}
+
+/** @returns what makes a turn's trees, one after another */
+export function turnReader() {
+  const read = reader();
+  /**
+   * @param view {turn, last, edit, busy, replaces, seconds}: the turn; whether it is the last that is kept; the words
+   *     of its open edit, or undefined; whether nothing can be done now; whether other words would take its place; how
+   *     long it has waited, or has to
+   */
+  return view => {
+    const {state, question, reply = '', problem: what} = view.turn;
+    const hasReply = reply || RUNNING.includes(state) || state === 'drawn';
+    return [
+      question ? asked(view) : '',
+      hasReply ? told(view, read(reply, state === 'writing')) : '',
+      what ? problem(view) : '',
+    ];
+  };
 }
