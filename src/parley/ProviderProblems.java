@@ -81,12 +81,6 @@ record ProviderProblems(Account account, Duration timeout) {
         return failed("gave an image's address that cannot be read (%s)", reason(failure));
     }
 
-    /** {@return likewise, where something was answered there} */
-    Problem ofImageAddress(ProviderError error) {
-        String what = "gave an image's address that answered %s";
-        return failed(what, error.status()).withRetry(null, error.isTransient());
-    }
-
     /**
      * {@return a failure of the provider}
      *

@@ -88,14 +88,13 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(ImageAddress address) {
         HttpRequest.Builder request = HttpRequest.newBuilder(address.uri());
-        return attempts(ReplyStream.none(), end -> {
-            try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
-                if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
-                throw problems.ofImageAddress(error(body));
-            } catch (IOException e) {
-                throw problems.ofImageAddress(e);
-            }
-        });
+        Deadline end = Deadline.in(problems.timeout());
+        try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
+            if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
+            throw problems.failed("gave an image's address that answered %s", body.status());
+        } catch (IOException e) {
+            throw problems.ofImageAddress(e);
+        }
     }
 
     /**
