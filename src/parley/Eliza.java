@@ -20,8 +20,6 @@ final class Eliza {
     private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
-    private static final Pattern ASKS_PAST =
-            Pattern.compile("(?i)(?:did|have) i (?:say|said|tell|told)|do you remember|earlier");
     private static final Map<String, String> OTHER_SIDE =
             """
             i=you
@@ -61,7 +59,6 @@ final class Eliza {
         String last = messages.getLast();
         List<String> before = messages.subList(0, messages.size() - 1);
         if (ASKS_NAME.matcher(last).find()) return name(before);
-        if (ASKS_PAST.matcher(last).find()) return recalled(before);
         for (Rule rule : rules) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
@@ -77,12 +74,6 @@ final class Eliza {
             if (name.find()) return "Your name is **" + name.group(1) + "**: you told me.";
         }
         return "You have not told me yet. What is it?";
-    }
-
-    private static String recalled(List<String> before) {
-        if (before.isEmpty()) return "This is the first thing that you say to me.";
-        List<String> lately = before.subList(Math.max(0, before.size() - 5), before.size());
-        return "I remember what you said. Lately, it was:\n\n- " + String.join("\n- ", lately);
     }
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */
