@@ -1,13 +1,15 @@
 package parley;
 
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -38,6 +40,8 @@ final class Json {
     private static final String ESCAPED = "\"\\/\b\f\n\r\t";
 
     private static final String ESCAPES = "\"\\/bfnrt";
+
+    private static final Pattern NUMBER = Pattern.compile("-?(?:0|[1-9]\\d*+)(?:\\.\\d++)?(?:[eE][+-]?\\d++)?");
 
     /** A pair of surrogates is one character, of another category. */
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}");
@@ -71,10 +75,7 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        // What is malformed is read as U+FFFD, which is written as other bytes.
-        String text = new String(utf8, StandardCharsets.UTF_8);
-        if (Arrays.equals(text.getBytes(StandardCharsets.UTF_8), utf8)) return text;
-        throw new CharacterCodingException();
+        return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */
@@ -174,6 +175,7 @@ final class Json {
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
 
     private final String text;
+    private final Matcher number;
     private final boolean request;
     private int values; // that have begun
     private int at;
@@ -181,6 +183,7 @@ final class Json {
 
     private Json(String text, boolean request) {
         this.text = text;
+        this.number = NUMBER.matcher(text);
         this.request = request;
     }
 
@@ -275,35 +278,27 @@ final class Json {
     }
 
     private char hexadecimal() throws Malformed {
-        int end = at + 4;
-        while (at < end && peek() <= 'f' && Character.digit(peek(), 16) >= 0) at++;
-        if (at < end) throw expected("four hexadecimal digits");
-        return (char) Integer.parseInt(text, end - 4, end, 16);
+        try {
+            var unit = (char) HexFormat.fromHexDigits(text, at, at + 4);
+            at += 4;
+            return unit;
+        } catch (IllegalArgumentException | IndexOutOfBoundsException e) {
+            throw expected("four hexadecimal digits");
+        }
     }
 
     /** A number is of one kind however it was written, so that what is written is read as the same again. */
     private Number number() throws Malformed {
+        if (!number.region(at, text.length()).lookingAt()) throw expected("a value");
         int from = at;
-        skip('-');
-        if (!skip('0')) digits("a value");
-        if (skip('.')) digits("a digit");
-        if (skip('e') || skip('E')) {
-            if (!skip('+')) skip('-');
-            digits("a digit");
-        }
+        at = number.end();
         if (at - from > MAX_NUMBER) throw new Malformed("a number of more than " + MAX_NUMBER + " characters", from);
         try {
-            var number = new BigDecimal(text.substring(from, at));
-            return number.scale() == 0 && number.precision() <= 18 ? Long.valueOf(number.longValue()) : number;
+            var value = new BigDecimal(number.group());
+            return value.scale() == 0 && value.precision() <= 18 ? Long.valueOf(value.longValue()) : value;
         } catch (NumberFormatException e) {
             throw new Malformed("a number whose exponent is out of range", from);
         }
-    }
-
-    private void digits(String what) throws Malformed {
-        int from = at;
-        while (peek() >= '0' && peek() <= '9') at++;
-        if (at == from) throw expected(what);
     }
 
     private void skipSpace() {
