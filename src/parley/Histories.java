@@ -57,7 +57,7 @@ final class Histories implements AutoCloseable {
 
     /** What a user's file holds now, without waiting for turns that run. */
     Lines openStored(String user) throws IOException {
-        return new Lines(folder.path.resolve(fileName(user)));
+        return Lines.open(folder.path.resolve(fileName(user)));
     }
 
     /**
@@ -134,7 +134,7 @@ final class Histories implements AutoCloseable {
             Stamp stored = locked(() -> file.store(tail, messages));
             while (hung.isOver() && !end.isOver()) {
                 hung = Deadline.in(HANGING);
-                locked(() -> file.check(stored));
+                locked(() -> file.stamp().unchangedSince(stored));
             }
             return stored.version();
         }

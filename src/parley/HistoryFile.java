@@ -5,12 +5,13 @@ import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static java.nio.file.StandardOpenOption.READ;
+import static java.nio.file.StandardOpenOption.WRITE;
 
 import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
@@ -56,27 +57,14 @@ final class HistoryFile {
     }
 
     private static Stamp stamp(Path file) throws IOException {
-        try (var lines = new Lines(file)) {
+        try (var lines = Lines.open(file)) {
             return Stamp.of(lines);
         }
     }
 
-    /**
-     * The state of the file, which is the same as before.
-     *
-     * @throws Problem storage_unavailable where another server has changed it
-     */
-    Stamp check(Stamp before) throws IOException {
-        Stamp now = stamp();
-        if (now.size() == before.size() && now.end().equals(before.end())) return now;
-        throw new Problem(
-                Problem.Code.STORAGE_UNAVAILABLE,
-                "The conversation was changed by another server meanwhile: send it again");
-    }
-
     /** Reads the end of the file, as {@link Tail#read} has it. */
     Tail read(int count, int replaced) throws IOException {
-        try (var lines = new Lines(file)) {
+        try (var lines = Lines.open(file)) {
             return Tail.read(lines, count, replaced, memory);
         }
     }
@@ -102,12 +90,12 @@ final class HistoryFile {
     private Stamp append(Tail tail, Message... messages) throws IOException {
         long from = tail.keptUntil();
         byte[] end = lines(from, messages);
-        check(tail.stamp());
-        try (var out = new RandomAccessFile(file.toFile(), "rw")) {
+        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
+            Stamp.of(new Lines(channel)).unchangedSince(tail.stamp());
             try {
-                write(out, from, end);
+                write(channel, from, end);
             } catch (IOException e) {
-                undo(out, from, end);
+                undo(channel, from, end);
                 tellIfFull(e, end.length);
                 throw e;
             }
@@ -115,25 +103,25 @@ final class HistoryFile {
         return tail.stamp().overwritten(from, end);
     }
 
-    private static void write(RandomAccessFile out, long position, byte[] bytes) throws IOException {
-        out.seek(position);
-        out.write(bytes);
-        out.getChannel().force(false);
+    private static void write(FileChannel channel, long position, byte[] bytes) throws IOException {
+        for (int done = 0; done < bytes.length; ) {
+            int length = Math.min(bytes.length - done, Lines.BUFFER_SIZE);
+            done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
+        }
+        channel.force(false);
     }
 
     /**
      * Puts the old end back where nothing but a beginning of the written bytes is found: else another server has gone
      * on with this file, as a file system in a network allows.
      */
-    private void undo(RandomAccessFile out, long from, byte[] written) throws IOException {
-        long length = out.length() - from;
-        if (length < 0 || length > written.length) return;
-        byte[] found = new byte[(int) length];
-        out.seek(from);
-        out.readFully(found);
+    private static void undo(FileChannel channel, long from, byte[] written) throws IOException {
+        var lines = new Lines(channel);
+        if (lines.size < from || lines.size - from > written.length) return;
+        byte[] found = lines.copy(from, lines.size);
         if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
-        out.setLength(from + Tail.END.length());
-        write(out, from, bytes(Tail.END));
+        channel.truncate(from + Tail.END.length());
+        write(channel, from, bytes(Tail.END));
     }
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
@@ -171,8 +159,8 @@ final class HistoryFile {
     /** Makes the new file: the messages of this one up to an offset, and more. Tells whether this one is damaged. */
     private boolean write(Stamp before, long keptUntil, Message... more) throws IOException {
         copyOrCreate();
-        check(before);
-        try (var old = new Lines(file);
+        stamp().unchangedSince(before);
+        try (var old = Lines.open(file);
                 var anew = new FileOutputStream(made.toFile());
                 var out = new BufferedOutputStream(anew, Lines.BUFFER_SIZE)) {
             boolean damaged = writeMessages(old, keptUntil, out);

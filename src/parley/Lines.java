@@ -24,16 +24,19 @@ final class Lines implements AutoCloseable {
     private long from; // of the file's bytes in the block
     private long until;
 
-    /** Opens a file, which may be there or not. No link is followed. */
-    Lines(Path file) throws IOException {
-        FileChannel opened = null;
+    /** @param channel of the file, which this closes; null for an empty one */
+    Lines(FileChannel channel) throws IOException {
+        this.channel = channel;
+        size = channel == null ? 0 : channel.size();
+    }
+
+    /** Opens a file; one that is not there is as an empty one. No link is followed. */
+    static Lines open(Path file) throws IOException {
         try {
-            opened = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+            return new Lines(FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS));
         } catch (NoSuchFileException e) {
-            // as an empty one
+            return new Lines(null);
         }
-        channel = opened;
-        size = opened == null ? 0 : opened.size();
     }
 
     @Override

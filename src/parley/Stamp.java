@@ -23,6 +23,18 @@ record Stamp(long size, String end) {
         return new Stamp(from + bytes.length, all.substring(Math.max(0, all.length() - LENGTH)));
     }
 
+    /**
+     * {@return this state, which is the same as before}
+     *
+     * @throws Problem storage_unavailable where another server has changed the file meanwhile
+     */
+    Stamp unchangedSince(Stamp before) {
+        if (equals(before)) return this;
+        throw new Problem(
+                Problem.Code.STORAGE_UNAVAILABLE,
+                "The conversation was changed by another server meanwhile: send it again");
+    }
+
     /** Names this state to clients; empty for a conversation without a message. The same on every server. */
     String version() {
         if (size == end.length() && end.indexOf('{') < 0) return "";
