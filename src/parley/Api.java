@@ -95,13 +95,13 @@ final class Api implements HttpHandler {
             return;
         }
         switch (http.path()) {
-            case "/health" -> health(http.allowing("GET"));
-            case "/chat" -> chat(http.allowing("POST"));
+            case "/health" -> health(http.allowing("GET, HEAD, OPTIONS"));
+            case "/chat" -> chat(http.allowing("POST, OPTIONS"));
             case "/history" -> {
-                if (http.allowing("GET", "DELETE").is("DELETE")) deleteTurns(http);
+                if (http.allowing("GET, HEAD, DELETE, OPTIONS").is("DELETE")) deleteTurns(http);
                 else history(http);
             }
-            case "/image" -> image(http.allowing("POST"));
+            case "/image" -> image(http.allowing("POST, OPTIONS"));
             default -> page.answer(http);
         }
     }
@@ -125,7 +125,7 @@ final class Api implements HttpHandler {
                     text(body, "message"),
                     flag(body, "stream"),
                     flag(body, "replace"),
-                    versionOf(body));
+                    optional(body, "if_version", String.class, "a string"));
         }
     }
 
@@ -235,15 +235,11 @@ final class Api implements HttpHandler {
                         .generateImages(prompt));
         Image first = given.value().getFirst();
         if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
-        else http.json(answer(user, given));
-    }
-
-    private static Map<String, Object> answer(String user, Answer<List<Image>> given) {
-        return object(
+        else http.json(object(
                 "user_id", user,
                 "provider", given.account().provider(),
                 "model", given.account().model(),
-                "images", given.value().stream().map(Api::json).toList());
+                "images", given.value().stream().map(Api::json).toList()));
     }
 
     private static Map<String, Object> json(Image image) {
@@ -258,15 +254,13 @@ final class Api implements HttpHandler {
         throw invalid(name + " must be a string that is not blank");
     }
 
-    private static String versionOf(Map<String, Object> body) {
-        Object version = body.get("if_version");
-        if (version == null || version instanceof String) return (String) version;
-        throw invalid("if_version must be a string");
+    private static boolean flag(Map<String, Object> body, String name) {
+        return Boolean.TRUE.equals(optional(body, name, Boolean.class, "true or false"));
     }
 
-    private static boolean flag(Map<String, Object> body, String name) {
-        Object flag = body.get(name);
-        if (flag == null || flag instanceof Boolean) return Boolean.TRUE.equals(flag);
-        throw invalid(name + " must be true or false");
+    private static <T> T optional(Map<String, Object> body, String name, Class<T> type, String what) {
+        Object value = body.get(name);
+        if (value == null || type.isInstance(value)) return type.cast(value);
+        throw invalid(name + " must be " + what);
     }
 }

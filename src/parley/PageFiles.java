@@ -49,7 +49,7 @@ final class PageFiles {
         if (file == null) {
             throw new Problem(NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
         }
-        http.allowing("GET");
+        http.allowing("GET, HEAD, OPTIONS");
         http.header("Content-Security-Policy", POLICY);
         http.header("X-Content-Type-Options", "nosniff");
         http.header("Referrer-Policy", "no-referrer");

@@ -180,8 +180,13 @@ record Settings(
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
+
+    /** 0 to 65535. */
+    private static final String PORT =
+            "(?:\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5])";
+
     private static final String ORIGIN =
-            "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:\\d{1,5})?/?";
+            "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
     private static final Pattern LOOPBACK = Pattern.compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
     private static final Pattern IP_ADDRESS = Pattern.compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
     private static final Pattern NO_PART_OF_AN_ORIGIN = Pattern.compile("^(https://.+):443/?$|^(http://.+):80/?$|/$");
@@ -191,7 +196,7 @@ record Settings(
      * port.
      */
     private static final Pattern PROXY = Pattern.compile(
-            "(?i)(?:http://)?([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(\\d{1,5}))?/?");
+            "(?i)(?:http://)?([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
 
     private static final int CURLS_PROXY_PORT = 1080; // where none is told
 
@@ -249,11 +254,9 @@ record Settings(
         String text = env.text(variable);
         if (text == null) return new Proxy(null, List.of(), null);
         Matcher proxy = PROXY.matcher(text);
-        InvalidSetting invalid = env.invalid(variable, "must be an address such as http://host:3128");
-        if (!proxy.matches()) throw invalid;
+        if (!proxy.matches()) throw env.invalid(variable, "must be an address such as http://host:3128");
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
         int port = proxy.group(3) == null ? CURLS_PROXY_PORT : Integer.parseInt(proxy.group(3));
-        if (port > 65535) throw invalid;
         return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
     }
 

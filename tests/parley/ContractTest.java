@@ -137,6 +137,7 @@ class ContractTest extends OneServer {
                     {"message":"hi"}                                | user_id is missing
                     {"user_id":"","message":"hi"}                   | user_id
                     {"user_id":"  ","message":"hi"}                 | user_id
+                    {"user_id":"\\u00a0\\ufeff","message":"hi"}     | blank
                     {"user_id":7,"message":"hi"}                    | user_id must be a string
                     {"user_id":null,"message":"hi"}                 | user_id must be a string
                     {"user_id":["a"],"message":"hi"}                | user_id

@@ -264,6 +264,7 @@ class SettingsTest {
                     http://x.example              | https://x.example             | false
                     https://x.example             | https://x.example.evil        | false
                     https://x.example:8443        | https://x.example             | false
+                    https://x.example:65535       | https://x.example:65535       | true
                     """)
     void allowTheOriginsOfTheListWhateverTheirDefaultPort(String list, String origin, boolean may) throws Exception {
         String allowed = settings("CORS_ALLOWED_ORIGINS=" + list).cors().allowed(origin);
@@ -277,6 +278,8 @@ class SettingsTest {
                 "https://*",
                 "*.example.org",
                 "https://x.example:*",
+                "https://x.example:99999",
+                "https://x.example:65536",
                 "**",
                 "x.example",
                 "https://x.example/page",
