@@ -235,11 +235,12 @@ final class Api implements HttpHandler {
                         .generateImages(prompt));
         Image first = given.value().getFirst();
         if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
-        else http.json(object(
-                "user_id", user,
-                "provider", given.account().provider(),
-                "model", given.account().model(),
-                "images", given.value().stream().map(Api::json).toList()));
+        else
+            http.json(object(
+                    "user_id", user,
+                    "provider", given.account().provider(),
+                    "model", given.account().model(),
+                    "images", given.value().stream().map(Api::json).toList()));
     }
 
     private static Map<String, Object> json(Image image) {

@@ -84,26 +84,18 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      * @throws InvalidSetting where a quote is opened and never closed: the file is half-written
      */
     static DotEnv parse(String text, UnaryOperator<Map<String, String>> overlay) throws InvalidSetting {
-        DotEnv file = parse(text.replaceAll("\r\n?", "\n"));
-        Map<String, String> merged = overlay.apply(file.values);
-        file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
-        return new DotEnv(merged, file.lines);
-    }
-
-    private static DotEnv parse(String text) throws InvalidSetting {
+        String lines = text.replaceAll("\r\n?", "\n");
         var file = new DotEnv(new LinkedHashMap<>(), new LinkedHashMap<>());
-        Matcher variable = VARIABLE.matcher(text);
-        int line = 1;
-        for (int counted = 0; variable.find(); counted = variable.start(1)) {
-            String between = text.substring(counted, variable.start(1));
-            line += (int) between.chars().filter(c -> c == '\n').count();
+        for (Matcher variable = VARIABLE.matcher(lines); variable.find(); ) {
             String name = variable.group(1);
             String value = Objects.requireNonNullElse(variable.group(2), "");
-            file.lines.put(name, line);
+            file.lines.put(name, lines.substring(0, variable.start(1)).split("\n", -1).length);
             file.values.put(
                     name, file.unquoted(name, SPACE_AROUND.matcher(value).replaceAll("")));
         }
-        return file;
+        Map<String, String> merged = overlay.apply(file.values);
+        file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
+        return new DotEnv(merged, file.lines);
     }
 
     private String unquoted(String name, String value) throws InvalidSetting {

@@ -161,11 +161,9 @@ final class Exchange implements AutoCloseable {
         if (inQuery != null && !inQuery.equals(id)) {
             throw invalid("user_id is one in the query and another in the body");
         }
-        if (!ID.matcher(id).matches()) {
-            throw invalid("user_id must have 1 to 128 characters, not be blank, and hold no control characters");
-        }
-        if (Histories.fileName(id).length() > MAX_FILE_NAME) {
-            throw invalid("user_id is too long for a file name");
+        if (!ID.matcher(id).matches() || Histories.fileName(id).length() > MAX_FILE_NAME) {
+            throw invalid("user_id must have 1 to 128 characters, not be blank, hold no control characters, "
+                    + "and fit into the name of a file");
         }
         user = id;
         return id;

@@ -6,8 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -15,6 +13,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import parley.DotEnv.InvalidSetting;
 
 /** The settings of a file that is edited by hand while it is in use. */
@@ -28,7 +28,7 @@ final class LiveSettings {
     private final UnaryOperator<Map<String, String>> overlay;
     private final ReentrantLock refreshing = new ReentrantLock();
     private final Set<String> warned = ConcurrentHashMap.newKeySet();
-    private final Settings started;
+    private final Read started;
     private volatile Read last;
     private volatile String refusal; // why the present edit is not in force; null while it is
 
@@ -44,7 +44,7 @@ final class LiveSettings {
         this.overlay = overlay;
         BasicFileAttributes stamp = stamp(); // before the text: what is written meanwhile is read at the next request
         last = read(stamp, stamp == null ? "" : DotEnv.text(Files.readAllBytes(this.file)));
-        started = last.settings;
+        started = last;
         nameUnused(last);
     }
 
@@ -97,10 +97,10 @@ final class LiveSettings {
             String text = DotEnv.text(bytes);
             if (text.isBlank() && !last.env.lines().isEmpty()) throw new InvalidSetting("it is empty");
             Read edit = read(stamp, text);
-            if (!edit.env.equals(last.env)) announce(edit.settings);
+            if (!edit.env.equals(last.env)) announce(edit.env);
             nameUnused(edit);
             refusal = null;
-            return new Read(stamp, edit.env, edit.settings.listeningAs(started.server()));
+            return new Read(stamp, edit.env, edit.settings.listeningAs(started.settings.server()));
         } catch (InvalidSetting e) {
             refuse("makes no sense: " + e.getMessage());
         } catch (RuntimeException | Error e) {
@@ -110,12 +110,12 @@ final class LiveSettings {
     }
 
     /** Says that an edit is in force, but for what is read at the start only. */
-    private void announce(Settings now) {
-        List<String> later = new ArrayList<>();
-        if (!now.listeningAs(started.server()).server().equals(now.server())) later.add("HOST and PORT");
-        if (!now.history().folder().equals(started.history().folder())) later.add("HISTORY_DIR");
-        String but =
-                later.isEmpty() ? "" : ", but for " + String.join(", ", later) + ": they take effect at the next start";
+    private void announce(DotEnv edit) {
+        String later = Stream.of("HOST", "PORT", "HISTORY_DIR")
+                .filter(name ->
+                        !edit.values().get(name).equals(started.env.values().get(name)))
+                .collect(Collectors.joining(" and "));
+        String but = later.isEmpty() ? "" : ", but for " + later + ": at the next start";
         Log.log(file.getFileName() + " was edited and is in force" + but);
     }
 

@@ -12,16 +12,13 @@ import java.util.stream.Stream;
 
 /** The chat page and the files that it names, and nothing else of the program. They are read once. */
 final class PageFiles {
-    private static final Map<String, String> TYPES =
-            Map.of("html", "text/html", "css", "text/css", "js", "text/javascript");
-
     /** The page runs its own files only, and loads nothing from elsewhere (https://www.w3.org/TR/CSP3/). */
     private static final String POLICY = "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; "
             + "script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     private record PageFile(String type, byte[] content) {
         static PageFile read(String name) {
-            String type = TYPES.get(name.substring(name.indexOf('.') + 1));
+            String type = "text/" + name.replaceFirst(".*[.]", "").replace("js", "javascript");
             String content = resource("page/" + name);
             return new PageFile(type + "; charset=utf-8", content.getBytes(StandardCharsets.UTF_8));
         }

@@ -64,8 +64,8 @@ final class Problem extends RuntimeException {
 
     private static String truncated(String detail) {
         if (detail.length() <= MAX_DETAIL) return detail;
-        boolean isSplit = Character.isHighSurrogate(detail.charAt(MAX_DETAIL - 2));
-        return detail.substring(0, MAX_DETAIL - (isSplit ? 2 : 1)) + "…";
+        String cut = detail.substring(0, MAX_DETAIL - 1); // perhaps inside a pair of surrogates
+        return Json.LONE_SURROGATE.matcher(cut).replaceAll("") + "…";
     }
 
     /** A refusal of the request as it was sent: 400. */

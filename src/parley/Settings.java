@@ -182,8 +182,7 @@ record Settings(
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
 
     /** 0 to 65535. */
-    private static final String PORT =
-            "(?:\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5])";
+    private static final String PORT = "(?:\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5])";
 
     private static final String ORIGIN =
             "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
@@ -296,8 +295,7 @@ record Settings(
         if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
         for (String name : names) {
-            Account account = account(env, use, name.toLowerCase(Locale.ROOT));
-            if (!accounts.contains(account)) accounts.add(account);
+            accounts.add(account(env, use, name.toLowerCase(Locale.ROOT)));
         }
         return accounts;
     }
