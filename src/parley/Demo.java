@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
@@ -19,8 +18,6 @@ import java.util.stream.Stream;
  * it from them: {@link Eliza} talks, {@link Landscape} paints, and some words bring the services' failures.
  */
 final class Demo implements AutoCloseable {
-    private static final int PAINTING = 900; // ms
-
     /**
      * What a service is sent and what it answers, in the shape of its documentation.
      *
@@ -145,11 +142,10 @@ final class Demo implements AutoCloseable {
         else chat(http, texts, dialect, isStream);
     }
 
-    /** The beginnings of what the person says in a request, oldest first. */
+    /** The beginnings of what is said in a request, oldest first. */
     private static List<String> texts(Object request, Dialect dialect) {
         String prompt = Json.string(request, "prompt");
         Stream<String> texts = Json.items(request, dialect.messages).stream()
-                .filter(message -> "user".equals(Json.string(message, "role")))
                 .map(message -> Json.string(message, dialect.text.toArray()));
         return (prompt == null ? texts : Stream.of(prompt))
                 .map("%.500s"::formatted) // patterns take their time for each character
@@ -168,16 +164,17 @@ final class Demo implements AutoCloseable {
         else send(http, 200, dialect.reply.formatted(Json.write(reply)) + usage);
     }
 
-    /** @param end the last event; null for a connection that breaks in the middle */
+    /** @param end the last event; null for a connection that breaks behind the first word */
     private void stream(HttpExchange http, String[] words, Dialect dialect, String end)
             throws IOException, InterruptedException {
         http.getResponseHeaders().set("Content-Type", "text/event-stream");
         http.sendResponseHeaders(200, 0);
-        for (String word : end == null ? Arrays.copyOf(words, words.length / 2) : words) {
+        for (String word : words) {
             event(http, dialect.delta.formatted(Json.write(word)));
+            if (end == null) return;
             Thread.sleep(pace);
         }
-        if (end != null) event(http, end);
+        event(http, end);
     }
 
     private static void event(HttpExchange http, String json) throws IOException {
@@ -187,7 +184,7 @@ final class Demo implements AutoCloseable {
 
     private static void image(HttpExchange http, String prompt, Dialect dialect)
             throws IOException, InterruptedException {
-        Thread.sleep(PAINTING);
+        Thread.sleep(900); // as if it took its time
         String base64 = Base64.getEncoder().encodeToString(Landscape.paint(prompt));
         send(http, 200, dialect.image.formatted(base64));
     }

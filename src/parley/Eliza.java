@@ -62,7 +62,7 @@ final class Eliza {
         for (Rule rule : rules) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
-            String answer = rule.answers[before.size() % rule.answers.length];
+            String answer = rule.answers[before.size() / 2 % rule.answers.length]; // each turn another
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));
         }
         return "Please go on."; // a message without a word

@@ -93,8 +93,8 @@ final class JdkServer {
     }
 
     private static String url(String host, InetSocketAddress bound) {
-        boolean bare = host.contains(":") && !host.startsWith("[");
-        return "http://" + (bare ? "[" + host + "]" : host) + ":" + bound.getPort();
+        String bracketed = host.replaceFirst("^[^\\[]*:.*", "[$0]"); // as an IPv6 address is in a URL
+        return "http://" + bracketed + ":" + bound.getPort();
     }
 
     /**

@@ -38,7 +38,7 @@ final class PageFiles {
                     "conversation.js",
                     "markdown.js",
                     "server.js")
-            .collect(Collectors.toMap(name -> name.equals("index.html") ? "/" : "/" + name, PageFile::read));
+            .collect(Collectors.toMap(name -> "/" + name.replace("index.html", ""), PageFile::read));
 
     /** Answers with the file at the exchange's path, or with 304 where the browser has it. */
     void answer(Exchange http) {

@@ -137,7 +137,7 @@ record ProviderProblems(Account account, Duration timeout) {
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
     private String quoted(Object words) {
         String text = words.toString();
-        if (account.key() != null) text = text.replace(account.key().value(), "***");
+        if (account.key() != null) text = text.replace(account.key(), "***");
         String line = Log.sanitized(text).strip().replaceAll("\\s+", " ");
         return line.replaceFirst("(?s)^(.{300}).+", "$1…");
     }

@@ -81,14 +81,6 @@ record Settings(
         }
     }
 
-    /** A provider's API key. It is a type of its own because a record prints its components, and this one must not. */
-    record Key(String value) {
-        @Override
-        public String toString() {
-            return "***";
-        }
-    }
-
     /** What the model is asked to keep to; null for what is not to be sent. */
     record Generation(
             String systemInstructions, Number temperature, Number topP, Number topK, Number maxOutputTokens) {}
@@ -117,7 +109,7 @@ record Settings(
      * @param model    the model's name, or null while it is missing
      * @param extra    what is merged into each request
      */
-    record Account(String provider, String use, URI base, Key key, String model, Map<String, Object> extra) {
+    record Account(String provider, String use, URI base, String key, String model, Map<String, Object> extra) {
         /** The name of the variable that has to be filled in before this account can be used; null where none has. */
         String missing() {
             if (key == null && (DEFAULTS.containsKey(variable("BASE_URL")) || !isLoopback(base.getHost()))) {
@@ -133,6 +125,12 @@ record Settings(
 
         String modelVariable() {
             return variable(use + "_MODEL");
+        }
+
+        /** Without the key. */
+        @Override
+        public String toString() {
+            return use + " with " + provider;
         }
     }
 
@@ -312,7 +310,7 @@ record Settings(
                 provider,
                 use,
                 base,
-                key == null ? null : new Key(key),
+                key,
                 env.text(prefix + "_" + use + "_MODEL"),
                 env.object(prefix + "_" + use + "_EXTRA"));
     }

@@ -14,7 +14,6 @@ import java.util.function.BiPredicate;
 import java.util.function.Supplier;
 import parley.Provider.Reply;
 import parley.Settings.Account;
-import parley.Settings.Key;
 
 /** Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem. */
 record Upstream(ProviderHttp http, ProviderProblems problems) {
@@ -42,11 +41,11 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** A GET of what stands behind the service's own path. */
     HttpRequest.Builder request(String path) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri(path));
-        Key key = account().key();
+        String key = account().key();
         if (key == null) return request;
         return account().provider().equals("gemini")
-                ? request.header("x-goog-api-key", key.value())
-                : request.header("Authorization", "Bearer " + key.value());
+                ? request.header("x-goog-api-key", key)
+                : request.header("Authorization", "Bearer " + key);
     }
 
     /** A POST of the body, with the account's extra members merged into it. */

@@ -68,7 +68,7 @@ class SettingsTest {
                     GOOGLE_API_KEY=g⏎GEMINI_API_KEY=k  | k
                     """)
     void trimKeys(String text, String key) throws Exception {
-        assertEquals(key, settings(text.replace('⏎', '\n')).chat().key().value());
+        assertEquals(key, settings(text.replace('⏎', '\n')).chat().key());
     }
 
     @Test
