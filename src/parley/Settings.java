@@ -193,7 +193,7 @@ record Settings(
      * port.
      */
     private static final Pattern PROXY = Pattern.compile(
-            "(?i)(?:http://)?([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
+            "(?i)(?:http://)?+([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
 
     private static final int CURLS_PROXY_PORT = 1080; // where none is told
 
