@@ -184,8 +184,11 @@ final class Api implements HttpHandler {
     }
 
     static Provider provider(ProviderHttp client, Settings settings, Account account) {
+        Settings.Generation generation = settings.generation();
         var upstream = new Upstream(client, new ProviderProblems(account, settings.timeout()));
-        return account.provider().equals("gemini") ? new Gemini(upstream, settings) : new OpenAi(upstream, settings);
+        return account.provider().equals("gemini")
+                ? new Gemini(upstream, generation)
+                : new OpenAi(upstream, generation);
     }
 
     private void history(Exchange http) throws IOException {

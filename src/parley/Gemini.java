@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
 import parley.Settings.Generation;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
-record Gemini(Upstream upstream, Settings settings) implements Provider {
+record Gemini(Upstream upstream, Generation generation) implements Provider {
     private static final Pattern REFUSAL =
             Pattern.compile("(IMAGE_)?(SAFETY|RECITATION|PROHIBITED_CONTENT)|LANGUAGE|BLOCKLIST|SPII");
 
@@ -27,8 +27,8 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
-        String instructions = settings.generation().systemInstructions();
-        Map<String, Object> config = config(settings.generation());
+        String instructions = generation.systemInstructions();
+        Map<String, Object> config = config();
         Map<String, Object> body = object(
                 "systemInstruction", instructions == null ? null : content(null, instructions),
                 "contents", contents(messages),
@@ -48,7 +48,7 @@ record Gemini(Upstream upstream, Settings settings) implements Provider {
         return object("role", role, "parts", List.of(object("text", text)));
     }
 
-    private static Map<String, Object> config(Generation generation) {
+    private Map<String, Object> config() {
         return object(
                 "temperature", generation.temperature(),
                 "topP", generation.topP(),

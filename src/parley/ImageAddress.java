@@ -13,14 +13,6 @@ import java.util.stream.Stream;
  * provider's own host and port.
  */
 record ImageAddress(URI uri) {
-    /** The address may not be fetched. The message says what it is. */
-    @SuppressWarnings("serial")
-    static final class Refused extends Exception {
-        Refused(String what) {
-            super(what);
-        }
-    }
-
     /** How addresses begin, in hexadecimal digits, that are not of the public internet: RFC 6890, and groups. */
     private static final Pattern SPECIAL_IPV4 = Pattern.compile(
             """
@@ -46,22 +38,24 @@ record ImageAddress(URI uri) {
     /**
      * {@return the address, which may be fetched}
      *
-     * @param service the provider's own address
+     * @param problems of the provider that gave it
+     * @throws Problem where it may not be fetched
      */
-    static ImageAddress of(String text, URI service) throws Refused {
+    static ImageAddress of(String text, ProviderProblems problems) {
+        URI service = problems.account().base();
         try {
             var address = new ImageAddress(URI.create(text));
             URL url = address.uri.toURL();
             boolean own = url.getHost().equalsIgnoreCase(service.getHost()) && port(url) == port(service.toURL());
             if (own && url.getProtocol().startsWith("http")) return address;
-            if (!url.getProtocol().equals("https")) throw new Refused("is not https");
+            if (!url.getProtocol().equals("https")) throw problems.ofImageAddress("is not https");
             if (Stream.of(InetAddress.getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
-                throw new Refused("is in a private network");
+                throw problems.ofImageAddress("is in a private network");
             }
-            if (address.uri.getHost() == null) throw new Refused("names a host that Java cannot take");
+            if (address.uri.getHost() == null) throw problems.ofImageAddress("names a host that Java cannot take");
             return address;
         } catch (IllegalArgumentException | IOException e) {
-            throw new Refused("leads nowhere");
+            throw problems.ofImageAddress("leads nowhere");
         }
     }
 

@@ -18,7 +18,7 @@ import parley.Settings.Generation;
  * The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services
  * speak.
  */
-record OpenAi(Upstream upstream, Settings settings) implements Provider {
+record OpenAi(Upstream upstream, Generation generation) implements Provider {
     private static final Pattern LENGTH = Pattern.compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
             Pattern.compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
@@ -30,7 +30,6 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
-        Generation generation = settings.generation();
         Map<String, Object> body = object(
                 "model", upstream.account().model(),
                 "messages", messages(messages),
@@ -45,7 +44,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
 
     private List<?> messages(List<Message> messages) {
         var said = new ArrayList<Object>();
-        String instructions = settings.generation().systemInstructions();
+        String instructions = generation.systemInstructions();
         if (instructions != null) said.add(object("role", "system", "content", instructions));
         for (Message message : Provider.alternating(messages)) {
             said.add(object("role", message.byUser() ? "user" : "assistant", "content", message.content()));
@@ -115,12 +114,7 @@ record OpenAi(Upstream upstream, Settings settings) implements Provider {
 
     private Image image(String url) {
         if (url.startsWith("data:")) return Image.of(url);
-        try {
-            return Image.of(
-                    upstream.fetch(ImageAddress.of(url, upstream.account().base())));
-        } catch (ImageAddress.Refused e) {
-            throw upstream.problems().failed("gave an image's address that %s", e.getMessage());
-        }
+        return Image.of(upstream.fetch(ImageAddress.of(url, upstream.problems())));
     }
 
     /** A service may list the model with {@code models/} before it, a tag behind it, or without its variant. */

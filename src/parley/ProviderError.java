@@ -113,11 +113,6 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         }
     }
 
-    /** {@return the address that it redirects to} */
-    String location() {
-        return headers.firstValue("Location").orElse("nowhere");
-    }
-
     /** {@return its own words for people, or else all that it said} */
     String words() {
         String behind = wordsIn(at(json, "error", "metadata", "raw")); // OpenRouter's: of the service behind it

@@ -13,6 +13,7 @@ import java.net.http.HttpConnectTimeoutException;
 import java.net.http.HttpTimeoutException;
 import java.security.cert.CertificateException;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -72,13 +73,18 @@ record ProviderProblems(Account account, Duration timeout) {
 
     private Problem redirected(ProviderError error) {
         String what = "answered %s: it redirects to %s. Put the new address into %s in .env";
-        return failed(what, error.status(), error.location(), account.variable("BASE_URL"));
+        String location = error.headers().firstValue("Location").orElse("nowhere");
+        return failed(what, error.status(), location, account.variable("BASE_URL"));
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
     Problem ofImageAddress(IOException failure) {
-        if (isTimeout(failure)) return timedOut();
-        return failed("gave an image's address that cannot be read (%s)", reason(failure));
+        return isTimeout(failure) ? timedOut() : ofImageAddress("cannot be read (%s)", reason(failure));
+    }
+
+    /** @param what what is wrong with it, with {@code %s} for what is quoted */
+    Problem ofImageAddress(String what, Object... quoted) {
+        return failed("gave an image's address that " + what, quoted);
     }
 
     /**
@@ -142,8 +148,12 @@ record ProviderProblems(Account account, Duration timeout) {
         return line.replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 
+    /** What is wrong, as the innermost cause has it: those around it repeat it behind the name of its class. */
     private static String reason(Exception failure) {
-        return failure.getMessage() == null ? failure.getClass().getSimpleName() : failure.getMessage();
+        return causes(failure)
+                .map(Throwable::getMessage)
+                .filter(Objects::nonNull)
+                .reduce("no connection", (outer, inner) -> inner);
     }
 
     private static boolean isTimeout(Exception failure) {
@@ -151,7 +161,10 @@ record ProviderProblems(Account account, Duration timeout) {
     }
 
     private static boolean hasCause(Throwable failure, Class<?> kind) {
-        return Stream.iterate(failure, each -> each != null, Throwable::getCause)
-                .anyMatch(kind::isInstance);
+        return causes(failure).anyMatch(kind::isInstance);
+    }
+
+    private static Stream<Throwable> causes(Throwable failure) {
+        return Stream.iterate(failure, Objects::nonNull, Throwable::getCause);
     }
 }

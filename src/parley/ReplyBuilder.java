@@ -125,8 +125,9 @@ final class ReplyBuilder {
     }
 
     /** {@return until when to wait for more: a finished reply's end comes soon, or is not waited for} */
-    Deadline waitUntil(Deadline unfinished) {
-        return rest == null ? unfinished : rest;
+    Deadline waitUntil(Deadline end, Duration silence) {
+        if (rest != null) return rest;
+        return stream.isWhole() ? end : Deadline.in(silence);
     }
 
     String otherWords() {

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
-import java.util.function.Supplier;
 import parley.ServerSentEvents.Event;
 import parley.ServerSentEvents.Kind;
 
@@ -16,17 +15,17 @@ import parley.ServerSentEvents.Kind;
 record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect, ProviderProblems problems) {
     private static final int BUFFER_SIZE = 8 << 10;
 
-    /** @param silence until when the next event is waited for, from now on, where the reply is not finished */
-    void read(ResponseBody body, Supplier<Deadline> silence) throws IOException {
+    /** @param end by when a whole reply must be there; a stream may go on, but not be silent for the timeout */
+    void read(ResponseBody body, Deadline end) throws IOException {
         var events = new ServerSentEvents();
         Memory.Growing memory = body.memory(Integer.MAX_VALUE);
         var buffer = new byte[BUFFER_SIZE];
-        body.waitUntil(silence.get());
+        body.waitUntil(reply.waitUntil(end, problems.timeout()));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
             List<Event> ended = events.read(buffer, count);
             ended.forEach(this::take);
             memory.grownTo(events.held() + reply.length());
-            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(silence.get()));
+            if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(end, problems.timeout()));
         }
         events.end().forEach(this::take);
         reply.bodyEnded();
@@ -48,7 +47,6 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
     private void take(Event event) {
         String data = event.data().strip();
         switch (event.kind()) {
-            case COMMENT -> {}
             case IGNORED -> reply.otherWords(data);
             case ERROR -> {
                 Object error = ProviderError.jsonOrText(data);

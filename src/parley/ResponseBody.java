@@ -1,10 +1,10 @@
 package parley;
 
+import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.PushbackInputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
@@ -14,7 +14,6 @@ import java.net.http.HttpResponse.ResponseInfo;
 import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
@@ -44,7 +43,6 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
     private static final ByteBuffer END = ByteBuffer.allocate(0);
-    private static final byte[] GZIP = {0x1f, (byte) 0x8b}; // how its data begin (RFC 1952)
 
     private final ReplyStream stream;
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
@@ -158,10 +156,11 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     private InputStream decoded() throws IOException {
         String coding = headers().firstValue("Content-Encoding").orElse("identity");
         if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
-        var raw = new PushbackInputStream(new Raw(), GZIP.length);
-        byte[] start = raw.readNBytes(GZIP.length);
-        raw.unread(start);
-        return Arrays.equals(start, GZIP) ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
+        var raw = new BufferedInputStream(new Raw());
+        raw.mark(2);
+        boolean isGzip = raw.read() == 0x1f && raw.read() == 0x8b; // RFC 1952
+        raw.reset();
+        return isGzip ? new GZIPInputStream(raw, BUFFER_SIZE) : raw;
     }
 
     /** The bytes as they arrive. */

@@ -12,24 +12,22 @@ import java.util.List;
 final class ServerSentEvents {
     /** What an event is. */
     enum Kind {
-        /** An event with data, whatever its name. */
+        /** An event, whatever its name. One without data says no more than that the other end lives. */
         DATA,
         /** An event named {@code error}, or a line {@code error: …}, as some services write it. */
         ERROR,
         /** The body is no stream, but this JSON. */
         JSON,
         /** A line that the standard ignores. */
-        IGNORED,
-        /** A line that says no more than that the other end lives. */
-        COMMENT
+        IGNORED
     }
 
-    /** @param data the event's text; several lines of data are joined by line feeds */
+    /** @param data the event's text, or none; several lines of data are joined by line feeds */
     record Event(Kind kind, String data) {}
 
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
     private List<Event> events; // of the bytes that are being read
-    private StringBuilder data; // of the event that is being read; null where there is none yet
+    private final StringBuilder data = new StringBuilder(); // of the event that is being read
     private Kind kind = Kind.DATA;
     private boolean begun;
     private boolean afterReturn;
@@ -54,13 +52,13 @@ final class ServerSentEvents {
     List<Event> end() {
         events = new ArrayList<>();
         if (line.size() > 0) endLine();
-        if (data != null) endEvent();
+        endEvent();
         return events;
     }
 
     /** {@return the bytes and characters that are held until their event ends} */
     int held() {
-        return line.size() + (data == null ? 0 : data.length());
+        return line.size() + data.length();
     }
 
     private void endLine() {
@@ -88,18 +86,19 @@ final class ServerSentEvents {
             case "data" -> addData(value);
             case "event" -> kind = value.equals("error") ? Kind.ERROR : Kind.DATA;
             case "error" -> events.add(new Event(Kind.ERROR, value));
-            case "", "id", "retry" -> events.add(new Event(Kind.COMMENT, value));
+            case "", "id", "retry" -> events.add(new Event(Kind.DATA, ""));
             default -> events.add(new Event(Kind.IGNORED, text));
         }
     }
 
     private void addData(String value) {
-        data = (data == null ? new StringBuilder() : data.append('\n')).append(value);
+        if (!data.isEmpty()) data.append('\n');
+        data.append(value);
     }
 
     private void endEvent() {
-        events.add(data == null ? new Event(Kind.COMMENT, "") : new Event(kind, data.toString()));
-        data = null;
+        events.add(new Event(kind, data.toString()));
+        data.setLength(0);
         kind = Kind.DATA;
     }
 }

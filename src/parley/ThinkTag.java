@@ -23,7 +23,6 @@ final class ThinkTag {
 
     /** {@return what the reply says in this delta, and in those that were held back until it} */
     String reply(String delta) {
-        if (state == State.NONE) return delta;
         held.append(delta);
         if (state == State.BEFORE) open();
         if (state == State.WITHIN) close();

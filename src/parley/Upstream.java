@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiPredicate;
-import java.util.function.Supplier;
+import java.util.function.Function;
 import parley.Provider.Reply;
 import parley.Settings.Account;
 
@@ -21,11 +21,6 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5); // that a Retry-After is waited for
     private static final int MAX_ERROR = 64 << 10; // bytes
-
-    /** One try, which ends by the deadline. */
-    private interface Attempt<T> {
-        T run(Deadline end) throws IOException;
-    }
 
     Account account() {
         return problems.account();
@@ -58,9 +53,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     Reply chat(HttpRequest.Builder request, ReplyStream stream, BiPredicate<Object, ReplyBuilder> dialect) {
         return attempts(stream, end -> {
             var reply = new ReplyBuilder(stream);
-            Supplier<Deadline> silence = () -> stream.isWhole() ? end : Deadline.in(problems.timeout());
             try (ResponseBody body = sent(request, stream, end)) {
-                new ReplyReader(reply, dialect, problems).read(body, silence);
+                new ReplyReader(reply, dialect, problems).read(body, end);
             } catch (IOException | Problem e) {
                 if (e instanceof Problem || !reply.isFinished()) { // else nothing is lost: all was said
                     Problem problem = problems.of(e);
@@ -80,6 +74,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
                 if (ProviderError.isIn(json)) throw problems.of(new ProviderError(json));
                 if (json instanceof Map) return json;
                 throw problems.failed("sent what is not its own format: %s", text);
+            } catch (IOException e) {
+                throw problems.of(e);
             }
         });
     }
@@ -90,7 +86,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         Deadline end = Deadline.in(problems.timeout());
         try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
             if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
-            throw problems.failed("gave an image's address that answered %s", body.status());
+            throw problems.ofImageAddress("answered %s", body.status());
         } catch (IOException e) {
             throw problems.ofImageAddress(e);
         }
@@ -118,14 +114,14 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         throw problems.failed("sent what is not its own format: %s", Json.write(answer));
     }
 
-    /** Tries until it works, fails for good, or there is no time left. */
-    private <T> T attempts(ReplyStream stream, Attempt<T> attempt) {
+    /** Tries until it works, fails for good, or there is no time left, which each try is told. */
+    private <T> T attempts(ReplyStream stream, Function<Deadline, T> attempt) {
         Deadline end = Deadline.in(problems.timeout());
         for (int tried = 1; ; tried++) {
             try {
-                return attempt.run(end);
-            } catch (IOException | Problem e) {
-                pauseBeforeRetry(problems.of(e), tried, end, stream);
+                return attempt.apply(end);
+            } catch (Problem e) {
+                pauseBeforeRetry(e, tried, end, stream);
             }
         }
     }

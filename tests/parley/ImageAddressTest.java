@@ -3,6 +3,8 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.net.URI;
+import java.time.Duration;
+import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -55,11 +57,13 @@ class ImageAddressTest {
                     x y                                | leads nowhere
                     """)
     void isFetchedFromThePublicInternetOrTheServiceItself(String address, String expected) {
+        var service =
+                new Settings.Account("local", "IMAGE", URI.create("http://10.1.1.1:7860/v1"), null, "m", Map.of());
         String told = "fetched";
         try {
-            ImageAddress.of(address, URI.create("http://10.1.1.1:7860/v1"));
-        } catch (ImageAddress.Refused e) {
-            told = e.getMessage();
+            ImageAddress.of(address, new ProviderProblems(service, Duration.ofSeconds(1)));
+        } catch (Problem e) {
+            told = e.getMessage().replace("local gave an image's address that ", "");
         }
         assertEquals(expected, told);
     }

@@ -456,7 +456,19 @@ class UpstreamTest extends OneServer {
         assertEquals("502 provider_error", answer.status() + " " + answer.at("code"), answer.text());
         assertTrue(answer.text().contains(variable), answer.text());
         assertFalse(answer.text().contains(Running.KEY), answer.text());
+        assertFalse(answer.text().contains("Exception"), answer.text());
         assertEquals(List.of(), running.said("alice"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void namesNoClassOfJavasWhereTheAnswerIsNoHttp(boolean stream) throws Exception {
+        running.provider.usually(bytes("no HTTP at all\r\n\r\n"));
+        String told = stream
+                ? String.join("\n", running.stream("alice", "hi").body().toList())
+                : running.chat("alice", "hi").text();
+        assertTrue(told.contains("Invalid status line"), told);
+        assertFalse(told.contains("Exception"), told);
     }
 
     @Test
