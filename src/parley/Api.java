@@ -205,8 +205,9 @@ final class Api implements HttpHandler {
             throws IOException {
         var memory = new Memory.Growing();
         long total = HistoryReader.count(file, memory);
-        HistoryReader reader =
-                limit < total ? HistoryReader.ofLast(limit, file, memory) : new HistoryReader(file, 0, memory);
+        HistoryReader reader = limit < total
+                ? HistoryReader.ofLast(limit, any -> true, file, memory)
+                : new HistoryReader(file, 0, memory);
         http.begin("application/json");
         http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
                 .formatted(Json.write(user), total, version));

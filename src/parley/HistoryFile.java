@@ -3,7 +3,6 @@ package parley;
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
-import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 
@@ -18,10 +17,13 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.Arrays;
+import java.util.Set;
 import java.util.UUID;
 
 /**
@@ -39,7 +41,10 @@ final class HistoryFile {
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
+    private static final Set<PosixFilePermission> OWNER_ONLY = PosixFilePermissions.fromString("rw-------");
+
     private final Folder folder;
+    private final boolean posix; // Windows has no modes
     private final Path file;
     private final Path made; // takes the file's place once it is written
     private final Memory.Growing memory = new Memory.Growing();
@@ -47,6 +52,7 @@ final class HistoryFile {
 
     HistoryFile(Folder folder, String name) {
         this.folder = folder;
+        posix = folder.path.getFileSystem().supportedFileAttributeViews().contains("posix");
         id = UUID.nameUUIDFromBytes(bytes(name));
         file = folder.path.resolve(name);
         made = folder.path.resolve(".tmp-" + id);
@@ -120,8 +126,8 @@ final class HistoryFile {
         if (lines.size < from || lines.size - from > written.length) return;
         byte[] found = lines.copy(from, lines.size);
         if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
-        channel.truncate(from + Tail.END.length());
-        write(channel, from, bytes(Tail.END));
+        channel.truncate(from + Lines.END.length());
+        write(channel, from, bytes(Lines.END));
     }
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
@@ -141,6 +147,7 @@ final class HistoryFile {
         try {
             if (write(before, keptUntil, messages)) copy = keepCopy();
             Stamp written = stamp(made);
+            keepMode();
             Files.move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
             folder.force();
             if (copy != null) {
@@ -158,7 +165,7 @@ final class HistoryFile {
 
     /** Makes the new file: the messages of this one up to an offset, and more. Tells whether this one is damaged. */
     private boolean write(Stamp before, long keptUntil, Message... more) throws IOException {
-        copyOrCreate();
+        create();
         stamp().unchangedSince(before);
         try (var old = Lines.open(file);
                 var anew = new FileOutputStream(made.toFile());
@@ -172,13 +179,17 @@ final class HistoryFile {
         }
     }
 
-    /** A copy has the file's mode too. Where there is no file, the new one is for its owner's eyes only. */
-    private void copyOrCreate() throws IOException {
-        if (Files.exists(file, NOFOLLOW_LINKS)) {
-            Files.copy(file, made, NOFOLLOW_LINKS, COPY_ATTRIBUTES, REPLACE_EXISTING);
-        } else {
-            Files.move(Files.createTempFile(folder.path, ".tmp-", ""), made, REPLACE_EXISTING);
-        }
+    /** Makes the new file, for its owner's eyes only. */
+    private void create() throws IOException {
+        Files.deleteIfExists(made);
+        if (posix) Files.createFile(made, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+    }
+
+    /** Some disks have one mode for all files, and refuse to set any. */
+    private void keepMode() throws IOException {
+        if (!posix || Files.notExists(file, NOFOLLOW_LINKS)) return;
+        Set<PosixFilePermission> mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
+        if (!mode.equals(Files.getPosixFilePermissions(made))) Files.setPosixFilePermissions(made, mode);
     }
 
     private boolean writeMessages(Lines lines, long keptUntil, OutputStream out) throws IOException {
@@ -201,7 +212,7 @@ final class HistoryFile {
             lines.append(comma).append('\n').append(Json.write(message.members()));
             comma = ",";
         }
-        return bytes(lines + Tail.END);
+        return bytes(lines + Lines.END);
     }
 
     private static byte[] bytes(String text) {

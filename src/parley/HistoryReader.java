@@ -5,6 +5,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Reads the messages of a history file one after another, in any layout of JSON, and goes on behind damage. It holds
@@ -47,31 +48,36 @@ final class HistoryReader {
         ahead = find();
     }
 
-    /** A reader of the last messages: so many, or all where there are fewer. */
-    static HistoryReader ofLast(long count, Lines file, Memory.Growing memory) throws IOException {
+    /** A reader of the last messages that have so many of a kind among them, or of more where there are fewer. */
+    static HistoryReader ofLast(long count, Predicate<Message> kind, Lines file, Memory.Growing memory)
+            throws IOException {
         long lines = 0;
         long from;
         long left;
         do {
             lines = 8 * lines + count;
-            from = file.last(lines, lines);
-            left = new HistoryReader(file, from, memory).count();
+            from = file.last(lines, lines, file.size);
+            left = new HistoryReader(file, from, memory).count(kind);
         } while (left < count && from > 0); // some of these lines are damaged
         var reader = new HistoryReader(file, from, memory);
-        for (; left > count; left--) reader.next();
+        while (left > count) {
+            if (kind.test(reader.next().message)) left--;
+        }
         return reader;
     }
 
     /** How many messages a file holds. */
     static long count(Lines file, Memory.Growing memory) throws IOException {
         OptionalLong lines = file.count();
-        return lines.isPresent() ? lines.getAsLong() : new HistoryReader(file, 0, memory).count();
+        return lines.isPresent() ? lines.getAsLong() : new HistoryReader(file, 0, memory).count(any -> true);
     }
 
-    /** How many messages are left. */
-    private long count() throws IOException {
+    /** How many messages of a kind are left. */
+    private long count(Predicate<Message> kind) throws IOException {
         long count = 0;
-        while (next() != null) count++;
+        for (Item item = next(); item != null; item = next()) {
+            if (kind.test(item.message)) count++;
+        }
         return count;
     }
 

@@ -4,6 +4,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -17,6 +18,9 @@ final class Lines implements AutoCloseable {
 
     /** Bytes of messages that are held for a turn. */
     static final int MAX_WINDOW = 1 << 20;
+
+    /** How a file ends that Parley has written. */
+    static final String END = "\n]\n";
 
     final long size;
     private final FileChannel channel;
@@ -69,54 +73,56 @@ final class Lines implements AutoCloseable {
         return copy;
     }
 
+    /** Whether {@link #END} and nothing else stands behind an offset. */
+    boolean endsAt(long offset) throws IOException {
+        return offset >= 0
+                && size - offset == END.length()
+                && new String(copy(offset, size), StandardCharsets.US_ASCII).equals(END);
+    }
+
     /**
-     * Where the last lines begin that begin with a message: at least so many, and at most so many while they fit into
-     * {@link #MAX_WINDOW}; 0 where there are fewer.
+     * Where the last lines before an offset begin that begin with a message: at least so many, and at most so many
+     * while they fit into {@link #MAX_WINDOW}; 0 where there are fewer.
      */
-    long last(long least, long most) throws IOException {
+    long last(long least, long most, long before) throws IOException {
         long found = 0;
-        for (long i = size - 1; i > 0; i--) {
+        for (long i = before - 1; i > 0; i--) {
             if (at(i) != '{' || at(i - 1) != '\n') continue;
             found++;
-            if (found >= most || found >= least && size - i > MAX_WINDOW) return i;
+            if (found >= most || found >= least && before - i > MAX_WINDOW) return i;
         }
         return 0;
     }
 
     /**
-     * How many messages there are, told by raw bytes: nothing where the file's lines are not a bracket, one object each
-     * with commas between, and a bracket, or where a line misses a quote or holds a control character. What else may be
-     * damaged only reading tells.
+     * How many messages there are, told by raw bytes: nothing where objects are nested or stand on several lines,
+     * where a line misses a quote or a bracket or holds a control character, or where the end is not {@link #END}. What
+     * else may be damaged only reading tells.
      */
     OptionalLong count() throws IOException {
-        long feeds = 0;
         long messages = 0;
         boolean quoted = false;
+        boolean open = false; // a message
         boolean escaped = false;
-        long last = 0; // eight bytes
         for (long start = 0; start < size; start = until) {
             load(start);
             for (int i = 0; i < until - start; i++) {
                 byte b = block[i];
-                last = last << 8 | b & 0xFF;
-                if (b >= 0 && b < ' ') {
-                    if (quoted || b != '\n') return OptionalLong.empty();
-                    feeds++;
-                }
-                if (b == '"' && !escaped) quoted = !quoted;
-                if ((last & 0xFFFF) == 0x7B22) { // {"
-                    if (!beginsLine(last)) return OptionalLong.empty();
+                boolean misplaced = b == '\n' ? quoted || open : b >= 0 && b < ' ';
+                if (escaped) escaped = false;
+                else if (b == '\\') escaped = true;
+                else if (b == '"') quoted = !quoted;
+                else if (!quoted && b == '{') {
+                    misplaced = open;
+                    open = true;
                     messages++;
+                } else if (!quoted && b == '}') {
+                    misplaced = !open;
+                    open = false;
                 }
-                escaped = b == '\\' && !escaped;
+                if (misplaced) return OptionalLong.empty();
             }
         }
-        if (feeds != messages + 2 || (last & 0xFFFFFFFFFFL) != 0x227D0A5D0AL) return OptionalLong.empty(); // "}\n]\n
-        return OptionalLong.of(messages);
-    }
-
-    /** Whether an object begins on a line of its own, behind another one or as the first: "},\n{" or [\n{". */
-    private static boolean beginsLine(long last) {
-        return (last & 0xFFFFFFFFFFFFL) == 0x227D2C0A7B22L || (last & 0xFFFFFFFFL) == 0x5B0A7B22;
+        return endsAt(size - END.length()) ? OptionalLong.of(messages) : OptionalLong.empty();
     }
 }

@@ -429,6 +429,13 @@ class HistoriesTest {
     }
 
     @Test
+    void showsWhatStaysAlsoWhereTheTurnThatIsReplacedIsLong() throws Exception {
+        turn("q1", "a1");
+        turn("q2", "x".repeat((1 << 20) + 1));
+        assertEquals(List.of("q1", "a1"), last(40, 1));
+    }
+
+    @Test
     void writesNoMoreThanTheTurnWhateverTheLength() throws Exception {
         var text = new StringBuilder("[\n");
         for (int i = 0; i < 50_000; i++)
@@ -598,7 +605,7 @@ class HistoriesTest {
         for (int i = 0; i < 5; i++) turn("q" + i, "a" + i);
         Files.writeString(file(), Files.readString(file()).replace("\"a3\"", "a3\""));
         try (Lines lines = histories.openStored("alice")) {
-            var reader = HistoryReader.ofLast(3, lines, new Memory.Growing());
+            var reader = HistoryReader.ofLast(3, any -> true, lines, new Memory.Growing());
             var last = new ArrayList<Message>();
             for (var item = reader.next(); item != null; item = reader.next()) last.add(item.message());
             assertEquals(List.of("q3", "q4", "a4"), contents(last));
@@ -613,7 +620,7 @@ class HistoriesTest {
         Files.writeString(
                 file(), "[\n" + line("user", "q") + ",\n" + line("assistant", "a") + none.repeat(20_000) + "\n]\n");
         try (Lines lines = histories.openStored("alice")) {
-            var reader = HistoryReader.ofLast(1, lines, new Memory.Growing());
+            var reader = HistoryReader.ofLast(1, any -> true, lines, new Memory.Growing());
             assertEquals("a", reader.next().message().content());
             assertNull(reader.next());
         }
