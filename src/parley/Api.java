@@ -117,20 +117,16 @@ final class Api implements HttpHandler {
     }
 
     /** What a client asks of a turn. */
-    private record Question(String user, String message, boolean stream, boolean replace, String ifVersion) {
-        static Question of(Exchange http) {
-            Map<String, Object> body = http.body();
-            return new Question(
-                    http.user(body),
-                    text(body, "message"),
-                    flag(body, "stream"),
-                    flag(body, "replace"),
-                    optional(body, "if_version", String.class, "a string"));
-        }
-    }
+    private record Question(String user, String message, boolean stream, boolean replace, String ifVersion) {}
 
     private void chat(Exchange http) throws IOException {
-        var question = Question.of(http);
+        Map<String, Object> body = http.body();
+        var question = new Question(
+                http.user(body),
+                text(body, "message"),
+                flag(body, "stream"),
+                flag(body, "replace"),
+                optional(body, "if_version", String.class, "a string"));
         List<Account> services = setUp(http.settings.chats());
         Map<String, Object> answer;
         try (Turn turn = histories.begin(question.user, question.ifVersion)) {
@@ -208,7 +204,7 @@ final class Api implements HttpHandler {
         HistoryReader reader = limit < total
                 ? HistoryReader.ofLast(limit, any -> true, file, memory)
                 : new HistoryReader(file, 0, memory);
-        http.begin("application/json");
+        http.begin(Exchange.JSON);
         http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
                 .formatted(Json.write(user), total, version));
         String comma = "";

@@ -10,7 +10,6 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.Executors;
 import java.util.stream.Stream;
 
 /**
@@ -88,8 +87,7 @@ final class Demo implements AutoCloseable {
         this.pace = pace;
         server = JdkServer.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
-        server.setExecutor(
-                Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory()));
+        server.setExecutor(JdkServer.threads());
         server.start();
     }
 

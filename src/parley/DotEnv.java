@@ -57,14 +57,14 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     private static final Pattern SPACE_AROUND = Pattern.compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
     /** A service's address: without a user's name, since a key in it would be shown. */
-    private static final Pattern ADDRESS = Pattern.compile("(?i)https?://[^/?#@]+(?:[/?][^#]*)?");
+    private static final String ADDRESS = "(?i)https?://[^/?#@]+(?:[/?][^#]*)?";
 
     /** TLS knows no name that ends in a dot. */
-    private static final Pattern DOT_BEHIND_HOST = Pattern.compile("^(\\w+://[^/?]+)\\.(?=(?::\\d*)?(?:[/?]|$))");
+    private static final String DOT_BEHIND_HOST = "^(\\w+://[^/?]+)\\.(?=(?::\\d*)?(?:[/?]|$))";
 
     /** An endpoint's own path, which people paste along with a service's address, and slashes at the end. */
-    private static final Pattern ENDPOINT = Pattern.compile(
-            "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)");
+    private static final String ENDPOINT =
+            "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)";
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
@@ -99,8 +99,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     private String unquoted(String name, String value) throws InvalidSetting {
-        if (value.isEmpty() || "'\"`".indexOf(value.charAt(0)) < 0) return value;
-        if (value.indexOf(value.charAt(0), 1) < 0) throw invalid(name, "a quote is opened and not closed");
+        if (value.matches("(?s)(['\"`])(?!.*\\1).*")) throw invalid(name, "a quote is opened and not closed");
         String inside = withoutQuotes(value);
         return value.startsWith("\"") ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;
     }
@@ -163,8 +162,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     Map<String, Object> object(String name) throws InvalidSetting {
         String text = text(name);
         try {
-            if (text == null) return Map.of();
-            if (Json.parse(text) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parse(text == null ? "{}" : text) instanceof Map<?, ?> map) return Json.members(map);
         } catch (Json.Malformed e) {
             throw invalid(name, "must be a JSON object, but " + e.getMessage());
         }
@@ -176,9 +174,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         String text = text(name);
         if (text == null) return null;
         try {
-            String address = ENDPOINT.matcher(text).replaceFirst("");
-            URI uri = new URI(DOT_BEHIND_HOST.matcher(address).replaceFirst("$1"));
-            if (!ADDRESS.matcher(text).matches() || uri.getPort() > 65535) {
+            URI uri = new URI(text.replaceFirst(ENDPOINT, "").replaceFirst(DOT_BEHIND_HOST, "$1"));
+            if (!text.matches(ADDRESS) || uri.getPort() > 65535) {
                 throw new URISyntaxException(name, "no service's");
             }
             if (uri.getHost() != null) return uri;

@@ -18,18 +18,17 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.regex.Pattern;
 
 /**
  * One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each.
  * Whatever writes throws an UncheckedIOException where the client has gone.
  */
 final class Exchange implements AutoCloseable {
+    static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
     private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
-    private static final Pattern ID = Pattern.compile("(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}");
-    private static final Pattern HOST_PORT = Pattern.compile(":\\d*$");
+    private static final String ID = "(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
     private enum State {
@@ -85,7 +84,7 @@ final class Exchange implements AutoCloseable {
         String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
                 ? String.valueOf(target.getRawAuthority())
                 : hosts.getFirst().strip();
-        if (settings.server().answersTo(HOST_PORT.matcher(host).replaceFirst(""))) return;
+        if (settings.server().answersTo(host.replaceFirst(":\\d*$", ""))) return;
         throw new Problem(
                 MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
@@ -161,7 +160,7 @@ final class Exchange implements AutoCloseable {
         if (inQuery != null && !inQuery.equals(id)) {
             throw invalid("user_id is one in the query and another in the body");
         }
-        if (!ID.matcher(id).matches() || Histories.fileName(id).length() > MAX_FILE_NAME) {
+        if (!id.matches(ID) || Histories.fileName(id).length() > MAX_FILE_NAME) {
             throw invalid("user_id must have 1 to 128 characters, not be blank, hold no control characters, "
                     + "and fit into the name of a file");
         }
@@ -227,7 +226,7 @@ final class Exchange implements AutoCloseable {
     void json(Object value) {
         String json = Json.write(value);
         if (state == State.STREAMING) event("event: done\ndata: " + json);
-        else answer(200, "application/json", json.getBytes(StandardCharsets.UTF_8));
+        else answer(200, JSON, json.getBytes(StandardCharsets.UTF_8));
     }
 
     /** The whole answer. */
@@ -256,7 +255,7 @@ final class Exchange implements AutoCloseable {
         if (origin != null) header("Access-Control-Allow-Origin", origin);
         if (!"*".equals(origin)) header("Vary", "Origin");
         header("Access-Control-Expose-Headers", "Retry-After");
-        if (type != null) header("Content-Type", type.endsWith("json") ? type + "; charset=utf-8" : type);
+        if (type != null) header("Content-Type", type);
         if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
         // What the JDK reads as the next request may be a part of this one: no more than this is answered. Nor is a
         // body that is too large read to its end.
@@ -317,7 +316,10 @@ final class Exchange implements AutoCloseable {
         switch (state) {
             case UNANSWERED -> {
                 if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
-                answer(problem.status(), "application/problem+json", json.getBytes(StandardCharsets.UTF_8));
+                answer(
+                        problem.status(),
+                        "application/problem+json; charset=utf-8",
+                        json.getBytes(StandardCharsets.UTF_8));
             }
             case STREAMING -> event("event: error\ndata: " + json);
             // Breaks the connection: else the answer would seem whole.

@@ -60,9 +60,10 @@ final class JdkServer {
         try {
             return listen(new InetSocketAddress(settings.host(), settings.port()));
         } catch (IOException | UnsupportedAddressTypeException e) {
-            String where = settings.host() + ", port " + settings.port() + " (" + e;
             throw new IOException(
-                    "cannot listen on " + where + "): stop what listens there, or set HOST and PORT in .env", e);
+                    "cannot listen on %s, port %d (%s): stop what listens there, or set HOST and PORT in .env"
+                            .formatted(settings.host(), settings.port(), e),
+                    e);
         }
     }
 

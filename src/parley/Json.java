@@ -251,22 +251,18 @@ final class Json {
     }
 
     private String string() throws Malformed {
-        int from = ++at;
-        var decoded = new StringBuilder(); // as far as the last escape
+        at++;
+        var string = new StringBuilder();
         for (char c = peek(); c != '"'; c = peek()) {
             if (c < ' ') throw expected("'\"', or a character that needs no escape,");
             at++;
-            if (c != '\\') continue;
-            decoded.append(text, from, at - 1).append(escaped());
-            from = at;
+            string.append(c == '\\' ? escaped() : c);
         }
-        String rest = text.substring(from, at++);
-        if (decoded.isEmpty()) return rest;
-        String string = decoded.append(rest).toString();
+        at++;
         if (request && LONE_SURROGATE.matcher(string).find()) {
             throw new Malformed("lone surrogates in the string that ends", at);
         }
-        return string;
+        return string.toString();
     }
 
     private char escaped() throws Malformed {
@@ -311,7 +307,7 @@ final class Json {
     }
 
     private boolean skip(char c) {
-        if (at == text.length() || text.charAt(at) != c) return false;
+        if (peek() != c) return false;
         at++;
         return true;
     }

@@ -5,7 +5,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 
@@ -27,16 +26,15 @@ final class Landscape {
     /** The picture, as a PNG. */
     static byte[] paint(String prompt) throws IOException {
         String words = prompt.strip().toLowerCase(Locale.ROOT);
-        var random = new Random(words.hashCode());
-        double shift = random.nextDouble(2 * Math.PI);
+        int seed = words.hashCode();
         int hill = Stream.of(words.split("\\W+"))
                 .filter(COLOURS::containsKey)
                 .map(COLOURS::get)
                 .findFirst()
-                .orElse(random.nextInt(SKY));
+                .orElse(seed);
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
         for (int x = 0; x < SIZE; x++) {
-            double ridge = SIZE * (0.5 + Math.sin(shift + 6.0 * x / SIZE) / 6);
+            double ridge = SIZE * (0.5 + Math.sin(seed + 6.0 * x / SIZE) / 6);
             for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? SKY : hill);
         }
         var png = new ByteArrayOutputStream();

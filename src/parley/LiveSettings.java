@@ -123,20 +123,20 @@ final class LiveSettings {
     private void nameUnused(Read read) {
         read.env.lines().keySet().stream()
                 .filter(name -> !isRead(name, read.env))
-                .forEach(name -> warnOnce(name, read.env.placed(name) + " is no setting: nothing reads it"));
+                .forEach(name -> warnOnce(read.env, name, " is no setting: nothing reads it"));
         String proxy = read.settings.proxy().unusable();
         if (proxy == null) return;
         String advice = " is not used: an http proxy without a user name can be, such as http://host:3128";
-        warnOnce(proxy, read.env.placed(proxy) + advice);
+        warnOnce(read.env, proxy, advice);
     }
 
-    private void warnOnce(String variable, String what) {
-        if (warned.add(variable)) Log.log(file.getFileName() + ": " + what);
+    private void warnOnce(DotEnv env, String variable, String what) {
+        if (warned.add(variable)) Log.log(file.getFileName() + ": " + env.placed(variable) + what);
     }
 
     /** Whether the variable is a setting: any NAME whose NAME_BASE_URL is there has the others of a service too. */
     private static boolean isRead(String name, DotEnv env) {
-        if (Settings.DEFAULTS.containsKey(name) || name.equals("https_proxy") || name.equals("no_proxy")) return true;
+        if (Settings.DEFAULTS.containsKey(name) || name.matches("https_proxy|no_proxy")) return true;
         String address = name.replaceFirst("_(API_KEY|(CHAT|IMAGE)_(MODEL|EXTRA))$", "_BASE_URL");
         return address.endsWith("_BASE_URL") && env.values().containsKey(address);
     }

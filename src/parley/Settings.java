@@ -1,6 +1,5 @@
 package parley;
 
-import java.math.BigDecimal;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
@@ -46,7 +45,7 @@ record Settings(
          */
         boolean answersTo(String host) {
             String name = canonicalHost(host);
-            return LOOPBACK.matcher(name).matches()
+            return isLoopback(name)
                     || IP_ADDRESS.matcher(name).matches()
                     || name.equals(canonicalHost(this.host))
                     || allowedHosts.contains("*")
@@ -95,7 +94,7 @@ record Settings(
 
         /** An origin as browsers write it: in lower case, and without a slash or the scheme's own port at its end. */
         private static String canonical(String origin) {
-            return NO_PART_OF_AN_ORIGIN.matcher(origin.toLowerCase(Locale.ROOT)).replaceFirst("$1$2");
+            return origin.toLowerCase(Locale.ROOT).replaceFirst("^(https://.+):443/?$|^(http://.+):80/?$|/$", "$1$2");
         }
     }
 
@@ -186,16 +185,13 @@ record Settings(
             "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
     private static final Pattern LOOPBACK = Pattern.compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
     private static final Pattern IP_ADDRESS = Pattern.compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
-    private static final Pattern NO_PART_OF_AN_ORIGIN = Pattern.compile("^(https://.+):443/?$|^(http://.+):80/?$|/$");
 
     /**
      * A proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy): another scheme or a user, then host and
-     * port.
+     * port, which is 1080 where none is told.
      */
     private static final Pattern PROXY = Pattern.compile(
             "(?i)(?:http://)?+([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
-
-    private static final int CURLS_PROXY_PORT = 1080; // where none is told
 
     /**
      * The settings that the variables make.
@@ -242,8 +238,9 @@ record Settings(
     }
 
     private static Duration timeout(DotEnv env) throws InvalidSetting {
-        BigDecimal seconds = env.number("PROVIDER_TIMEOUT", false, "0.1", "86400");
-        return Duration.ofMillis(seconds.movePointRight(3).longValue());
+        return Duration.ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
+                .movePointRight(3)
+                .longValue());
     }
 
     private static Proxy proxy(DotEnv env) throws InvalidSetting {
@@ -253,7 +250,7 @@ record Settings(
         Matcher proxy = PROXY.matcher(text);
         if (!proxy.matches()) throw env.invalid(variable, "must be an address such as http://host:3128");
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
-        int port = proxy.group(3) == null ? CURLS_PROXY_PORT : Integer.parseInt(proxy.group(3));
+        int port = proxy.group(3) == null ? 1080 : Integer.parseInt(proxy.group(3));
         return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
     }
 
