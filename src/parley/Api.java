@@ -84,8 +84,9 @@ final class Api implements HttpHandler {
         stopping = true;
         int running = Memory.MAX_REQUESTS - free.availablePermits();
         if (running > 0) Log.log("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
-        boolean ended = free.tryAcquire(Memory.MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS);
-        if (!ended) Log.log("stopped before every turn had ended: those are not stored");
+        if (!free.tryAcquire(Memory.MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS)) {
+            Log.log("stopped before every turn had ended: those are not stored");
+        }
         timeouts.close();
     }
 
@@ -169,8 +170,7 @@ final class Api implements HttpHandler {
     /** The accounts that are set up, one at least. */
     private List<Account> setUp(List<Account> accounts) {
         List<Account> ready = Settings.setUp(accounts);
-        Account first = ready.getFirst();
-        String missing = first.missing();
+        String missing = ready.getFirst().missing();
         if (missing == null) return ready;
         boolean optional = missing.endsWith("_API_KEY") && !Settings.DEFAULTS.containsKey(missing);
         String advice = optional ? ". Where the service wants none, any word serves" : "";
@@ -240,13 +240,12 @@ final class Api implements HttpHandler {
                     "user_id", user,
                     "provider", given.account().provider(),
                     "model", given.account().model(),
-                    "images", given.value().stream().map(Api::json).toList()));
-    }
-
-    private static Map<String, Object> json(Image image) {
-        return object(
-                "mime_type", image.mimeType(),
-                "data", Base64.getEncoder().encodeToString(image.bytes()));
+                    "images",
+                            given.value().stream()
+                                    .map(image -> object(
+                                            "mime_type", image.mimeType(),
+                                            "data", Base64.getEncoder().encodeToString(image.bytes())))
+                                    .toList()));
     }
 
     private static String text(Map<String, Object> body, String name) {

@@ -79,7 +79,6 @@ final class Demo implements AutoCloseable {
             {"error":{"message":"The demo fails, as it was told"}}""";
 
     private final int pace;
-    private final Eliza eliza = new Eliza();
     private final HttpServer server;
 
     /** @param pace ms between two words */
@@ -153,7 +152,7 @@ final class Demo implements AutoCloseable {
     private void chat(HttpExchange http, List<String> texts, Dialect dialect, boolean isStream)
             throws IOException, InterruptedException {
         boolean isCutOff = texts.getLast().toLowerCase(Locale.ROOT).contains("cut off");
-        String reply = eliza.answer(texts);
+        String reply = Eliza.answer(texts);
         String[] words = reply.split("(?<=\\s)(?=\\S)");
         int prompt = texts.stream().mapToInt(text -> text.length() / 4 + 1).sum();
         String usage = dialect.usage.formatted(prompt, words.length, prompt + words.length);
@@ -183,8 +182,7 @@ final class Demo implements AutoCloseable {
     private static void image(HttpExchange http, String prompt, Dialect dialect)
             throws IOException, InterruptedException {
         Thread.sleep(900); // as if it took its time
-        String base64 = Base64.getEncoder().encodeToString(Landscape.paint(prompt));
-        send(http, 200, dialect.image.formatted(base64));
+        send(http, 200, dialect.image.formatted(Base64.getEncoder().encodeToString(Landscape.paint(prompt))));
     }
 
     private static void send(HttpExchange http, int status, String json) throws IOException {

@@ -43,7 +43,7 @@ final class Eliza {
                     .map(pair -> pair.split("="))
                     .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
 
-    private final List<Rule> rules = Stream.of(
+    private static final List<Rule> RULES = Stream.of(
                     PageFiles.resource("eliza.txt").substring(2).split("\n\\? "))
             .map(Eliza::rule)
             .toList();
@@ -55,11 +55,11 @@ final class Eliza {
     }
 
     /** The answer to a person's last message, in the light of all that came before it. */
-    String answer(List<String> messages) {
+    static String answer(List<String> messages) {
         String last = messages.getLast();
         List<String> before = messages.subList(0, messages.size() - 1);
         if (ASKS_NAME.matcher(last).find()) return name(before);
-        for (Rule rule : rules) {
+        for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
             String answer = rule.answers[before.size() / 2 % rule.answers.length]; // each turn another

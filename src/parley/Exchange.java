@@ -16,7 +16,6 @@ import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -204,8 +203,7 @@ final class Exchange implements AutoCloseable {
 
     /** Whether the client asks for an image's own bytes: it accepts images, and neither JSON nor everything. */
     boolean wantsImage() {
-        String accept = requestHeader("Accept").toLowerCase(Locale.ROOT);
-        return accept.contains("image/") && !accept.contains("*/*") && !accept.contains("json");
+        return requestHeader("Accept").matches("(?i)(?!.*(\\*/\\*|json)).*image/.*");
     }
 
     /** Names the version of what is asked for; tells whether the client has that one, and is told so. */
@@ -256,7 +254,7 @@ final class Exchange implements AutoCloseable {
         if (!"*".equals(origin)) header("Vary", "Origin");
         header("Access-Control-Expose-Headers", "Retry-After");
         if (type != null) header("Content-Type", type);
-        if (!exchange.getResponseHeaders().containsKey("Cache-Control")) header("Cache-Control", "no-store");
+        exchange.getResponseHeaders().putIfAbsent("Cache-Control", List.of("no-store"));
         // What the JDK reads as the next request may be a part of this one: no more than this is answered. Nor is a
         // body that is too large read to its end.
         if (status == 400

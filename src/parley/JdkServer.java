@@ -45,10 +45,8 @@ final class JdkServer {
             "" + 2 * Memory.MAX_REQUESTS);
 
     static {
-        LIMITS.forEach((name, value) -> System.setProperty(name, System.getProperty(name, value)));
+        LIMITS.forEach(System.getProperties()::putIfAbsent);
     }
-
-    private JdkServer() {}
 
     /** A server that holds the address, and has yet to be started. */
     static HttpServer listen(InetSocketAddress address) throws IOException {
@@ -94,8 +92,8 @@ final class JdkServer {
     }
 
     private static String url(String host, InetSocketAddress bound) {
-        String bracketed = host.replaceFirst("^[^\\[]*:.*", "[$0]"); // as an IPv6 address is in a URL
-        return "http://" + bracketed + ":" + bound.getPort();
+        // An IPv6 address has brackets there.
+        return "http://" + host.replaceFirst("^[^\\[]*:.*", "[$0]") + ":" + bound.getPort();
     }
 
     /**

@@ -11,7 +11,6 @@ import javax.imageio.ImageIO;
 /** The demo's painter: a hill in the colour that a prompt names, and the same for the same prompt. */
 final class Landscape {
     private static final int SIZE = 512; // pixels, each way
-    private static final int SKY = 0xCFE8FF;
     private static final Map<String, Integer> COLOURS = Map.of(
             "red", 0xD7263D,
             "orange", 0xF46036,
@@ -20,8 +19,6 @@ final class Landscape {
             "blue", 0x2364AA,
             "purple", 0x7B2D8B,
             "white", 0xF7F4EC);
-
-    private Landscape() {}
 
     /** The picture, as a PNG. */
     static byte[] paint(String prompt) throws IOException {
@@ -35,7 +32,7 @@ final class Landscape {
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
         for (int x = 0; x < SIZE; x++) {
             double ridge = SIZE * (0.5 + Math.sin(seed + 6.0 * x / SIZE) / 6);
-            for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? SKY : hill);
+            for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? 0xCFE8FF : hill);
         }
         var png = new ByteArrayOutputStream();
         ImageIO.write(image, "png", png);

@@ -1,13 +1,13 @@
 package parley;
 
 import java.io.IOException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -19,7 +19,7 @@ import parley.DotEnv.InvalidSetting;
 
 /** The settings of a file that is edited by hand while it is in use. */
 final class LiveSettings {
-    private record Read(BasicFileAttributes stamp, DotEnv env, Settings settings) {}
+    private record Read(List<?> stamp, DotEnv env, Settings settings) {}
 
     /** An edit counts once the file has been still for so long: before, it may be half-written. */
     private static final int SETTLED = 100; // ms
@@ -42,8 +42,8 @@ final class LiveSettings {
     LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
-        BasicFileAttributes stamp = stamp(); // before the text: what is written meanwhile is read at the next request
-        last = read(stamp, stamp == null ? "" : DotEnv.text(Files.readAllBytes(this.file)));
+        List<?> stamp = stamp(); // before the text: what is written meanwhile is read at the next request
+        last = read(stamp, stamp.isEmpty() ? "" : DotEnv.text(Files.readAllBytes(this.file)));
         started = last;
         nameUnused(last);
     }
@@ -64,36 +64,35 @@ final class LiveSettings {
      */
     Settings current() {
         try {
-            BasicFileAttributes stamp = stamp();
-            if (stamp != null && !isSame(stamp, last.stamp) && isSettled(stamp)) refresh(stamp);
-        } catch (FileSystemException e) {
-            refuse("cannot be read: " + Objects.requireNonNullElse(e.getReason(), "there is no permission"));
+            List<?> stamp = stamp();
+            if (!stamp.isEmpty() && !stamp.equals(last.stamp) && isSettled()) refresh(stamp);
         } catch (IOException e) {
-            refuse("cannot be read: " + e.getMessage());
+            refuse("cannot be read: " + e.toString().replace(file.toString(), "the file"));
         }
         return last.settings;
     }
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
-    private static boolean isSettled(BasicFileAttributes stamp) {
-        long age = System.currentTimeMillis() - stamp.lastModifiedTime().toMillis();
-        return Math.abs(age) >= SETTLED;
+    private boolean isSettled() throws IOException {
+        return Math.abs(System.currentTimeMillis()
+                        - Files.getLastModifiedTime(file).toMillis())
+                >= SETTLED;
     }
 
-    private void refresh(BasicFileAttributes stamp) throws IOException {
+    private void refresh(List<?> stamp) throws IOException {
         refreshing.lock();
         try {
-            if (!isSame(stamp, last.stamp)) last = edited(stamp); // else another request has read it
+            if (!stamp.equals(last.stamp)) last = edited(stamp); // else another request has read it
         } finally {
             refreshing.unlock();
         }
     }
 
     /** What is in force after an edit: the edit or, where it makes no sense, what was before. */
-    private Read edited(BasicFileAttributes stamp) throws IOException {
+    private Read edited(List<?> stamp) throws IOException {
         try {
             byte[] bytes = Files.readAllBytes(file);
-            if (!isSame(stamp, stamp())) return last; // it is being written
+            if (!stamp.equals(stamp())) return last; // it is being written
             String text = DotEnv.text(bytes);
             if (text.isBlank() && !last.env.lines().isEmpty()) throw new InvalidSetting("it is empty");
             Read edit = read(stamp, text);
@@ -115,8 +114,8 @@ final class LiveSettings {
                 .filter(name ->
                         !edit.values().get(name).equals(started.env.values().get(name)))
                 .collect(Collectors.joining(" and "));
-        String but = later.isEmpty() ? "" : ", but for " + later + ": at the next start";
-        Log.log(file.getFileName() + " was edited and is in force" + but);
+        Log.log(file.getFileName() + " was edited and is in force"
+                + (later.isEmpty() ? "" : ", but for " + later + ": at the next start"));
     }
 
     /** Names, once, each variable that nothing reads, such as a misspelt one, and a proxy that cannot be used. */
@@ -146,7 +145,7 @@ final class LiveSettings {
         refusal = what;
     }
 
-    private Read read(BasicFileAttributes stamp, String text) throws InvalidSetting {
+    private Read read(List<?> stamp, String text) throws InvalidSetting {
         DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
         return new Read(stamp, env, Settings.of(env));
     }
@@ -159,19 +158,13 @@ final class LiveSettings {
         return shown;
     }
 
-    /** What tells one state of the file from another; null where there is no file. */
-    private BasicFileAttributes stamp() throws IOException {
+    /** What tells one state of the file from another; empty where there is no file. */
+    private List<?> stamp() throws IOException {
         try {
-            return Files.readAttributes(file, BasicFileAttributes.class);
+            var attributes = Files.readAttributes(file, BasicFileAttributes.class);
+            return Arrays.asList(attributes.lastModifiedTime(), attributes.size(), attributes.fileKey());
         } catch (NoSuchFileException e) {
-            return null;
+            return List.of();
         }
-    }
-
-    private static boolean isSame(BasicFileAttributes one, BasicFileAttributes other) {
-        return other != null
-                && one.lastModifiedTime().equals(other.lastModifiedTime())
-                && one.size() == other.size()
-                && Objects.equals(one.fileKey(), other.fileKey());
     }
 }

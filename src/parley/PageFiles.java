@@ -19,8 +19,8 @@ final class PageFiles {
     private record PageFile(String type, byte[] content) {
         static PageFile read(String name) {
             String type = "text/" + name.replaceFirst(".*[.]", "").replace("js", "javascript");
-            String content = resource("page/" + name);
-            return new PageFile(type + "; charset=utf-8", content.getBytes(StandardCharsets.UTF_8));
+            return new PageFile(
+                    type + "; charset=utf-8", resource("page/" + name).getBytes(StandardCharsets.UTF_8));
         }
 
         String version() {

@@ -64,8 +64,8 @@ final class Problem extends RuntimeException {
 
     private static String truncated(String detail) {
         if (detail.length() <= MAX_DETAIL) return detail;
-        String cut = detail.substring(0, MAX_DETAIL - 1); // perhaps inside a pair of surrogates
-        return Json.LONE_SURROGATE.matcher(cut).replaceAll("") + "…";
+        // A pair of surrogates may be cut in the middle.
+        return Json.LONE_SURROGATE.matcher(detail.substring(0, MAX_DETAIL - 1)).replaceAll("") + "…";
     }
 
     /** A refusal of the request as it was sent: 400. */

@@ -45,7 +45,7 @@ record Settings(
          */
         boolean answersTo(String host) {
             String name = canonicalHost(host);
-            return isLoopback(name)
+            return isLoopback(host)
                     || IP_ADDRESS.matcher(name).matches()
                     || name.equals(canonicalHost(this.host))
                     || allowedHosts.contains("*")
@@ -204,7 +204,9 @@ record Settings(
                 accounts(env, "CHAT"),
                 accounts(env, "IMAGE"),
                 generation(env),
-                timeout(env),
+                Duration.ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
+                        .movePointRight(3)
+                        .longValue()),
                 proxy(env),
                 history(env),
                 cors(env));
@@ -237,12 +239,6 @@ record Settings(
                 env.number("MAX_OUTPUT_TOKENS", true, "1", "2147483647"));
     }
 
-    private static Duration timeout(DotEnv env) throws InvalidSetting {
-        return Duration.ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
-                .movePointRight(3)
-                .longValue());
-    }
-
     private static Proxy proxy(DotEnv env) throws InvalidSetting {
         String variable = env.text("https_proxy") == null ? "HTTPS_PROXY" : "https_proxy"; // curl's order
         String text = env.text(variable);
@@ -263,9 +259,10 @@ record Settings(
     }
 
     private static History history(DotEnv env) throws InvalidSetting {
-        String home = Matcher.quoteReplacement(System.getProperty("user.home"));
-        int window = env.number("HISTORY_WINDOW", true, "1", "1000000").intValue();
-        return new History(env.text("HISTORY_DIR").replaceFirst("^~(?=/)", home), window);
+        return new History(
+                env.text("HISTORY_DIR")
+                        .replaceFirst("^~(?=/)", Matcher.quoteReplacement(System.getProperty("user.home"))),
+                env.number("HISTORY_WINDOW", true, "1", "1000000").intValue());
     }
 
     /** {@return the service that would chat now: the first that is set up, or else the first} */
@@ -318,9 +315,10 @@ record Settings(
     }
 
     private static Cors cors(DotEnv env) throws InvalidSetting {
-        List<String> origins = env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org, or *");
         return new Cors(
-                origins.stream().map(Cors::canonical).toList(),
+                env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org, or *").stream()
+                        .map(Cors::canonical)
+                        .toList(),
                 String.join(", ", env.list("CORS_ALLOWED_METHODS", TOKEN, "HTTP methods")),
                 String.join(", ", env.list("CORS_ALLOWED_HEADERS", TOKEN, "header names")));
     }

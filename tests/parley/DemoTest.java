@@ -30,8 +30,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The stand-in for both services, which the demo talks to: what it says, and that the real code understands it. */
 class DemoTest {
-    private static final Eliza ELIZA = new Eliza();
-
     @TempDir
     private static Path folder;
 
@@ -94,13 +92,13 @@ class DemoTest {
                     help                   | error 429
                     """)
     void turnsWhatIsSaidRound(String message, String words) {
-        String answer = ELIZA.answer(List.of(message));
+        String answer = Eliza.answer(List.of(message));
         assertTrue(answer.contains(words), answer);
     }
 
     @Test
     void remembersTheName() {
-        String answer = ELIZA.answer(List.of("my name is Ada", "what is my name?"));
+        String answer = Eliza.answer(List.of("my name is Ada", "what is my name?"));
         assertTrue(answer.contains("Ada"), answer);
     }
 
