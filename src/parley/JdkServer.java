@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
-import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
@@ -102,8 +101,12 @@ final class JdkServer {
      */
     static ExecutorService threads() {
         if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
-        ThreadFactory daemons = Thread.ofPlatform().daemon().factory();
         return new ThreadPoolExecutor(
-                16, Memory.MAX_REQUESTS + 1000, 3, TimeUnit.SECONDS, new SynchronousQueue<>(), daemons);
+                16,
+                Memory.MAX_REQUESTS + 1000,
+                3,
+                TimeUnit.SECONDS,
+                new SynchronousQueue<>(),
+                Thread.ofPlatform().daemon().factory());
     }
 }

@@ -1,6 +1,7 @@
 package parley;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -8,6 +9,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -66,8 +68,10 @@ final class LiveSettings {
         try {
             List<?> stamp = stamp();
             if (!stamp.isEmpty() && !stamp.equals(last.stamp) && isSettled()) refresh(stamp);
+        } catch (FileSystemException e) { // its message has the path
+            refuse("cannot be read: " + Objects.requireNonNullElse(e.getReason(), "there is no permission"));
         } catch (IOException e) {
-            refuse("cannot be read: " + e.toString().replace(file.toString(), "the file"));
+            refuse("cannot be read: " + e.getMessage());
         }
         return last.settings;
     }
@@ -125,8 +129,7 @@ final class LiveSettings {
                 .forEach(name -> warnOnce(read.env, name, " is no setting: nothing reads it"));
         String proxy = read.settings.proxy().unusable();
         if (proxy == null) return;
-        String advice = " is not used: an http proxy without a user name can be, such as http://host:3128";
-        warnOnce(read.env, proxy, advice);
+        warnOnce(read.env, proxy, " is not used: an http proxy without a user name can be, such as http://host:3128");
     }
 
     private void warnOnce(DotEnv env, String variable, String what) {

@@ -18,9 +18,9 @@ final class PageFiles {
 
     private record PageFile(String type, byte[] content) {
         static PageFile read(String name) {
-            String type = "text/" + name.replaceFirst(".*[.]", "").replace("js", "javascript");
             return new PageFile(
-                    type + "; charset=utf-8", resource("page/" + name).getBytes(StandardCharsets.UTF_8));
+                    "text/" + name.replaceFirst(".*[.]", "").replace("js", "javascript") + "; charset=utf-8",
+                    resource("page/" + name).getBytes(StandardCharsets.UTF_8));
         }
 
         String version() {

@@ -223,10 +223,12 @@ record Settings(
         if (new InetSocketAddress(host, 0).isUnresolved()) {
             throw env.invalid("HOST", "is no known address: unset it, or set 127.0.0.1");
         }
-        int port = env.number("PORT", true, "0", "65535").intValue();
-        List<String> allowed = env.list("ALLOWED_HOSTS", HOST_NAME, "host names");
         return new Server(
-                host, port, allowed.stream().map(Settings::canonicalHost).toList());
+                host,
+                env.number("PORT", true, "0", "65535").intValue(),
+                env.list("ALLOWED_HOSTS", HOST_NAME, "host names").stream()
+                        .map(Settings::canonicalHost)
+                        .toList());
     }
 
     private static Generation generation(DotEnv env) throws InvalidSetting {
@@ -251,9 +253,9 @@ record Settings(
     }
 
     private static List<String> directHosts(DotEnv env) {
-        String hosts =
-                Objects.requireNonNullElse(env.text("no_proxy"), env.values().get("NO_PROXY"));
-        return Stream.of(hosts.split("[,\\s]+"))
+        return Stream.of(Objects.requireNonNullElse(
+                                env.text("no_proxy"), env.values().get("NO_PROXY"))
+                        .split("[,\\s]+"))
                 .map(host -> canonicalHost(host).replaceAll("^\\.+|[\\[\\]]", ""))
                 .toList();
     }
