@@ -22,12 +22,6 @@ import javax.net.ssl.TrustManagerFactory;
  * should.
  */
 final class ProviderHttp implements AutoCloseable {
-    static {
-        // With one or two processors, CompletableFuture starts a thread for each response (its defaultExecutor).
-        String parallelism = "java.util.concurrent.ForkJoinPool.common.parallelism";
-        System.setProperty(parallelism, System.getProperty(parallelism, "2"));
-    }
-
     private final LiveSettings settings;
     private final ReentrantLock making = new ReentrantLock();
     private volatile HttpClient made; // null until the first need

@@ -50,6 +50,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     private volatile Subscription subscription;
     private volatile Throwable broken;
     private volatile boolean closed;
+    private final CompletableFuture<Void> released = new CompletableFuture<>();
     private CompletableFuture<?> exchange; // null where the request's own thread exchanges
     private Deadline deadline;
     private InputStream decoded; // null until the first byte is asked for
@@ -59,6 +60,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     private ResponseBody(ReplyStream stream, Deadline deadline) {
         this.stream = stream;
         this.deadline = deadline;
+        if (stream.isWhole()) released.complete(null);
     }
 
     /**
@@ -202,7 +204,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
     @Override
     public CompletionStage<Void> getBody() {
-        return CompletableFuture.completedStage(null);
+        return released;
     }
 
     @Override
@@ -228,9 +230,14 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
         arrived.add(END);
     }
 
+    /**
+     * What the client does behind a streamed response starts a thread where there are one or two processors: so it is
+     * done here, and not on the one thread that brings every response.
+     */
     @Override
     public void close() {
         closed = true;
+        released.complete(null);
         if (ended) return; // a cancellation would cost an exception, and do nothing
         if (exchange != null) exchange.cancel(true);
         if (subscription != null) subscription.cancel();
