@@ -3,14 +3,12 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -34,7 +32,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What hostile clients send, on raw sockets: each gets its answer, and a normal client is always served. */
 class AbuseTest extends OneServer {
     private static final String BODY = "{\"user_id\":\"a\",\"message\":\"hi\"}";
-    private static final Pattern STATUS = Pattern.compile("HTTP/1\\.1 (\\d+)");
     private static final Pattern CODE = Pattern.compile("\"code\":\"(\\w+)\"");
     private static final int FEATURE = Runtime.version().feature();
 
@@ -49,30 +46,8 @@ class AbuseTest extends OneServer {
         assertEquals(200, running.chat("normal", "hi").status());
     }
 
-    private static Socket connect() throws IOException {
-        return connect(running.parley.port());
-    }
-
-    private static Socket connect(int port) throws IOException {
-        var socket = new Socket("127.0.0.1", port);
-        socket.setSoTimeout(20_000);
-        return socket;
-    }
-
-    private static void send(Socket socket, String text) throws IOException {
-        socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
-        socket.getOutputStream().flush();
-    }
-
-    /** All that comes until the other end closes; a reset closes too. */
-    private static String answer(Socket socket) throws IOException {
-        var answer = new ByteArrayOutputStream();
-        try {
-            socket.getInputStream().transferTo(answer);
-        } catch (SocketException e) {
-            // what came before the reset is the answer
-        }
-        return answer.toString(StandardCharsets.ISO_8859_1);
+    private static RawClient connect() throws IOException {
+        return new RawClient(running.parley.port());
     }
 
     /**
@@ -80,10 +55,10 @@ class AbuseTest extends OneServer {
      * answers by itself, before any handler.
      */
     private static String outcome(String request) throws IOException {
-        try (Socket socket = connect()) {
-            send(socket, request);
-            socket.shutdownOutput();
-            return outcomeOf(answer(socket));
+        try (RawClient client = connect()) {
+            client.send(request);
+            client.shutdownOutput();
+            return outcomeOf(client.answer());
         }
     }
 
@@ -279,14 +254,9 @@ class AbuseTest extends OneServer {
                 Connection: close
 
                 """;
-        try (Socket socket = connect()) {
-            send(socket, requests.replace("\n", "\r\n"));
-            assertEquals(
-                    List.of("200", "404", "200"),
-                    STATUS.matcher(answer(socket))
-                            .results()
-                            .map(match -> match.group(1))
-                            .toList());
+        try (RawClient client = connect()) {
+            client.send(requests.replace("\n", "\r\n"));
+            assertEquals(List.of("200", "404", "200"), RawClient.statuses(client.answer()));
         }
     }
 
@@ -301,22 +271,22 @@ class AbuseTest extends OneServer {
                     """)
     void closesWhereHeadersHaveNoEnd(int count, int length) throws Exception {
         String headers = ("X: " + "x".repeat(length) + "\r\n").repeat(count);
-        try (Socket socket = connect()) {
-            assertEquals("", answerWhileSending(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n" + headers));
+        try (RawClient client = connect()) {
+            assertEquals("", answerWhileSending(client, "GET /health HTTP/1.1\r\nHost: localhost\r\n" + headers));
         }
     }
 
     /** What answers while the parts are sent, as far as they are taken. */
-    private static String answerWhileSending(Socket socket, String... parts) throws Exception {
+    private static String answerWhileSending(RawClient client, String... parts) throws Exception {
         var answer = CompletableFuture.supplyAsync(() -> {
             try {
-                return answer(socket);
+                return client.answer();
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
         });
         try {
-            for (String part : parts) send(socket, part);
+            for (String part : parts) client.send(part);
         } catch (SocketException e) {
             // closed in the middle
         }
@@ -350,58 +320,45 @@ class AbuseTest extends OneServer {
             all.pass();
             exchange.event("[DONE]");
         };
-        var sockets = new ArrayList<Socket>();
+        var clients = new ArrayList<RawClient>();
         try (var provider = new Scripted(held).forgetting();
                 var server = new CrashTest.Server(
                         env, Map.of("LOCAL_BASE_URL", provider.address() + "/v1", "JAVA_TOOL_OPTIONS", "-Xmx48m"))) {
             for (int i = 0; i < 600; i++) {
-                Socket socket = connect(server.port());
-                sockets.add(socket);
+                var client = new RawClient(server.port());
+                clients.add(client);
                 String body = "{\"user_id\":\"" + i + "\",\"message\":\"hi\",\"stream\":true}";
-                send(socket, post("Connection: close\r\nContent-Length: " + body.length() + "\r\n", body));
+                client.send(post("Content-Length: " + body.length() + "\r\n", body));
             }
             var heads = new ArrayList<String>();
-            for (Socket socket : sockets) {
-                heads.add(new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII));
-            }
+            for (RawClient client : clients) heads.add(client.answer(12));
             all.open();
             int served = 0;
             for (int i = 0; i < heads.size(); i++) {
-                String answer = heads.get(i) + answer(sockets.get(i));
+                String answer = heads.get(i) + clients.get(i).answer();
                 if (answer.contains("event: done")) served++;
                 else assertEquals("503 overloaded", outcomeOf(answer));
             }
             assertTrue(served > 100 && served < 600, served + " of 600 were served");
         } finally {
-            for (Socket socket : sockets) socket.close();
+            for (RawClient client : clients) client.close();
         }
     }
 
     @Test
     void keepsNoMoreIdleConnectionsThanItsHeapHolds(@TempDir Path folder) throws Exception {
         Path env = Files.writeString(folder.resolve(".env"), "");
-        var sockets = new ArrayList<Socket>();
+        var clients = new ArrayList<RawClient>();
         try (var server = new CrashTest.Server(env, Map.of("JAVA_TOOL_OPTIONS", "-Xmx32m"))) {
             for (int i = 0; i < 2000; i++) {
-                Socket socket = connect(server.port());
-                sockets.add(socket);
-                send(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                assertEquals(
-                        "HTTP/1.1 200",
-                        new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII),
-                        "the answer to number " + i);
+                var client = new RawClient(server.port());
+                clients.add(client);
+                client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                assertEquals("HTTP/1.1 200", client.answer(12), "the answer to number " + i);
             }
         } finally {
-            for (Socket socket : sockets) socket.close();
+            for (RawClient client : clients) client.close();
         }
-    }
-
-    /** A client that takes next to nothing of what it is sent, so that the server cannot go on sending. */
-    private static Socket connectWithASmallWindow() throws IOException {
-        var socket = new Socket();
-        socket.setReceiveBufferSize(1024);
-        socket.connect(new InetSocketAddress("127.0.0.1", running.parley.port()));
-        return socket;
     }
 
     /** What is sent, with a number of two digits, and then nothing is read. */
@@ -424,34 +381,34 @@ class AbuseTest extends OneServer {
         running.provider.usually(
                 exchange -> Scripted.gemini(exchange.body().contains("at length") ? "x".repeat(1_000_000) : "ok")
                         .play(exchange));
-        var slow = new ArrayList<Socket>();
+        var slow = new ArrayList<RawClient>();
         try {
             for (int i = 0; i < 40; i++) {
-                slow.add(connectWithASmallWindow());
-                send(slow.getLast(), request.formatted(i));
+                slow.add(RawClient.ofASmallWindow(running.parley.port()));
+                slow.getLast().send(request.formatted(i));
             }
             for (int i = 0; i < 5; i++) {
                 assertEquals(200, running.chat("normal", "hi").status());
             }
         } finally {
-            for (Socket socket : slow) socket.close();
+            for (RawClient client : slow) client.close();
         }
     }
 
     @Test
     void servesANormalClientBesideHalfClosedOnes() throws Exception {
-        var closed = new ArrayList<Socket>();
+        var closed = new ArrayList<RawClient>();
         try {
             for (int i = 0; i < 40; i++) {
                 closed.add(connect());
-                send(closed.getLast(), post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
+                closed.getLast().send(post("Content-Length: " + BODY.length() + "\r\n", BODY.substring(0, 10)));
                 closed.getLast().shutdownOutput();
             }
             for (int i = 0; i < 5; i++) {
                 assertEquals(200, running.chat("normal", "hi").status());
             }
         } finally {
-            for (Socket socket : closed) socket.close();
+            for (RawClient client : closed) client.close();
         }
     }
 
@@ -470,8 +427,8 @@ class AbuseTest extends OneServer {
         String part = (before + "x".repeat(1 << 20) + behind).replace("⏎", "\r\n");
         var parts = new ArrayList<>(Collections.nCopies(100, part));
         parts.addFirst(post(framing + "\r\n", ""));
-        try (Socket socket = connect()) {
-            assertEquals("413 too_large", outcomeOf(answerWhileSending(socket, parts.toArray(String[]::new))));
+        try (RawClient client = connect()) {
+            assertEquals("413 too_large", outcomeOf(answerWhileSending(client, parts.toArray(String[]::new))));
         }
     }
 
@@ -496,9 +453,9 @@ class AbuseTest extends OneServer {
             assertEquals(204, running.delete("/history?user_id=" + user).status());
             String body = "{\"user_id\":\"" + user + "\",\"message\":\"" + "y".repeat(200_000) + "\",\"stream\":true}";
             for (int sent : new int[] {body.length(), body.length() / 2}) {
-                try (Socket socket = connect()) {
-                    socket.setSoLinger(true, 0); // closes with a reset
-                    send(socket, post("Content-Length: " + body.length() + "\r\n", body.substring(0, sent)));
+                try (RawClient client = connect()) {
+                    client.setSoLinger(true, 0); // closes with a reset
+                    client.send(post("Content-Length: " + body.length() + "\r\n", body.substring(0, sent)));
                 }
             }
         }
@@ -522,9 +479,9 @@ class AbuseTest extends OneServer {
         Path env = Files.writeString(folder.resolve(".env"), "");
         var environment = Map.of("JAVA_TOOL_OPTIONS", "-Dsun.net.httpserver.maxReqTime=1");
         try (var server = new CrashTest.Server(env, environment);
-                Socket socket = connect(server.port())) {
-            send(socket, half.replace("|", "\r\n"));
-            assertEquals("", answer(socket));
+                var client = new RawClient(server.port())) {
+            client.send(half.replace("|", "\r\n"));
+            assertEquals("", client.answer());
         }
     }
 

@@ -9,11 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -258,9 +256,9 @@ class ApiTest {
                 hungUp.open();
             }
         })) {
-            try (var socket = new Socket("127.0.0.1", running.parley.port())) {
-                post(socket, "{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}");
-                assertEquals('H', socket.getInputStream().read());
+            try (var client = new RawClient(running.parley.port())) {
+                client.chat("{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}");
+                assertEquals("HTTP/1.1 200", client.answer(12));
             }
             left.open();
             hungUp.pass();
@@ -269,25 +267,12 @@ class ApiTest {
         }
     }
 
-    private static void post(Socket socket, String body) throws IOException {
-        String request =
-                """
-                POST /chat HTTP/1.1
-                Host: localhost
-                Content-Type: application/json
-                Content-Length: %d
-
-                """
-                        .formatted(body.length());
-        socket.getOutputStream().write((request.replace("\n", "\r\n") + body).getBytes(StandardCharsets.US_ASCII));
-    }
-
     @Test
     void storesAWholeTurnWhoseClientHasGone() throws Exception {
         var left = new Scripted.Gate();
         try (var running = new Running(left.before(Scripted.gemini("kept")))) {
-            try (var socket = new Socket("127.0.0.1", running.parley.port())) {
-                post(socket, "{\"user_id\":\"alice\",\"message\":\"hi\"}");
+            try (var client = new RawClient(running.parley.port())) {
+                client.chat("{\"user_id\":\"alice\",\"message\":\"hi\"}");
                 Running.await(() -> !running.provider.exchanges.isEmpty());
             }
             left.open();

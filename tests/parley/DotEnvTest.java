@@ -118,9 +118,10 @@ class DotEnvTest {
     @CsvSource(
             delimiter = '|',
             quoteCharacter = '~',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # before | many times | behind  | the length of A; none where there is no A
+                    before   | many times | behind  | the length of A; none where there is no A
                     A="      | \\"      | "       | 800000
                     A="      | \\"      | " x     | 800004
                     A='      | \\' #    | ' x     | 1599997

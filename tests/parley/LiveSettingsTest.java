@@ -8,10 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
-import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.Charset;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -162,7 +160,8 @@ class LiveSettingsTest {
         Files.write(file, "SYSTEM_INSTRUCTIONS=Sei höflich\n".getBytes(Charset.forName(encoding)));
         String said = assertThrows(DotEnv.InvalidSetting.class, () -> new LiveSettings(file, UnaryOperator.identity()))
                 .getMessage();
-        assertTrue(said.contains("encoding") && said.contains("save it as " + words), said);
+        assertTrue(said.contains("encoding"), said);
+        assertTrue(said.contains("save it as " + words), said);
     }
 
     @Test
@@ -228,10 +227,9 @@ class LiveSettingsTest {
     }
 
     private static String statusLine(Running running, String host) throws IOException {
-        try (var socket = new Socket("127.0.0.1", running.parley.port())) {
-            String request = "GET /health HTTP/1.1\r\nConnection: close\r\nHost: " + host + "\r\n\r\n";
-            socket.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
-            return new String(socket.getInputStream().readNBytes(12), StandardCharsets.US_ASCII);
+        try (var client = new RawClient(running.parley.port())) {
+            client.send("GET /health HTTP/1.1\r\nConnection: close\r\nHost: " + host + "\r\n\r\n");
+            return client.answer(12);
         }
     }
 
@@ -261,9 +259,10 @@ class LiveSettingsTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # variables                                           | address                | proxy
+                    variables                                             | address                | proxy
                     HTTPS_PROXY=http://proxy.example:3128                 | https://a.example/     | proxy.example:3128
                     HTTPS_PROXY=HTTP://proxy.example:3128/                | https://a.example/     | proxy.example:3128
                     HTTPS_PROXY=proxy.example                             | https://a.example/     | proxy.example:1080
@@ -329,9 +328,10 @@ class LiveSettingsTest {
     @CsvSource(
             delimiter = '|',
             quoteCharacter = '~',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # before                       | many times  | behind | the instructions' length, or it is refused
+                    before                         | many times  | behind | the instructions' length, or it is refused
                     SYSTEM_INSTRUCTIONS="          | \\"         | "      | 400000
                     SYSTEM_INSTRUCTIONS='          | \\'         | '      | 400000
                     SYSTEM_INSTRUCTIONS=`          | \\`         | `      | 400000
@@ -377,8 +377,10 @@ class LiveSettingsTest {
             Running.Answer answer = running.chat("a", "hi");
             assertEquals("not_configured", answer.at("code"));
             String detail = (String) answer.at("detail");
-            assertTrue(detail.contains("GEMINI_API_KEY") && detail.contains("it cannot be read: "), detail);
-            assertFalse(detail.contains(running.folder.toString()) || detail.contains("Exception"), detail);
+            assertTrue(detail.contains("GEMINI_API_KEY"), detail);
+            assertTrue(detail.contains("it cannot be read: "), detail);
+            assertFalse(detail.contains(running.folder.toString()), detail);
+            assertFalse(detail.contains("Exception"), detail);
         }
     }
 }

@@ -6,13 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.net.Socket;
-import java.net.SocketException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.regex.Pattern;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,32 +18,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Requests as clients and proxies send them, and what each answer says of itself. */
 class RequestTest extends OneServer {
-    private static final Pattern STATUS = Pattern.compile("HTTP/1\\.1 (\\d{3}) ");
-
-    private static Socket connect() throws IOException {
-        var socket = new Socket("127.0.0.1", running.parley.port());
-        socket.setSoTimeout(20_000);
-        return socket;
-    }
-
-    private static void send(Socket socket, String text) throws IOException {
-        socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
-        socket.getOutputStream().flush();
-    }
-
-    /** All that comes until the server closes the connection. */
-    private static String received(Socket socket) throws IOException {
-        var received = new ByteArrayOutputStream();
-        try {
-            socket.getInputStream().transferTo(received);
-        } catch (SocketException e) { // reset, since it has not read what stands behind
-            received.writeBytes("[reset]".getBytes(StandardCharsets.ISO_8859_1));
-        }
-        return received.toString(StandardCharsets.ISO_8859_1);
-    }
-
-    private static List<String> statuses(String received) {
-        return STATUS.matcher(received).results().map(match -> match.group(1)).toList();
+    private static RawClient connect() throws IOException {
+        return new RawClient(running.parley.port());
     }
 
     /**
@@ -56,9 +29,10 @@ class RequestTest extends OneServer {
     @ParameterizedTest
     @CsvSource(
             delimiter = '!',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # target        ! headers                                           ! body            ! status
+                    target          ! headers                                           ! body            ! status
                     POST /chat      ! Transfer-Encoding: chunked                        ! 100000000||     ! 400
                     POST /chat      ! Transfer-Encoding: chunked                        ! zz||            ! 400
                     POST /chat      ! Transfer-Encoding: chunked                        ! -3||            ! 400
@@ -90,11 +64,11 @@ class RequestTest extends OneServer {
     void answersNothingBehindARequestThatOthersMayPartOtherwise(
             String target, String headers, String body, String status) throws Exception {
         String behind = "GET /behind HTTP/1.1|Host: localhost||";
-        try (Socket socket = connect()) {
+        try (RawClient client = connect()) {
             String head = target + " HTTP/1.1|Host: localhost|Content-Type: application/json|" + headers + "||";
-            send(socket, (head + body + behind).replace("|", "\r\n"));
-            String received = received(socket);
-            assertEquals(List.of(status), statuses(received), received);
+            client.send((head + body + behind).replace("|", "\r\n"));
+            String received = client.answer();
+            assertEquals(List.of(status), RawClient.statuses(received), received);
         }
         assertFalse(running.console().contains("GET /behind"), "no handler has seen it");
     }
@@ -103,44 +77,42 @@ class RequestTest extends OneServer {
     @Test
     void takesAMediaTypeThatIsSentTwice() throws Exception {
         String body = "{\"user_id\":\"twice\",\"message\":\"hi\"}";
-        try (Socket socket = connect()) {
-            send(
-                    socket,
-                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                            + "Content-Type: application/json\r\n".repeat(2)
-                            + "Content-Length: %d\r\n\r\n%s".formatted(body.length(), body));
-            assertEquals(List.of("200"), statuses(received(socket)));
+        try (RawClient client = connect()) {
+            client.send("POST /chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                    + "Content-Type: application/json\r\n".repeat(2)
+                    + "Content-Length: %d\r\n\r\n%s".formatted(body.length(), body));
+            assertEquals(List.of("200"), RawClient.statuses(client.answer()));
         }
     }
 
     @Test
     void takesARightBodyInChunks() throws Exception {
         String body = "{\"user_id\":\"chunks\",\"message\":\"hi\"}";
-        try (Socket socket = connect()) {
-            send(
-                    socket,
-                    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                            + "Transfer-Encoding: chunked\r\n\r\n" + Integer.toHexString(body.length()) + "\r\n" + body
-                            + "\r\n0\r\n\r\n");
-            assertTrue(received(socket).startsWith("HTTP/1.1 200 OK\r\n"));
+        try (RawClient client = connect()) {
+            client.send("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\n" + Integer.toHexString(body.length()) + "\r\n" + body
+                    + "\r\n0\r\n\r\n");
+            assertTrue(client.answer().startsWith("HTTP/1.1 200 OK\r\n"));
         }
     }
 
     @ParameterizedTest
     @CsvSource(
             delimiter = '!',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
+                    request                                                            ! status
                     POST /chat HTTP/1.1|Content-Type: text/plain|Content-Length: 2||{} ! 415
                     GET /nothing HTTP/1.1||                                            ! 404
                     PUT /chat HTTP/1.1|Content-Length: 2||{}                           ! 405
                     """)
     void goesOnWithTheConnectionBehindOtherRefusals(String request, String status) throws Exception {
         String next = "GET /health HTTP/1.1|Host: localhost|Connection: close||";
-        try (Socket socket = connect()) {
+        try (RawClient client = connect()) {
             String first = request.replace(" HTTP/1.1", " HTTP/1.1|Host: localhost");
-            send(socket, (first + next).replace("|", "\r\n"));
-            assertEquals(List.of(status, "200"), statuses(received(socket)));
+            client.send((first + next).replace("|", "\r\n"));
+            assertEquals(List.of(status, "200"), RawClient.statuses(client.answer()));
         }
     }
 
@@ -148,22 +120,23 @@ class RequestTest extends OneServer {
     @Test
     void takesARequestThatArrivesSlowly() throws Exception {
         String body = "{\"user_id\":\"slow\",\"message\":\"hi\"}";
-        try (Socket socket = connect()) {
-            send(socket, "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+        try (RawClient client = connect()) {
+            client.send("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
             Thread.sleep(1100); // the client's own pace, which is what is tested
-            send(socket, "Connection: close\r\nContent-Length: " + body.length() + "\r\n\r\n" + body.substring(0, 9));
+            client.send("Connection: close\r\nContent-Length: " + body.length() + "\r\n\r\n" + body.substring(0, 9));
             Thread.sleep(1100);
-            send(socket, body.substring(9));
-            assertTrue(received(socket).startsWith("HTTP/1.1 200 OK\r\n"));
+            client.send(body.substring(9));
+            assertTrue(client.answer().startsWith("HTTP/1.1 200 OK\r\n"));
         }
     }
 
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # query                               | the user, or the status
+                    query                                 | the user, or the status
                     user_id=x                             | x
                     &&user_id=x                           | x
                     user_id=x&                            | x
@@ -220,9 +193,10 @@ class RequestTest extends OneServer {
     @ParameterizedTest
     @CsvSource(
             nullValues = "-",
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # request,                   its type,                                  what caches are told
+                    request,                     its type,                                  what caches are told
                     GET /health,                 application/json; charset=utf-8,           no-store
                     HEAD /health,                application/json; charset=utf-8,           no-store
                     GET /history?user_id=none,   application/json; charset=utf-8,           no-store

@@ -59,9 +59,10 @@ class SettingsTest {
     @CsvSource(
             delimiter = '|',
             quoteCharacter = '~',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # .env                             | the key
+                    .env                               | the key
                     GEMINI_API_KEY='  k  '             | k
                     GEMINI_API_KEY="k\\n"              | k
                     GOOGLE_API_KEY=g                   | g
@@ -78,9 +79,10 @@ class SettingsTest {
 
     @ParameterizedTest
     @CsvSource(
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # address,             what is missing
+                    address,               what is missing
                     http://127.0.0.1:1/v1,
                     http://localhost/v1,
                     http://[::1]/v1,
@@ -183,9 +185,10 @@ class SettingsTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # NAME_BASE_URL                                        | the address that is asked
+                    NAME_BASE_URL                                          | the address that is asked
                     http://127.0.0.1:11434/v1                              | http://127.0.0.1:11434/v1
                     http://h/v1/                                           | http://h/v1
                     http://h/v1//                                          | http://h/v1
@@ -212,8 +215,10 @@ class SettingsTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
+                    address                  | reason
                     http://my_host:8080/v1   | a host that Java cannot take
                     https://bücher.example   | a host that Java cannot take
                     http://host-/v1          | a host that Java cannot take
@@ -226,7 +231,8 @@ class SettingsTest {
                     """)
     void refuseAnAddressWithItsReason(String address, String reason) {
         String refusal = refusal("CHAT_PROVIDER=local\nLOCAL_BASE_URL=" + address);
-        assertTrue(refusal.startsWith("LOCAL_BASE_URL (line 2) ") && refusal.contains(reason), refusal);
+        assertTrue(refusal.startsWith("LOCAL_BASE_URL (line 2) "), refusal);
+        assertTrue(refusal.contains(reason), refusal);
         assertFalse(refusal.contains("secret"), refusal);
     }
 
@@ -245,9 +251,10 @@ class SettingsTest {
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
+            useHeadersInDisplayName = true,
             textBlock =
                     """
-                    # the list                    | the page's origin             | may read
+                    the list                      | the page's origin             | may read
                     https://x.example             | https://x.example             | true
                     https://x.example:443         | https://x.example             | true
                     https://x.example             | https://x.example:443         | true

@@ -3,8 +3,6 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.net.Socket;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.BeforeEach;
@@ -125,18 +123,8 @@ class SilenceTest extends OneServer {
             arrived.countDown();
             if (!head.contains("503")) exchange.awaitHangUp();
         });
-        String body = "{\"user_id\":\"leaver\",\"message\":\"hi\",\"stream\":true}";
-        try (var client = new Socket("127.0.0.1", running.parley.port())) {
-            String request =
-                    """
-                    POST /chat HTTP/1.1
-                    Host: localhost
-                    Content-Type: application/json
-                    Content-Length: %d
-
-                    """
-                            .formatted(body.length());
-            client.getOutputStream().write((request.replace("\n", "\r\n") + body).getBytes(StandardCharsets.US_ASCII));
+        try (var client = new RawClient(running.parley.port())) {
+            client.chat("{\"user_id\":\"leaver\",\"message\":\"hi\",\"stream\":true}");
             arrived.await();
         }
         Running.await(() -> running.console().contains("the client left") && running.provider.connections() == 0);
