@@ -240,12 +240,13 @@ final class Api implements HttpHandler {
                     "user_id", user,
                     "provider", given.account().provider(),
                     "model", given.account().model(),
-                    "images",
-                            given.value().stream()
-                                    .map(image -> object(
-                                            "mime_type", image.mimeType(),
-                                            "data", Base64.getEncoder().encodeToString(image.bytes())))
-                                    .toList()));
+                    "images", given.value().stream().map(Api::json).toList()));
+    }
+
+    private static Map<String, Object> json(Image image) {
+        return object(
+                "mime_type", image.mimeType(),
+                "data", Base64.getEncoder().encodeToString(image.bytes()));
     }
 
     private static String text(Map<String, Object> body, String name) {

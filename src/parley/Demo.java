@@ -1,11 +1,12 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
@@ -175,7 +176,7 @@ final class Demo implements AutoCloseable {
     }
 
     private static void event(HttpExchange http, String json) throws IOException {
-        http.getResponseBody().write(("data: " + json + "\n\n").getBytes(StandardCharsets.UTF_8));
+        http.getResponseBody().write(("data: " + json + "\n\n").getBytes(UTF_8));
         http.getResponseBody().flush();
     }
 
@@ -186,7 +187,7 @@ final class Demo implements AutoCloseable {
     }
 
     private static void send(HttpExchange http, int status, String json) throws IOException {
-        byte[] bytes = json.getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = json.getBytes(UTF_8);
         http.getResponseHeaders().set("Content-Type", "application/json");
         if (status == 429) http.getResponseHeaders().set("Retry-After", "10");
         http.sendResponseHeaders(status, bytes.length);

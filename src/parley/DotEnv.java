@@ -90,15 +90,15 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
             String name = variable.group(1);
             String value = Objects.requireNonNullElse(variable.group(2), "");
             file.lines.put(name, lines.substring(0, variable.start(1)).split("\n", -1).length);
-            file.values.put(
-                    name, file.unquoted(name, SPACE_AROUND.matcher(value).replaceAll("")));
+            file.values.put(name, file.unquoted(name, value));
         }
         Map<String, String> merged = overlay.apply(file.values);
         file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
         return new DotEnv(merged, file.lines);
     }
 
-    private String unquoted(String name, String value) throws InvalidSetting {
+    private String unquoted(String name, String text) throws InvalidSetting {
+        String value = SPACE_AROUND.matcher(text).replaceAll("");
         if (value.matches("(?s)(['\"`])(?!.*\\1).*")) throw invalid(name, "a quote is opened and not closed");
         String inside = withoutQuotes(value);
         return value.startsWith("\"") ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;

@@ -50,8 +50,9 @@ final class Eliza {
 
     private static Rule rule(String text) {
         String[] halves = text.split("\n", 2);
-        Pattern pattern = Pattern.compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$"));
-        return new Rule(pattern, halves[1].strip().split("\n--\n"));
+        return new Rule(
+                Pattern.compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$")),
+                halves[1].strip().split("\n--\n"));
     }
 
     /** The answer to a person's last message, in the light of all that came before it. */

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Problem.Code.METHOD_NOT_ALLOWED;
 import static parley.Problem.Code.MISDIRECTED_REQUEST;
 import static parley.Problem.Code.TOO_LARGE;
@@ -14,7 +16,6 @@ import java.io.OutputStream;
 import java.net.URI;
 import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 
@@ -194,8 +195,7 @@ final class Exchange implements AutoCloseable {
 
     private static String decoded(String raw) {
         try {
-            return Json.decode(
-                    URLDecoder.decode(raw, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1));
+            return Json.decode(URLDecoder.decode(raw, ISO_8859_1).getBytes(ISO_8859_1));
         } catch (CharacterCodingException | IllegalArgumentException e) {
             throw invalid("The query is not UTF-8 in percent-encoding");
         }
@@ -224,7 +224,7 @@ final class Exchange implements AutoCloseable {
     void json(Object value) {
         String json = Json.write(value);
         if (state == State.STREAMING) event("event: done\ndata: " + json);
-        else answer(200, JSON, json.getBytes(StandardCharsets.UTF_8));
+        else answer(200, JSON, json.getBytes(UTF_8));
     }
 
     /** The whole answer. */
@@ -266,7 +266,7 @@ final class Exchange implements AutoCloseable {
 
     /** More of an answer that has begun. */
     void write(String text) {
-        write(text.getBytes(StandardCharsets.UTF_8));
+        write(text.getBytes(UTF_8));
     }
 
     void write(byte[] bytes) {
@@ -314,10 +314,7 @@ final class Exchange implements AutoCloseable {
         switch (state) {
             case UNANSWERED -> {
                 if (problem.retryAfter != null) header("Retry-After", problem.retryAfter.toString());
-                answer(
-                        problem.status(),
-                        "application/problem+json; charset=utf-8",
-                        json.getBytes(StandardCharsets.UTF_8));
+                answer(problem.status(), "application/problem+json; charset=utf-8", json.getBytes(UTF_8));
             }
             case STREAMING -> event("event: error\ndata: " + json);
             // Breaks the connection: else the answer would seem whole.

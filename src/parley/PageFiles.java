@@ -1,10 +1,10 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Problem.Code.NOT_FOUND;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -20,11 +20,7 @@ final class PageFiles {
         static PageFile read(String name) {
             return new PageFile(
                     "text/" + name.replaceFirst(".*[.]", "").replace("js", "javascript") + "; charset=utf-8",
-                    resource("page/" + name).getBytes(StandardCharsets.UTF_8));
-        }
-
-        String version() {
-            return Integer.toHexString(Arrays.hashCode(content));
+                    resource("page/" + name).getBytes(UTF_8));
         }
     }
 
@@ -51,13 +47,14 @@ final class PageFiles {
         http.header("X-Content-Type-Options", "nosniff");
         http.header("Referrer-Policy", "no-referrer");
         http.header("Cache-Control", "no-cache");
-        if (!http.isUnchanged(file.version())) http.answer(200, file.type, file.content);
+        String version = Integer.toHexString(Arrays.hashCode(file.content));
+        if (!http.isUnchanged(version)) http.answer(200, file.type, file.content);
     }
 
     /** The text of a file that comes with Parley. */
     static String resource(String name) {
         try (InputStream file = PageFiles.class.getResourceAsStream(name)) {
-            return new String(file.readAllBytes(), StandardCharsets.UTF_8);
+            return new String(file.readAllBytes(), UTF_8);
         } catch (IOException e) {
             throw new IllegalStateException(name + " comes with Parley", e);
         }
