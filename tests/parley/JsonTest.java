@@ -236,7 +236,7 @@ class JsonTest {
                 assertEquals(value, Json.parse(Json.write(value)));
             } catch (Json.Malformed e) {
                 int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
-                assertTrue(offset >= 0 && offset <= text.length(), e.getMessage());
+                assertEquals(Math.clamp(offset, 0, text.length()), offset, e.getMessage());
             }
         }
     }
