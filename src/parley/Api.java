@@ -161,8 +161,8 @@ final class Api implements HttpHandler {
         var conversation = new ArrayList<>(before);
         conversation.add(asked);
         var deltas = new ReplyStream(stream ? http::delta : null);
-        Answer<Reply> given = Services.ask(services, deltas, account -> provider(client, http.settings, account)
-                .chat(conversation, deltas));
+        Answer<Reply> given = new Services(client, http.settings)
+                .ask(services, deltas, provider -> provider.chat(conversation, deltas));
         if (stream) http.delta(""); // finds out whether the client is still there
         return given;
     }
@@ -177,14 +177,6 @@ final class Api implements HttpHandler {
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(
                 NOT_CONFIGURED, missing + " is not set: put it into .env, it takes effect at once" + advice + refusal);
-    }
-
-    static Provider provider(ProviderHttp client, Settings settings, Account account) {
-        Settings.Generation generation = settings.generation();
-        var upstream = new Upstream(client, new ProviderProblems(account, settings.timeout()));
-        return account.provider().equals("gemini")
-                ? new Gemini(upstream, generation)
-                : new OpenAi(upstream, generation);
     }
 
     private void history(Exchange http) throws IOException {
@@ -230,9 +222,8 @@ final class Api implements HttpHandler {
         Map<String, Object> body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Answer<List<Image>> given = Services.ask(
-                setUp(http.settings.images()), ReplyStream.none(), account -> provider(client, http.settings, account)
-                        .generateImages(prompt));
+        Answer<List<Image>> given = new Services(client, http.settings)
+                .ask(setUp(http.settings.images()), ReplyStream.none(), provider -> provider.generateImages(prompt));
         Image first = given.value().getFirst();
         if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
         else

@@ -1,6 +1,7 @@
 package parley;
 
 import java.util.Locale;
+import parley.Settings.Account;
 
 /** The answer to {@code --check}: the settings, and whether each provider takes its key and knows its model. */
 final class Check {
@@ -11,22 +12,22 @@ final class Check {
         settings.shown().forEach((name, value) -> System.out.println(Log.sanitized(name + "=" + value)));
         Settings now = settings.current();
         boolean good = true;
-        for (Settings.Account account : now.chats()) good &= isGood(client, now, account);
-        for (Settings.Account account : now.images()) good &= isGood(client, now, account) || account.missing() != null;
+        var services = new Services(client, now);
+        for (Account account : now.chats()) good &= isGood(services, account);
+        for (Account account : now.images()) good &= isGood(services, account) || account.missing() != null;
         return good;
     }
 
-    private static boolean isGood(ProviderHttp client, Settings settings, Settings.Account account) {
-        String use = account.use().toLowerCase(Locale.ROOT);
-        String answer = answer(client, settings, account);
-        System.out.println(use + ", " + account.provider() + " with " + account.model() + ": " + answer);
+    private static boolean isGood(Services services, Account account) {
+        String answer = answer(services, account);
+        System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
         return answer.equals("good");
     }
 
-    private static String answer(ProviderHttp client, Settings settings, Settings.Account account) {
+    private static String answer(Services services, Account account) {
         if (account.missing() != null) return "not set up: " + account.missing() + " is missing in .env";
         try {
-            Api.provider(client, settings, account).check();
+            services.provider(account).check();
             return "good";
         } catch (Problem e) {
             return e.getMessage();

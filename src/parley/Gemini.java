@@ -7,6 +7,7 @@ import static parley.Json.string;
 import static parley.ProviderError.isEmpty;
 
 import java.net.URLEncoder;
+import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -17,7 +18,7 @@ import java.util.regex.Pattern;
 import parley.Settings.Generation;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
-record Gemini(Upstream upstream, Generation generation) implements Provider {
+record Gemini(Upstream upstream, ProviderProblems problems, Generation generation) implements Provider {
     private static final Pattern REFUSAL =
             Pattern.compile("(IMAGE_)?(SAFETY|RECITATION|PROHIBITED_CONTENT)|LANGUAGE|BLOCKLIST|SPII");
 
@@ -28,32 +29,25 @@ record Gemini(Upstream upstream, Generation generation) implements Provider {
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
         String instructions = generation.systemInstructions();
-        Map<String, Object> config = config();
+        Map<String, Object> config = object(
+                "temperature", generation.temperature(),
+                "topP", generation.topP(),
+                "topK", generation.topK(),
+                "maxOutputTokens", generation.maxOutputTokens());
         Map<String, Object> body = object(
                 "systemInstruction", instructions == null ? null : content(null, instructions),
-                "contents", contents(messages),
+                "contents",
+                        Provider.alternating(messages).stream()
+                                .map(message -> content(message.byUser() ? "user" : "model", message.content()))
+                                .toList(),
                 "generationConfig", config.isEmpty() ? null : config);
         String method = stream.isWhole() ? ":generateContent" : ":streamGenerateContent?alt=sse";
-        return upstream.chat(upstream.post(model(method), body), stream, this::read);
-    }
-
-    private static List<?> contents(List<Message> messages) {
-        return Provider.alternating(messages).stream()
-                .map(message -> content(message.byUser() ? "user" : "model", message.content()))
-                .toList();
+        return upstream.chat(upstream.post(request(method), body), stream, this::read);
     }
 
     /** @param role null for the instructions, which have none */
     private static Map<String, Object> content(String role, String text) {
         return object("role", role, "parts", List.of(object("text", text)));
-    }
-
-    private Map<String, Object> config() {
-        return object(
-                "temperature", generation.temperature(),
-                "topP", generation.topP(),
-                "topK", generation.topK(),
-                "maxOutputTokens", generation.maxOutputTokens());
     }
 
     /** Takes a whole answer or an event: they have the same members. */
@@ -85,7 +79,6 @@ record Gemini(Upstream upstream, Generation generation) implements Provider {
 
     /** Takes the finish reason. What went wrong by chance, without a word, is worth another try. */
     private void finish(Object answer, Object candidate, ReplyBuilder reply) {
-        ProviderProblems problems = upstream.problems();
         String blocked = reason(answer, "promptFeedback", "blockReason");
         String reason = reason(candidate, "finishReason");
         if (!blocked.isEmpty()) {
@@ -96,10 +89,8 @@ record Gemini(Upstream upstream, Generation generation) implements Provider {
             case "" -> {} // the reply goes on
             case "STOP", "NO_IMAGE" -> reply.finish("stop");
             case "MAX_TOKENS" -> reply.finish("length");
-            default -> {
-                boolean isTransient = reply.length() == 0 && reason.startsWith("MALFORMED_");
-                throw problems.ended(reason).withRetry(null, isTransient);
-            }
+            default -> throw problems.ended(reason)
+                    .withRetry(null, reply.length() == 0 && reason.startsWith("MALFORMED_"));
         }
     }
 
@@ -116,18 +107,18 @@ record Gemini(Upstream upstream, Generation generation) implements Provider {
                 List.of(content("user", prompt)),
                 "generationConfig",
                 object("responseModalities", List.of("TEXT", "IMAGE")));
-        Object answer = upstream.ask(upstream.post(model(":generateContent"), body));
+        Object answer = upstream.ask(upstream.post(request(":generateContent"), body));
         var images = new ArrayList<Image>();
         for (Object part : items(upstream.first(answer, "candidates"), "content", "parts")) {
             String data = string(part, "inlineData", "data");
             if (!isEmpty(data) && !isThought(part)) {
-                images.add(upstream.problems().checked(Image.of(data)));
+                images.add(problems.checked(Image.of(data)));
             }
         }
         if (!images.isEmpty()) return images;
         var words = new ReplyBuilder(ReplyStream.none());
         read(answer, words); // throws where it is a refusal
-        throw upstream.problems().noImage(words.toString());
+        throw problems.noImage(words.toString());
     }
 
     private static boolean isThought(Object part) {
@@ -136,14 +127,15 @@ record Gemini(Upstream upstream, Generation generation) implements Provider {
 
     @Override
     public void check() {
-        upstream.ask(upstream.request(model("")));
+        upstream.ask(request(""));
     }
 
-    /** The path of what the model is asked for. */
-    private String model(String method) {
-        String name = upstream.account().model().replaceFirst("^models/", "");
+    /** A request of the model's method, or of the model itself. */
+    private HttpRequest.Builder request(String method) {
+        String name = problems.account().model().replaceFirst("^models/", "");
         String encoded = URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20");
-        boolean hasVersion = upstream.account().base().getPath().matches(".*/v\\d\\w*");
-        return (hasVersion ? "" : "/v1beta") + "/models/" + encoded + method;
+        boolean hasVersion = problems.account().base().getPath().matches(".*/v\\d\\w*");
+        String path = (hasVersion ? "" : "/v1beta") + "/models/" + encoded + method;
+        return upstream.request(path, "x-goog-api-key", "");
     }
 }

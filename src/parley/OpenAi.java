@@ -7,6 +7,7 @@ import static parley.Json.string;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.wordsIn;
 
+import java.net.http.HttpRequest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +19,7 @@ import parley.Settings.Generation;
  * The dialect of OpenAI (https://platform.openai.com/docs/api-reference/chat), which Nebius and most other services
  * speak.
  */
-record OpenAi(Upstream upstream, Generation generation) implements Provider {
+record OpenAi(Upstream upstream, ProviderProblems problems, Generation generation) implements Provider {
     private static final Pattern LENGTH = Pattern.compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
             Pattern.compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
@@ -31,7 +32,7 @@ record OpenAi(Upstream upstream, Generation generation) implements Provider {
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
         Map<String, Object> body = object(
-                "model", upstream.account().model(),
+                "model", problems.account().model(),
                 "messages", messages(messages),
                 "temperature", generation.temperature(),
                 "top_p", generation.topP(),
@@ -39,7 +40,7 @@ record OpenAi(Upstream upstream, Generation generation) implements Provider {
                 "max_tokens", generation.maxOutputTokens(),
                 "stream", !stream.isWhole(),
                 "stream_options", stream.isWhole() ? null : object("include_usage", true));
-        return upstream.chat(upstream.post("/chat/completions", body), stream, this::read);
+        return upstream.chat(upstream.post(request("/chat/completions"), body), stream, this::read);
     }
 
     private List<?> messages(List<Message> messages) {
@@ -91,39 +92,44 @@ record OpenAi(Upstream upstream, Generation generation) implements Provider {
      */
     private String finishReason(String reason, String refusal) {
         if (LENGTH.matcher(reason).find()) return "length";
-        if (REFUSAL.matcher(reason).find()) throw upstream.problems().refused(reason, refusal);
-        if (FAILURE.matcher(reason).find()) throw upstream.problems().ended(reason);
+        if (REFUSAL.matcher(reason).find()) throw problems.refused(reason, refusal);
+        if (FAILURE.matcher(reason).find()) throw problems.ended(reason);
         return "stop";
     }
 
     @Override
     public List<Image> generateImages(String prompt) {
         Map<String, Object> body =
-                object("model", upstream.account().model(), "prompt", prompt, "response_format", "b64_json");
-        Object answer = upstream.ask(upstream.post("/images/generations", body));
+                object("model", problems.account().model(), "prompt", prompt, "response_format", "b64_json");
+        Object answer = upstream.ask(upstream.post(request("/images/generations"), body));
         var images = new ArrayList<Image>();
         for (Object item : upstream.objects(answer, "data")) {
             String base64 = string(item, "b64_json");
             String url = string(item, "url");
-            if (!isEmpty(base64)) images.add(upstream.problems().checked(Image.of(base64)));
-            else if (!isEmpty(url)) images.add(upstream.problems().checked(image(url)));
+            if (isEmpty(base64) && isEmpty(url)) continue;
+            images.add(problems.checked(isEmpty(base64) ? image(url) : Image.of(base64)));
         }
-        if (images.isEmpty()) throw upstream.problems().noImage(wordsIn(answer));
+        if (images.isEmpty()) throw problems.noImage(wordsIn(answer));
         return images;
     }
 
     private Image image(String url) {
         if (url.startsWith("data:")) return Image.of(url);
-        return Image.of(upstream.fetch(ImageAddress.of(url, upstream.problems())));
+        return Image.of(upstream.fetch(ImageAddress.of(url, problems)));
     }
 
     /** A service may list the model with {@code models/} before it, a tag behind it, or without its variant. */
     @Override
     public void check() {
-        String model = upstream.account().model();
+        String model = problems.account().model();
         List<String> names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
-        Object answer = upstream.ask(upstream.request("/models"));
-        boolean listed = items(answer, "data").stream().anyMatch(each -> names.contains("" + at(each, "id")));
-        if (!listed) throw upstream.problems().unknownModel("does not list %s", model);
+        Object answer = upstream.ask(request("/models"));
+        if (items(answer, "data").stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
+            throw problems.unknownModel("does not list %s", model);
+        }
+    }
+
+    private HttpRequest.Builder request(String path) {
+        return upstream.request(path, "Authorization", "Bearer ");
     }
 }

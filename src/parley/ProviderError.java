@@ -115,8 +115,8 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     /** {@return its own words for people, or else all that it said} */
     String words() {
-        String behind = wordsIn(at(json, "error", "metadata", "raw")); // OpenRouter's: of the service behind it
-        String words = wordsIn(json) + " " + behind;
+        // OpenRouter's raw words are those of the service behind it
+        String words = wordsIn(json) + " " + wordsIn(at(json, "error", "metadata", "raw"));
         return words.isBlank() ? Json.write(json) : words;
     }
 
@@ -138,8 +138,9 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     }
 
     boolean isUnknownModel() {
-        boolean told = status / 100 == 4 && status != 429 && holds(NO_MODEL, words());
-        return status == 404 || hasCode("model_not_found") || told;
+        return status == 404
+                || hasCode("model_not_found")
+                || status / 100 == 4 && status != 429 && holds(NO_MODEL, words());
     }
 
     /** Whether the conversation has more tokens than the model takes. */

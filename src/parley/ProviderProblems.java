@@ -37,8 +37,10 @@ record ProviderProblems(Account account, Duration timeout) {
     }
 
     private Problem timedOut() {
-        String what = "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env";
-        return made(PROVIDER_TIMEOUT, what, timeout.toMillis() / 1000.0);
+        return made(
+                PROVIDER_TIMEOUT,
+                "was silent for %s s: send it again, or raise PROVIDER_TIMEOUT in .env",
+                timeout.toMillis() / 1000.0);
     }
 
     private Problem unreachable(Exception failure) {
@@ -52,8 +54,10 @@ record ProviderProblems(Account account, Duration timeout) {
         String ask = Settings.isLoopback(account.base().getHost())
                 ? "Is it running?"
                 : "Is this machine online, or behind HTTPS_PROXY?";
-        String what = "cannot be reached, or broke the connection off (%s). %s If so, see %s in .env";
-        return failed(what, reason(failure), ask, address).withRetry(null, true);
+        return failed(
+                        "cannot be reached, or broke the connection off (%s). %s If so, see %s in .env",
+                        reason(failure), ask, address)
+                .withRetry(null, true);
     }
 
     /** {@return the problem that the provider's own error makes} */
@@ -72,9 +76,11 @@ record ProviderProblems(Account account, Duration timeout) {
     }
 
     private Problem redirected(ProviderError error) {
-        String what = "answered %s: it redirects to %s. Put the new address into %s in .env";
-        String location = error.headers().firstValue("Location").orElse("nowhere");
-        return failed(what, error.status(), location, account.variable("BASE_URL"));
+        return failed(
+                "answered %s: it redirects to %s. Put the new address into %s in .env",
+                error.status(),
+                error.headers().firstValue("Location").orElse("nowhere"),
+                account.variable("BASE_URL"));
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
@@ -99,8 +105,7 @@ record ProviderProblems(Account account, Duration timeout) {
 
     /** @param reason the service's word for why the reply is none */
     Problem ended(String reason) {
-        boolean isCall = CALL.matcher(reason).find();
-        String why = isCall ? ", but no tools are offered: send it in other words" : ": send it again";
+        String why = CALL.matcher(reason).find() ? ", but no tools are offered: send it in other words" : ": send it again";
         return failed("ended its reply with %s" + why, reason);
     }
 

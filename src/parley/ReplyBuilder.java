@@ -23,8 +23,8 @@ final class ReplyBuilder {
     private final StringBuilder refusal = new StringBuilder();
     private final StringBuilder otherWords = new StringBuilder();
     private String half = ""; // of a character whose other half is still to come
-    private String finishReason; // null while none stands behind the text
-    private Deadline rest; // until when more is waited for; null while there is no finish reason
+    private String finishReason = "stop"; // unless another one stands behind the text
+    private Deadline rest; // until when more is waited for; null while the reply is not finished
     private boolean doubtful;
     private boolean thought;
     private boolean declined;
@@ -53,7 +53,7 @@ final class ReplyBuilder {
     }
 
     private void takeBack() {
-        finishReason = null;
+        finishReason = "stop";
         rest = null;
     }
 
@@ -87,9 +87,7 @@ final class ReplyBuilder {
 
     /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
     void end() {
-        if (finishReason == null && doubtful) return;
-        if (finishReason == null) finishReason = "stop";
-        rest = Deadline.in(AFTER_END);
+        if (isFinished() || !doubtful) rest = Deadline.in(AFTER_END);
     }
 
     /** Takes an answer that offers no reply: unless one comes yet, it is an empty one. */
@@ -121,7 +119,7 @@ final class ReplyBuilder {
     }
 
     boolean isFinished() {
-        return finishReason != null;
+        return rest != null;
     }
 
     /** {@return until when to wait for more: a finished reply's end comes soon, or is not waited for} */

@@ -72,9 +72,8 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     static ResponseBody of(HttpClient client, HttpRequest.Builder request, ReplyStream stream, Deadline deadline)
             throws IOException {
         var body = new ResponseBody(stream, deadline);
-        Duration timeout = Duration.ofNanos(1 + deadline.nanosLeft());
         HttpRequest asked = request.setHeader("Accept-Encoding", "identity")
-                .timeout(timeout)
+                .timeout(Duration.ofNanos(1 + deadline.nanosLeft()))
                 .build();
         try {
             if (stream.isWhole()) client.send(asked, body);
@@ -177,8 +176,8 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
         @Override
         public int read(byte[] into, int offset, int length) throws IOException {
-            while (!buffer.hasRemaining() && buffer != END) buffer = await();
-            if (buffer == END) return -1;
+            while (!ended && !buffer.hasRemaining()) buffer = await();
+            if (ended) return -1;
             int count = Math.min(length, buffer.remaining());
             buffer.get(into, offset, count);
             return count;

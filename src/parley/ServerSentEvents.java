@@ -30,21 +30,16 @@ final class ServerSentEvents {
     private final StringBuilder data = new StringBuilder(); // of the event that is being read
     private Kind kind = Kind.DATA;
     private boolean begun;
-    private boolean afterReturn;
+    private byte last;
 
     /** {@return the events that these bytes end} */
     List<Event> read(byte[] bytes, int count) {
         events = new ArrayList<>();
-        int from = 0;
         for (int i = 0; i < count; i++) {
-            if (bytes[i] != '\n' && bytes[i] != '\r') continue;
-            line.write(bytes, from, i - from);
-            from = i + 1;
-            boolean secondHalf = bytes[i] == '\n' && afterReturn && line.size() == 0; // of a return and a line feed
-            afterReturn = bytes[i] == '\r';
-            if (!secondHalf) endLine();
+            if (bytes[i] != '\n' && bytes[i] != '\r') line.write(bytes[i]);
+            else if (bytes[i] == '\r' || last != '\r') endLine(); // a return and a line feed end one line
+            last = bytes[i];
         }
-        line.write(bytes, from, count - from);
         return events;
     }
 
@@ -74,7 +69,7 @@ final class ServerSentEvents {
     private String begin(String line) {
         String text = line.startsWith("\ufeff") ? line.substring(1) : line;
         begun = !text.isBlank();
-        if (text.stripLeading().startsWith("{") || text.stripLeading().startsWith("[")) kind = Kind.JSON;
+        if (text.matches("(?s)\\s*[{\\[].*")) kind = Kind.JSON;
         return text;
     }
 

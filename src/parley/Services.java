@@ -12,8 +12,8 @@ import java.util.Set;
 import java.util.function.Function;
 import parley.Settings.Account;
 
-/** The services of a list, of which the next is asked where one cannot answer. */
-final class Services {
+/** Makes the services, and asks those of a list: the next one where one cannot answer. */
+record Services(ProviderHttp http, Settings settings) {
     /** What another service may do better. A refusal is none of it: that is an answer. */
     private static final Set<Problem.Code> CANNOT_ANSWER =
             Set.of(RATE_LIMITED, PROVIDER_ERROR, PROVIDER_TIMEOUT, PROVIDER_REFUSED_KEY, UNKNOWN_MODEL, EMPTY_REPLY);
@@ -21,7 +21,13 @@ final class Services {
     /** An answer, and the account of the service that gave it. */
     record Answer<T>(Account account, T value) {}
 
-    private Services() {}
+    Provider provider(Account account) {
+        var problems = new ProviderProblems(account, settings.timeout());
+        var upstream = new Upstream(http, problems);
+        return account.provider().equals("gemini")
+                ? new Gemini(upstream, problems, settings.generation())
+                : new OpenAi(upstream, problems, settings.generation());
+    }
 
     /**
      * Asks one service after the other until one answers.
@@ -30,14 +36,13 @@ final class Services {
      * @param stream   once it has begun, no other service is asked
      * @throws Problem the first service's, where none answers; the console tells all of them
      */
-    static <T> Answer<T> ask(List<Account> accounts, ReplyStream stream, Function<Account, T> asking) {
+    <T> Answer<T> ask(List<Account> accounts, ReplyStream stream, Function<Provider, T> asking) {
         Problem first = null;
         for (Account account : accounts) {
             try {
-                return new Answer<>(account, asking.apply(account));
+                return new Answer<>(account, asking.apply(provider(account)));
             } catch (Problem e) {
-                boolean isLast = accounts.size() == 1 || stream.hasBegun() || !CANNOT_ANSWER.contains(e.code);
-                if (isLast) throw e;
+                if (accounts.size() == 1 || stream.hasBegun() || !CANNOT_ANSWER.contains(e.code)) throw e;
                 Log.log("no answer: " + e.getMessage());
                 if (first == null) first = e;
             }

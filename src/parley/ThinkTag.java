@@ -18,25 +18,24 @@ final class ThinkTag {
         NONE
     }
 
-    private final StringBuilder held = new StringBuilder(); // what may yet turn out to be a tag
+    private String held = ""; // what may yet turn out to be a tag
     private State state = State.BEFORE;
 
     /** {@return what the reply says in this delta, and in those that were held back until it} */
     String reply(String delta) {
-        held.append(delta);
+        held += delta;
         if (state == State.BEFORE) open();
         if (state == State.WITHIN) close();
         if (state == State.BEFORE || state == State.WITHIN) return "";
-        String reply = held.toString();
-        held.setLength(0);
-        if (state == State.BEHIND) reply = reply.stripLeading();
+        String reply = state == State.BEHIND ? held.stripLeading() : held;
+        held = "";
         if (!reply.isEmpty()) state = State.NONE;
         return reply;
     }
 
     /** {@return what was held back, where no more will come} */
     String end() {
-        return state == State.BEFORE ? held.toString() : "";
+        return state == State.BEFORE ? held : "";
     }
 
     /** {@return whether all so far was a thought} */
@@ -53,6 +52,6 @@ final class ThinkTag {
     private void close() {
         int end = held.indexOf(CLOSE);
         if (end >= 0) state = State.BEHIND;
-        held.delete(0, end >= 0 ? end + CLOSE.length() : Math.max(0, held.length() - CLOSE.length()));
+        held = held.substring(end >= 0 ? end + CLOSE.length() : Math.max(0, held.length() - CLOSE.length()));
     }
 }

@@ -13,7 +13,6 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiPredicate;
 import java.util.function.Function;
 import parley.Provider.Reply;
-import parley.Settings.Account;
 
 /** Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem. */
 record Upstream(ProviderHttp http, ProviderProblems problems) {
@@ -22,31 +21,28 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5); // that a Retry-After is waited for
     private static final int MAX_ERROR = 64 << 10; // bytes
 
-    Account account() {
-        return problems.account();
-    }
-
     /** The address of what stands behind the service's own path. The query of a BASE_URL stays at the end. */
     URI uri(String path) {
-        String[] base = account().base().toString().split("\\?", 2);
+        String[] base = problems.account().base().toString().split("\\?", 2);
         String query = base.length == 1 ? "" : (path.contains("?") ? "&" : "?") + base[1];
         return URI.create(base[0] + path + query);
     }
 
-    /** A GET of what stands behind the service's own path. */
-    HttpRequest.Builder request(String path) {
+    /**
+     * A GET of what stands behind the service's own path.
+     *
+     * @param scheme what stands before the key in the header that holds it
+     */
+    HttpRequest.Builder request(String path, String keyHeader, String scheme) {
         HttpRequest.Builder request = HttpRequest.newBuilder(uri(path));
-        String key = account().key();
-        if (key == null) return request;
-        return account().provider().equals("gemini")
-                ? request.header("x-goog-api-key", key)
-                : request.header("Authorization", "Bearer " + key);
+        String key = problems.account().key();
+        return key == null ? request : request.header(keyHeader, scheme + key);
     }
 
-    /** A POST of the body, with the account's extra members merged into it. */
-    HttpRequest.Builder post(String path, Map<String, Object> body) {
-        String json = Json.write(Json.merge(body, account().extra()));
-        return request(path).header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
+    /** The request as a POST of the body, with the account's extra members merged into it. */
+    HttpRequest.Builder post(HttpRequest.Builder request, Map<String, Object> body) {
+        String json = Json.write(Json.merge(body, problems.account().extra()));
+        return request.header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
     }
 
     /** Asks for a reply; the dialect reads it, as {@link ReplyReader} has it. */
