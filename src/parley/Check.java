@@ -20,7 +20,8 @@ final class Check {
 
     private static boolean isGood(Services services, Account account) {
         String answer = answer(services, account);
-        System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with " + account.model() + ": " + answer);
+        System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with "
+                + account.model() + ": " + answer);
         return answer.equals("good");
     }
 

@@ -89,8 +89,8 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
             case "" -> {} // the reply goes on
             case "STOP", "NO_IMAGE" -> reply.finish("stop");
             case "MAX_TOKENS" -> reply.finish("length");
-            default -> throw problems.ended(reason)
-                    .withRetry(null, reply.length() == 0 && reason.startsWith("MALFORMED_"));
+            default ->
+                throw problems.ended(reason).withRetry(null, reply.length() == 0 && reason.startsWith("MALFORMED_"));
         }
     }
 

@@ -78,9 +78,7 @@ record ProviderProblems(Account account, Duration timeout) {
     private Problem redirected(ProviderError error) {
         return failed(
                 "answered %s: it redirects to %s. Put the new address into %s in .env",
-                error.status(),
-                error.headers().firstValue("Location").orElse("nowhere"),
-                account.variable("BASE_URL"));
+                error.status(), error.headers().firstValue("Location").orElse("nowhere"), account.variable("BASE_URL"));
     }
 
     /** {@return the problem that a failure to fetch an image's own address makes: it is not the service's} */
@@ -105,7 +103,8 @@ record ProviderProblems(Account account, Duration timeout) {
 
     /** @param reason the service's word for why the reply is none */
     Problem ended(String reason) {
-        String why = CALL.matcher(reason).find() ? ", but no tools are offered: send it in other words" : ": send it again";
+        String why =
+                CALL.matcher(reason).find() ? ", but no tools are offered: send it in other words" : ": send it again";
         return failed("ended its reply with %s" + why, reason);
     }
 

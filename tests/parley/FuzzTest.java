@@ -95,7 +95,8 @@ class FuzzTest {
                         assertEquals(value, Json.parse(Json.write(value)));
                     } catch (Json.Malformed e) {
                         int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
-                        assertTrue(offset >= 0 && offset <= bytes.length, e.getMessage());
+                        assertTrue(offset >= 0, e.getMessage());
+                        assertTrue(offset <= bytes.length, e.getMessage());
                     }
                 });
     }

@@ -19,6 +19,10 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import java.util.zip.GZIPOutputStream;
 
 /**
  * A provider that does what a test tells it to, on a raw socket: the next script that is queued, or else the usual one.
@@ -56,6 +60,17 @@ final class Scripted implements AutoCloseable {
 
         void json(int status, String text) throws IOException {
             answer(status, "application/json", "", text);
+        }
+
+        /** In gzip, though none was asked for. */
+        void gzip(int status, String text) throws IOException {
+            var bytes = new ByteArrayOutputStream();
+            try (var gzip = new GZIPOutputStream(bytes)) {
+                gzip.write(text.getBytes(StandardCharsets.UTF_8));
+            }
+            send("HTTP/1.1 " + status + " X\r\nContent-Encoding: gzip\r\nContent-Length: " + bytes.size()
+                    + "\r\nConnection: close\r\n\r\n");
+            out.write(bytes.toByteArray());
         }
 
         /** The head of a stream, whose end is the connection's. */
@@ -257,5 +272,65 @@ final class Scripted implements AutoCloseable {
 
     static String openAiDelta(String text) {
         return "{\"choices\":[{\"index\":0,\"delta\":{\"content\":" + Json.write(text) + "}}]}";
+    }
+
+    /**
+     * What a row of a table tells.
+     *
+     * @param how  {@code events}, {@code lines}, or events whose stream {@code stays open} or {@code breaks off};
+     *             or the status of a whole answer, with {@code gzip} or a header line behind it
+     * @param what the events or lines, with {@code ⏎} between them, or the answer's body. In each,
+     *             {@code say "words"} and {@code finish reason} stand for deltas of the dialect
+     */
+    static Script of(String dialect, String how, String what) {
+        String text = spelled(dialect, what.replace("<key>", Running.KEY));
+        List<String> parts = Stream.of(text.split("⏎")).map(String::strip).toList();
+        return switch (how) {
+            case "events" ->
+                exchange -> {
+                    exchange.stream();
+                    for (String data : parts) exchange.event(data);
+                };
+            case "stays open" ->
+                exchange -> {
+                    of(dialect, "events", what).play(exchange);
+                    exchange.awaitHangUp();
+                };
+            case "breaks off" ->
+                exchange -> {
+                    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\nConnection: close\r\n\r\n");
+                    for (String data : parts) exchange.event(data);
+                };
+            case "lines" ->
+                exchange -> {
+                    exchange.stream();
+                    for (String line : parts) exchange.send(line.replace("\\n", "\n") + "\n\n");
+                };
+            default -> whole(how, text.replace("\\n", "\n").replace("\\r", "\r"));
+        };
+    }
+
+    private static String spelled(String dialect, String what) {
+        boolean gemini = dialect.equals("gemini");
+        String say = gemini
+                ? "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":%s}]}}]}"
+                : "{\"choices\":[{\"index\":0,\"delta\":{\"content\":%s}}]}";
+        String finish = gemini
+                ? "{\"candidates\":[{\"finishReason\":\"%s\"}]}"
+                : "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"%s\"}]}";
+        return Pattern.compile("(say|finish) (\"[^\"]*\"|\\w+)")
+                .matcher(what)
+                .replaceAll(word -> Matcher.quoteReplacement(
+                        (word.group(1).equals("say") ? say : finish).formatted(word.group(2))));
+    }
+
+    private static Script whole(String how, String text) {
+        String[] head = how.split(" ", 2);
+        int status = Integer.parseInt(head[0]);
+        String header = head.length == 1 ? "" : head[1];
+        if (header.equals("gzip")) return exchange -> exchange.gzip(status, text);
+        String type = header.startsWith("Content-Type: ") ? header.substring(14) : "application/json";
+        String more = header.isEmpty() || header.startsWith("Content-Type: ") ? "" : header + "\r\n";
+        return exchange -> exchange.answer(status, type, more, text);
     }
 }

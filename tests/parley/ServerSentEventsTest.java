@@ -8,45 +8,43 @@ import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Bytes in, events out: no server, no clock. */
 class ServerSentEventsTest {
     private static final String FLAGS = "data: {\"a\":\"é🦊\"}\r\n\r\ndata:2\n\nid: 7\ndata: x\ndata: y\n\n";
 
     @ParameterizedTest
-    @MethodSource("streams")
-    void givesEachEventsData(String stream, List<String> events) {
-        assertEquals(events, read(stream.getBytes(StandardCharsets.UTF_8), stream.length() + 9));
-    }
-
-    static List<Arguments> streams() {
-        return List.of(
-                Arguments.of("", List.of()),
-                Arguments.of("data: one\n\n", List.of("DATA one")),
-                Arguments.of("data:one\n\n", List.of("DATA one")),
-                Arguments.of("data:  one\n\n", List.of("DATA  one")),
-                Arguments.of("data\n\n", List.of()),
-                Arguments.of("data: a\ndata: b\n\n", List.of("DATA a\nb")),
-                Arguments.of("data: a\r\rdata: b\r\n\r\n", List.of("DATA a", "DATA b")),
-                Arguments.of("\ufeffdata: a\n\n", List.of("DATA a")),
-                Arguments.of(
-                        ": comment\nevent: x\nid: 1\nretry: 5\nunknown\n\ndata: a\n\n",
-                        List.of("IGNORED unknown", "DATA a")),
-                Arguments.of("event: error\ndata: a\n\ndata: b\n\n", List.of("ERROR a", "DATA b")),
-                Arguments.of("error: {\"code\":500}\n\n", List.of("ERROR {\"code\":500}")),
-                Arguments.of("database: no\n\n", List.of("IGNORED database: no")),
-                Arguments.of("data: no end", List.of("DATA no end")),
-                Arguments.of("data: no empty line\n", List.of("DATA no empty line")),
-                Arguments.of("\n\n\ndata: a\n\n\n\n", List.of("DATA a")),
-                Arguments.of(" \n {\"one\":\n\n\"object\"}", List.of("JSON  {\"one\":\n\n\"object\"}")),
-                Arguments.of("{\"one\":\"object\"}\n", List.of("JSON {\"one\":\"object\"}")),
-                Arguments.of("[{\"one\":1},\n{\"two\":2}]", List.of("JSON [{\"one\":1},\n{\"two\":2}]")),
-                Arguments.of(
-                        "data: {\"not\":\"whole\"}\n\n{\"later\":1}\n\n",
-                        List.of("DATA {\"not\":\"whole\"}", "IGNORED {\"later\":1}")),
-                Arguments.of("<html>\n\n<body>", List.of("IGNORED <html>", "IGNORED <body>")));
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            textBlock =
+                    """
+                    # stream | its events
+                    `` | ``
+                    data: one\\n\\n | DATA one
+                    data:one\\n\\n | DATA one
+                    data:  one\\n\\n | DATA  one
+                    data\\n\\n | ``
+                    data: a\\ndata: b\\n\\n | DATA a\\nb
+                    data: a\\r\\rdata: b\\r\\n\\r\\n | DATA a ⏎ DATA b
+                    \ufeffdata: a\\n\\n | DATA a
+                    : comment\\nevent: x\\nid: 1\\nretry: 5\\nunknown\\n\\ndata: a\\n\\n | \
+                    IGNORED unknown ⏎ DATA a
+                    event: error\\ndata: a\\n\\ndata: b\\n\\n | ERROR a ⏎ DATA b
+                    error: {"code":500}\\n\\n | ERROR {"code":500}
+                    database: no\\n\\n | IGNORED database: no
+                    data: no end | DATA no end
+                    data: no empty line\\n | DATA no empty line
+                    \\n\\n\\ndata: a\\n\\n\\n\\n | DATA a
+                    ` \\n {"one":\\n\\n"object"}` | JSON  {"one":\\n\\n"object"}
+                    {"one":"object"}\\n | JSON {"one":"object"}
+                    [{"one":1},\\n{"two":2}] | JSON [{"one":1},\\n{"two":2}]
+                    data: {"not":"whole"}\\n\\n{"later":1}\\n\\n | DATA {"not":"whole"} ⏎ IGNORED {"later":1}
+                    <html>\\n\\n<body> | IGNORED <html> ⏎ IGNORED <body>
+                    """)
+    void givesEachEventsData(String stream, String events) {
+        byte[] bytes = stream.replace("\\n", "\n").replace("\\r", "\r").getBytes(StandardCharsets.UTF_8);
+        assertEquals(events.replace("\\n", "\n"), String.join(" ⏎ ", read(bytes, bytes.length)));
     }
 
     @Test
