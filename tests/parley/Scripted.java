@@ -278,7 +278,7 @@ final class Scripted implements AutoCloseable {
      * What a row of a table tells.
      *
      * @param how  {@code events}, {@code lines}, or events whose stream {@code stays open} or {@code breaks off};
-     *             or the status of a whole answer, with {@code gzip} or a header line behind it
+     *             {@code bytes} of HTTP; or the status of a whole answer, with {@code gzip} or a header line behind it
      * @param what the events or lines, with {@code ⏎} between them, or the answer's body. In each,
      *             {@code say "words"} and {@code finish reason} stand for deltas of the dialect
      */
@@ -304,10 +304,15 @@ final class Scripted implements AutoCloseable {
             case "lines" ->
                 exchange -> {
                     exchange.stream();
-                    for (String line : parts) exchange.send(line.replace("\\n", "\n") + "\n\n");
+                    for (String line : parts) exchange.send(unescaped(line) + "\n\n");
                 };
-            default -> whole(how, text.replace("\\n", "\n").replace("\\r", "\r"));
+            case "bytes" -> exchange -> exchange.send(unescaped(text));
+            default -> whole(how, unescaped(text));
         };
+    }
+
+    private static String unescaped(String text) {
+        return text.replace("\\n", "\n").replace("\\r", "\r");
     }
 
     private static String spelled(String dialect, String what) {

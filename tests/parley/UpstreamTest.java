@@ -61,114 +61,83 @@ class UpstreamTest extends OneServer {
         return dialect.equals("gemini") ? Scripted.geminiDelta(text) : Scripted.openAiDelta(text);
     }
 
-    /** Each status that a provider may answer, with an error of its dialect, asking to be asked again at once. */
-    static Stream<Arguments> statuses() {
-        return DIALECTS.stream().flatMap(dialect -> Stream.of(
-                        400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 520, 524,
-                        529)
-                .map(status -> {
-                    String body = dialect.equals("gemini")
-                            ? "{\"error\":{\"code\":" + status + ",\"status\":\"X\",\"message\":\"said so\"}}"
-                            : "{\"error\":{\"message\":\"said so\",\"type\":\"t\",\"param\":null,\"code\":null}}";
-                    Scripted.Script script =
-                            exchange -> exchange.answer(status, "application/json", "Retry-After: 0\r\n", body);
-                    String problem =
-                            switch (status) {
-                                case 401, 403 -> "502 provider_refused_key";
-                                case 404 -> "502 unknown_model";
-                                case 429 -> "429 rate_limited";
-                                default -> "502 provider_error";
-                            };
-                    return Arguments.of(
-                            dialect,
-                            script,
-                            problem,
-                            dialect + " answered " + status + ": said so",
-                            List.of(408, 429, 500, 502, 503, 504, 520, 524, 529).contains(status) ? 3 : 1);
-                }));
+    /** What comes as no text, in either dialect alike. */
+    static Stream<Arguments> broken() {
+        Scripted.Script gzip =
+                bytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n\u001f\b\0\0");
+        Scripted.Script nothing = exchange -> {};
+        Scripted.Script reset = Scripted.Exchange::reset;
+        Scripted.Script headAndReset = exchange -> {
+            exchange.stream();
+            exchange.reset();
+        };
+        return DIALECTS.stream()
+                .flatMap(dialect -> Stream.of(
+                        Arguments.of(dialect, gzip, "sent what cannot be read: broken gzip", 1),
+                        Arguments.of(dialect, nothing, "cannot be reached", 3),
+                        Arguments.of(dialect, reset, "cannot be reached", 3),
+                        Arguments.of(dialect, headAndReset, "cannot be reached, or broke", 3)));
     }
 
-    /** What breaks on the wire, in either dialect alike. */
-    static Stream<Arguments> broken() {
-        return DIALECTS.stream().flatMap(dialect -> {
-            String delta = delta(dialect, "some");
-            String error = dialect.equals("gemini")
-                    ? "{\"error\":{\"code\":400,\"message\":\"said so\"}}"
-                    : "{\"error\":{\"message\":\"said so\",\"code\":\"oops\"}}";
-            return Stream.of(
-                    Arguments.of(dialect, json(200, "<html>hello</html>"), "502 provider_error", dialect, 1),
-                    Arguments.of(
-                            dialect,
-                            json(200, delta.substring(0, delta.length() / 2)),
-                            "502 provider_error",
-                            "not JSON",
-                            1),
-                    Arguments.of(dialect, json(200, ""), "502 provider_error", "cut its reply off", 1),
-                    Arguments.of(dialect, json(200, error), "502 provider_error", "said so", 1),
-                    Arguments.of(dialect, events("not json"), "502 provider_error", "not JSON", 1),
-                    Arguments.of(dialect, events("[1]"), "502 provider_error", "not its own format", 1),
-                    Arguments.of(dialect, events(delta), "502 provider_error", "cut its reply off", 1),
-                    Arguments.of(dialect, events(error), "502 provider_error", "said so", 1),
-                    Arguments.of(dialect, events(delta, error), "502 provider_error", "said so", 1),
-                    Arguments.of(
-                            dialect,
-                            bytes(
-                                    """
-                                    HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r
-                                    \u001f\b\u0000\u0000"""),
-                            "502 provider_error",
-                            dialect,
-                            1),
-                    Arguments.of(dialect, bytes("no HTTP at all\r\n\r\n"), "502 provider_error", "_BASE_URL", 3),
-                    Arguments.of(
-                            dialect,
-                            (Scripted.Script) Scripted.Exchange::reset,
-                            "502 provider_error",
-                            "cannot be reached",
-                            3),
-                    Arguments.of(dialect, (Scripted.Script) e -> {}, "502 provider_error", "cannot be reached", 3),
-                    Arguments.of(
-                            dialect,
-                            (Scripted.Script) e -> {
-                                e.stream();
-                                e.reset();
-                            },
-                            "502 provider_error",
-                            "cannot be reached, or broke",
-                            3),
-                    Arguments.of(
-                            dialect,
-                            bytes(
-                                    """
-                                    HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r
-                                    \r\ndata: """
-                                            + delta + "\n\n"),
-                            "502 provider_error",
-                            "cannot be reached, or broke",
-                            1),
-                    Arguments.of(
-                            dialect,
-                            bytes("HTTP/1.1 200 OK\r\nContent-Length: " + Running.KEY + "\r\n\r\n"),
-                            "502 provider_error",
-                            "cannot be reached, or broke",
-                            3),
-                    Arguments.of(
-                            dialect,
-                            bytes("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ndata: "),
-                            "502 provider_error",
-                            "cannot be reached, or broke",
-                            3),
-                    Arguments.of(
-                            dialect,
-                            (Scripted.Script) e -> e.answer(
-                                    307,
-                                    "text/plain",
-                                    "Location: " + running.provider.address() + "/elsewhere\r\n",
-                                    "moved"),
-                            "502 provider_error",
-                            "307",
-                            1));
-        });
+    @ParameterizedTest
+    @MethodSource("broken")
+    void tellsWhatBreaksOnTheWire(String dialect, Scripted.Script script, String words, int asked) throws Exception {
+        answersTheRightProblemAndStoresNothing(dialect, script, "502 provider_error", words, asked);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            textBlock =
+                    """
+                    # how it comes | what comes, in either dialect | words of the detail | how often it is asked
+                    200 | <html>hello</html> | <html>hello</html> | 1
+                    200 | {"choices":[{"candidates": | not JSON | 1
+                    200 | `` | cut its reply off | 1
+                    200 | {"error":{"message":"said so","code":"oops"}} | said so | 1
+                    307 Location: /elsewhere | moved | 307 | 1
+                    events | not json | not JSON | 1
+                    events | [1] | not its own format | 1
+                    events | say "some" | cut its reply off | 1
+                    events | {"error":{"message":"said so","code":400}} | said so | 1
+                    events | say "some" ⏎ {"error":{"message":"said so","code":400}} | said so | 1
+                    breaks off | say "some" | cannot be reached, or broke | 1
+                    bytes | no HTTP at all\\r\\n\\r\\n | _BASE_URL | 3
+                    bytes | HTTP/1.1 200 OK\\r\\nContent-Length: <key>\\r\\n\\r\\n | cannot be reached, or broke | 3
+                    bytes | HTTP/1.1 200 OK\\r\\nContent-Length: 99\\r\\n\\r\\ndata: | cannot be reached, or broke | 3
+                    """)
+    void tellsWhatBreaksInEitherDialect(String how, String what, String words, int asked) throws Exception {
+        for (String dialect : DIALECTS) {
+            Scripted.Script script = Scripted.of(dialect, how, what);
+            running.provider.exchanges.clear();
+            answersTheRightProblemAndStoresNothing(dialect, script, "502 provider_error", words, asked);
+        }
+    }
+
+    /** With a request to be asked again at once. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    # statuses                            | the problem              | how often it is asked
+                    400, 402, 405, 409, 413, 415, 422, 501 | 502 provider_error       | 1
+                    401, 403                               | 502 provider_refused_key | 1
+                    404                                    | 502 unknown_model        | 1
+                    429                                    | 429 rate_limited         | 3
+                    408, 500, 502, 503, 504, 520, 524, 529 | 502 provider_error       | 3
+                    """)
+    void tellsEachStatus(String statuses, String problem, int asked) throws Exception {
+        for (String dialect : DIALECTS) {
+            for (String status : statuses.split(", ")) {
+                Scripted.Script script = Scripted.of(
+                        dialect, status + " Retry-After: 0", "{\"error\":{\"message\":\"said so\",\"code\":null}}");
+                String words = dialect + " answered " + status + ": said so";
+                running.provider.exchanges.clear();
+                answersTheRightProblemAndStoresNothing(dialect, script, problem, words, asked);
+            }
+        }
     }
 
     @ParameterizedTest
@@ -247,9 +216,7 @@ class UpstreamTest extends OneServer {
         answersTheRightProblemAndStoresNothing(dialect, Scripted.of(dialect, how, what), problem, words, asked);
     }
 
-    @ParameterizedTest
-    @MethodSource({"statuses", "broken"})
-    void answersTheRightProblemAndStoresNothing(
+    private static void answersTheRightProblemAndStoresNothing(
             String dialect, Scripted.Script script, String problem, String words, int asked) throws Exception {
         running.settings("PROVIDER_TIMEOUT=10", "CHAT_PROVIDER=" + dialect);
         running.provider.usually(script);
