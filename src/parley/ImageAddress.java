@@ -9,10 +9,10 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * The address of an image, which a provider gave: it is fetched from the public internet by https, or from the
- * provider's own host and port.
+ * Which addresses of images may be fetched, as providers give them: those of the public internet by https, and those of
+ * the provider's own host and port.
  */
-record ImageAddress(URI uri) {
+final class ImageAddress {
     /** How addresses begin, in hexadecimal digits, that are not of the public internet: RFC 6890, and groups. */
     private static final Pattern SPECIAL_IPV4 = Pattern.compile(
             """
@@ -35,24 +35,26 @@ record ImageAddress(URI uri) {
             | 2002                      # 2002::/16, which holds IPv4 addresses
             """);
 
+    private ImageAddress() {}
+
     /**
      * {@return the address, which may be fetched}
      *
      * @param problems of the provider that gave it
      * @throws Problem where it may not be fetched
      */
-    static ImageAddress of(String text, ProviderProblems problems) {
+    static URI of(String text, ProviderProblems problems) {
         URI service = problems.account().base();
         try {
-            var address = new ImageAddress(URI.create(text));
-            URL url = address.uri.toURL();
+            URI address = URI.create(text);
+            URL url = address.toURL();
             boolean own = url.getHost().equalsIgnoreCase(service.getHost()) && port(url) == port(service.toURL());
             if (own && url.getProtocol().startsWith("http")) return address;
             if (!url.getProtocol().equals("https")) throw problems.ofImageAddress("is not https");
             if (Stream.of(InetAddress.getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
                 throw problems.ofImageAddress("is in a private network");
             }
-            if (address.uri.getHost() == null) throw problems.ofImageAddress("names a host that Java cannot take");
+            if (address.getHost() == null) throw problems.ofImageAddress("names a host that Java cannot take");
             return address;
         } catch (IllegalArgumentException | IOException e) {
             throw problems.ofImageAddress("leads nowhere");

@@ -114,8 +114,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
     }
 
     private Image image(String url) {
-        if (url.startsWith("data:")) return Image.of(url);
-        return Image.of(upstream.fetch(ImageAddress.of(url, problems)));
+        return url.startsWith("data:") ? Image.of(url) : Image.of(upstream.fetch(url));
     }
 
     /** A service may list the model with {@code models/} before it, a tag behind it, or without its variant. */

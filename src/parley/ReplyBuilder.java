@@ -21,7 +21,7 @@ final class ReplyBuilder {
     private final ThinkTag tag = new ThinkTag();
     private final StringBuilder text = new StringBuilder();
     private final StringBuilder refusal = new StringBuilder();
-    private final StringBuilder otherWords = new StringBuilder();
+    private String otherWords = "";
     private String half = ""; // of a character whose other half is still to come
     private String finishReason = "stop"; // unless another one stands behind the text
     private Deadline rest; // until when more is waited for; null while the reply is not finished
@@ -69,7 +69,7 @@ final class ReplyBuilder {
 
     /** Takes words that are no part of the reply, for a problem's detail. They change nothing. */
     void otherWords(String words) {
-        if (otherWords.length() < ENOUGH) otherWords.append(words).append(' ');
+        if (otherWords.length() < ENOUGH) otherWords += words + " ";
     }
 
     /** Takes an event that cannot be read: only a finish reason behind it finishes the reply. */
@@ -129,7 +129,7 @@ final class ReplyBuilder {
     }
 
     String otherWords() {
-        return otherWords.toString();
+        return otherWords;
     }
 
     /**
@@ -145,6 +145,6 @@ final class ReplyBuilder {
             throw problems.empty(
                     "only thought, and said nothing: raise MAX_OUTPUT_TOKENS in .env, or let it think less");
         }
-        throw problems.empty("ended its reply without a word: send it again, or in other words. %s", otherWords());
+        throw problems.empty("ended its reply without a word: send it again, or in other words. %s", otherWords);
     }
 }

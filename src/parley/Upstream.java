@@ -77,8 +77,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     }
 
     /** What is at the address of an image, which may be on another server. */
-    byte[] fetch(ImageAddress address) {
-        HttpRequest.Builder request = HttpRequest.newBuilder(address.uri());
+    byte[] fetch(String address) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
         Deadline end = Deadline.in(problems.timeout());
         try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
             if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);

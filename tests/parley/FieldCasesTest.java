@@ -252,7 +252,7 @@ class FieldCasesTest extends OneServer {
                     nebius | 200 Content-Type: text/<key> | hello | 502 provider_error | text/***
                     nebius | events | {"choices":[{"index":0,"delta":{"refusal":"not with <key>"},\
                     "finish_reason":null}]} ⏎ finish stop | 422 blocked | not with ***
-                                                            # 3. events
+                    # 3. events
                     nebius | 200 Content-Type: text/html | <!DOCTYPE html><html><head><title>Welcome</title> | \
                     502 provider_error | answered 200 (text/html)
                     gemini | 200 Content-Type: text/html | <!DOCTYPE html>\\n<html><head><title>Welcome</title> | \

@@ -307,7 +307,7 @@ final class Scripted implements AutoCloseable {
                     for (String line : parts) exchange.send(unescaped(line) + "\n\n");
                 };
             case "bytes" -> exchange -> exchange.send(unescaped(text));
-            default -> whole(how, unescaped(text));
+            default -> whole(how.replace("<key>", Running.KEY), unescaped(text));
         };
     }
 
