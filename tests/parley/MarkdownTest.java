@@ -141,6 +141,58 @@ class MarkdownTest {
         assertEquals(expected, ((String) ours).replaceAll("<a [^>]*>", "<a>"));
     }
 
+    /** Each beginning of the text is written, as it is while it streams. */
+    @ParameterizedTest
+    @MethodSource("markdown")
+    void comesToTheSameWhileItIsWritten(String text) throws Exception {
+        Object built = browser.eventually(
+                """
+                Promise.all([import('./markdown.js'), import('./dom.js')]).then(([{parse, reader}, {drawer}]) => {
+                    const grown = document.createElement('div'), whole = document.createElement('div');
+                    const draw = drawer(grown), read = reader(), text = arguments[0];
+                    for (let i = 1; i <= text.length; i++) draw(read(text.slice(0, i), true));
+                    draw(read(text, false));
+                    drawer(whole)(parse(text));
+                    return [grown.innerHTML, whole.innerHTML];
+                })""",
+                text);
+        List<?> both = (List<?>) built;
+        assertEquals(both.get(1), both.get(0), text);
+    }
+
+    /** What stands far ahead in a long paragraph is not made again for each word. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "Some **bold** words, `code` and [a link](https://a.example/) in a *long* paragraph. ",
+                "- an item with **bold** and `code`\n",
+                "| a | **b** |\n",
+                "- [x] a **task**\n"
+            })
+    void readsALongBlockInParts(String piece) {
+        String head = piece.startsWith("|") ? "| a | b |\n| - | - |\n" : "";
+        Object built = browser.eventually(
+                """
+                Promise.all([import('./markdown.js'), import('./dom.js')]).then(([{parse, reader}, {drawer}]) => {
+                    const grown = document.createElement('div'), whole = document.createElement('div');
+                    const draw = drawer(grown), read = reader();
+                    let text = arguments[0];
+                    const grow = () => {
+                        for (let i = 0; i < 60; i++) draw(read(text += arguments[1], true));
+                        return read(text, true);
+                    };
+                    const marked = trees => trees.flatMap(each => /strong|part/.test(each.tag + each.props?.className)
+                        ? [each] : marked(each.children ?? [])).filter(Boolean)[0];
+                    const early = marked(grow());
+                    const isKept = marked(grow()) === early;
+                    drawer(whole)(parse(text));
+                    return [isKept, grown.innerHTML === whole.innerHTML];
+                })""",
+                head,
+                piece);
+        assertEquals(List.of(true, true), built);
+    }
+
     /** A finished paragraph keeps its selection while more comes, and a word more at 32 KB changes one text. */
     @Test
     void buildsFinishedBlocksOnce() {

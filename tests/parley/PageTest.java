@@ -3,6 +3,7 @@ package parley;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -21,6 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
+import org.openqa.selenium.WebElement;
 import org.openqa.selenium.WindowType;
 import org.openqa.selenium.interactions.Actions;
 import org.openqa.selenium.interactions.WheelInput.ScrollOrigin;
@@ -171,6 +173,23 @@ class PageTest {
         assertEquals(1, browser.all(".bad").size());
     }
 
+    /** Each stands where it was said. */
+    @Test
+    void keepsFailedMessagesInTheirPlaceWhenOlderOnesCome() throws Exception {
+        seed(100);
+        browser.reload();
+        browser.awaitCount(".said.kept", 100);
+        running.provider.then(FAILS);
+        browser.send("this fails");
+        browser.await("#turns .bad");
+        browser.say("and on");
+        browser.script("document.getElementById('scroll').scrollTop = 0");
+        browser.awaitCount(".said.kept", 202);
+        List<String> said = browser.texts(".said.user .text");
+        assertEquals(List.of("q98", "q99", "this fails", "and on"), said.subList(98, 102));
+        assertEquals(1, browser.all("#turns .bad").size());
+    }
+
     private static void switchTo(String id) {
         browser.driver.findElement(By.id("user")).sendKeys(Keys.chord(Keys.CONTROL, "a"), id, Keys.TAB);
     }
@@ -256,12 +275,34 @@ class PageTest {
         assertEquals(4, stored().size());
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"Stop", "time"})
+    void endsALookThatNothingAnswers(String by) {
+        browser.say("one");
+        browser.script(
+                """
+                const real = window.fetch, limit = AbortSignal.timeout, fast = arguments[0] === 'time';
+                AbortSignal.timeout = ms => limit.call(AbortSignal, fast ? Math.min(ms, 300) : ms);
+                window.fetch = async (address, options) => {
+                    if (String(address).includes('/chat')) throw new TypeError('cut');
+                    if (!String(address).includes('/history')) return real(address, options);
+                    return new Promise((done, fail) =>
+                        options.signal.addEventListener('abort', () => fail(options.signal.reason)));
+                };
+                """,
+                by);
+        browser.send("two");
+        browser.await(".waiting");
+        if (by.equals("Stop")) browser.box().sendKeys(Keys.ESCAPE);
+        assertTrue(browser.await("#turns .bad").getText().contains("connection lost"));
+    }
+
     @Test
     void neverStoresATurnTwiceWhenItIsTriedAgain() throws Exception {
         browser.say("one");
         cutAnswers("/"); // so that it cannot look either
         browser.send("two");
-        assertTrue(browser.await(".bad").getText().contains("connection was lost"));
+        assertTrue(browser.await(".bad").getText().contains("connection lost"));
         browser.script("window.mendFetch()");
         browser.click("Try again");
         browser.awaitTexts(".said.user.kept .text", "one", "two");
@@ -292,6 +333,30 @@ class PageTest {
         elsewhere("two");
         browser.send("three");
         browser.awaitTexts(".said.user.kept .text", "one", "two", "three");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"button", "escape"})
+    void stopsAStreamAndStoresNothingAndBeginsAgain(String by) throws Exception {
+        var gate = new Scripted.Gate();
+        running.provider.then(inTwoParts("# A lighthouse\n\nIt", gate, " stood."), Scripted.gemini("# Again"));
+        browser.send("a story");
+        browser.await(".writing .text h2");
+        if (by.equals("escape")) browser.box().sendKeys(Keys.ESCAPE);
+        else browser.waiting().until(any -> stopped(browser.driver.findElement(By.id("send"))));
+        assertTrue(browser.await(".bad.calm").getText().contains("Nothing was stored"));
+        assertTrue(browser.await(".said.model.unkept .text").getText().contains("lighthouse"));
+        assertTrue(browser.texts(".said.model.unkept .label").contains("not kept"));
+        gate.open();
+        assertEquals(List.of(), stored());
+        browser.click("Try again");
+        browser.awaitTexts(".said.model.kept .text", "Again");
+    }
+
+    /** A click within 500 ms of sending does not stop. */
+    private static boolean stopped(WebElement button) {
+        if (button.getText().equals("Stop")) button.click();
+        return !browser.all(".bad.calm").isEmpty();
     }
 
     @Test
@@ -454,6 +519,20 @@ class PageTest {
         browser.awaitTexts(".code .copy", "Copied");
     }
 
+    @Test
+    void scrollsACodeBlockSidewaysWhileItIsWritten() {
+        var gate = new Scripted.Gate();
+        running.provider.then(inTwoParts("```\n" + "wide ".repeat(99), gate, "and wider\n```"));
+        browser.send("code");
+        browser.await(".writing pre");
+        browser.script("document.querySelector('pre').scrollLeft = 300");
+        browser.awaitCount(".writing pre[tabindex='0']", 1); // so that the arrow keys scroll it too
+        gate.open();
+        browser.await(".said.model.kept");
+        assertEquals(300L, browser.script("return document.querySelector('pre').scrollLeft"));
+        assertTrue(browser.await("pre").getText().endsWith("and wider"));
+    }
+
     // --- 17 to 20: for everyone ---
 
     @Test
@@ -534,6 +613,24 @@ class PageTest {
         } finally {
             browser.emulateNothing();
         }
+    }
+
+    @Test
+    void printsAlsoWhatWasNotLoadedYet() throws Exception {
+        seed(400);
+        browser.reload();
+        browser.awaitCount(".said", 100);
+        browser.script("window.print = () => { window.printed = document.querySelectorAll('.said').length }");
+        cutAnswers("/history");
+        browser.click("Export");
+        browser.click("Print");
+        browser.await("#above .bad");
+        assertNull(browser.script("return window.printed"), "half of it is not the conversation");
+        browser.script("window.mendFetch()");
+        browser.click("Export");
+        browser.click("Print");
+        browser.waiting().until(any -> browser.script("return window.printed") != null);
+        assertEquals(800L, browser.script("return window.printed"));
     }
 
     @Test

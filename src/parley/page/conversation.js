@@ -1,40 +1,23 @@
 /**
- * The model: what this tab knows of a user's conversation. No DOM.
+ * The model: what this tab knows of a user's conversation. No DOM. A state never changes: a state and an event give the
+ * next state (reduce). A Conversation asks the server, and tells what happened as events.
  *
- * A state never changes: an event and a state give the next state (reduce). A Conversation asks the server, and says
- * each thing that happened as an event.
- *
- * @typedef {object} Turn      a question and its reply
- * @property {string} key      the same for as long as it is shown
- * @property {number} at       how many messages of the conversation stand before it
- * @property {string} state    kept: the server has it. All others are this tab's own: waiting, writing, drawing;
- *                             checking, whether the server has it; failed, stopped, drawn
- * @property {string} [question]
- * @property {string} [reply]
- * @property {string} [version]    of the conversation that it was sent to
- * @property {string} [replaces]   it is meant for the place of the kept turn at the same place with this reply
- * @property {boolean} [image]     the question is a prompt, and images are the reply
- * @property {{code: string, detail: string, until: number}} [problem]   until when to wait, in ms
- *
- * @typedef {object} State
- * @property {string} user
- * @property {boolean} loaded  whether the server's conversation is shown: else nothing can be done to it
- * @property {string} version  which state of the server's conversation is shown
- * @property {number} total    how many messages the server has
- * @property {Turn[]} kept     its last turns
- * @property {Turn[]} own      what only this tab has
- * @property {string} draft
- * @property {{turn: Turn, text: string} | null} edit   the turn that is being edited, with the words so far
- * @property {string | null} running   the one operation that changes something: send, draw, takeBack, clear
- * @property {string | null} looking   why the server is being read: open, older, again
- * @property {{problem: object, again: string} | null} notice   the operation that failed and belongs to no turn
+ * A turn is a question and its reply:
+ *   key       the same for as long as it is shown
+ *   at        how many messages stand before it
+ *   state     kept, by the server; or this tab's own: waiting, writing, drawing, checking (whether the server has it),
+ *             failed, stopped, drawn
+ *   version   of the conversation that it was sent to
+ *   replaces  the reply of the kept turn whose place it is meant for
+ *   image     whether the question is a prompt, and images are the reply
+ *   problem   {code, detail, until}: until when to wait, in ms
  */
 
 const PAGE = 100; // messages that are loaded at once
 const RECENT = 50; // messages that are looked at again
 const PATIENCE = 10_000; // ms until a look at them is given up
 
-export const CHANGED = {
+const CHANGED = {
   code: 'conversation_changed',
   detail: 'It has gone on elsewhere. This is how it stands now; nothing was sent.',
 };
@@ -43,10 +26,18 @@ const INTERRUPTED = {
   detail: 'The page was loaded again before the answer was there. Nothing was stored.',
 };
 
-/** @returns {State} */
 export const empty = user => ({
-  user, loaded: false, version: '', total: 0, kept: [], own: [], draft: '', edit: null, running: null, looking: null,
-  notice: null,
+  user,
+  loaded: false, // whether the server's conversation is shown: else nothing can be done to it
+  version: '',
+  total: 0, // messages that the server has
+  kept: [], // its last turns
+  own: [], // what only this tab has
+  draft: '',
+  edit: null, // {turn, text}, with the words so far
+  running: null, // the one operation that changes something: send, draw, takeBack, clear
+  looking: null, // why the server is being read: open, older, again
+  notice: null, // {problem, again}: the operation that failed and belongs to no turn
 });
 
 // --- What is asked of a state ---
@@ -69,7 +60,7 @@ export function canReplace(state, {at, replaces}) {
   return replaces !== undefined && last?.at === at && last.reply === replaces;
 }
 
-/** All turns as they are shown: this tab's own where they were said, and without the one that is being replaced. */
+/** All turns in their order, without the one that is being replaced. */
 export function turns(state) {
   const now = current(state), hidden = now && canReplace(state, now) ? lastKept(state) : null;
   const order = ({state, at, replaces}) => state === 'kept' ? at : replaces === undefined ? at - 0.5 : at + 0.5;
@@ -87,13 +78,12 @@ export const isEdited = ({edit}, turn) =>
 const before = (words, draft) => draft ? words + '\n\n' + draft : words;
 const without = (turns, key) => turns.filter(turn => turn.key !== key);
 
-/** The state with the turn that is being answered changed. */
 const answering = (state, change) => ({
   ...state,
   own: state.own.map(turn => turn === current(state) ? {...turn, ...change(turn)} : turn),
 });
 
-/** The server's messages as turns. Whoever edits the file may leave a question or a reply alone. */
+/** Messages as turns. In a file edited by hand a question or a reply may stand alone. */
 function paired(messages, first) {
   const all = [];
   messages.forEach(({role, content, time, provider, model}, i) => {
@@ -105,7 +95,7 @@ function paired(messages, first) {
   return all;
 }
 
-/** The turns that the server has. Those that are known stay the same objects, so that they are not drawn again. */
+/** The server's turns. Those that are known stay the same objects, so that they are not drawn again. */
 function keptOf(state, {total, messages}) {
   const loaded = paired(messages, total - messages.length);
   if (loaded[0]?.at > 0 && loaded[0].question === undefined) loaded.shift(); // its question is not there yet
@@ -115,7 +105,7 @@ function keptOf(state, {total, messages}) {
   return goesOn ? [...state.kept.filter(turn => turn.at < kept[0].at), ...kept] : kept;
 }
 
-/** Whether the server may have the turn although nobody said so: the connection was cut, here or there. */
+/** Whether the server may have stored the turn all the same. */
 const isUnsure = ({state, problem}) =>
   state === 'checking' || ['connection_lost', 'interrupted', 'stopped'].includes(problem?.code);
 
@@ -134,7 +124,7 @@ const events = {
     return {...state, loaded: true, looking: null, version, total, kept, own};
   },
 
-  /** Nothing of an older state is shown where the present one cannot be had. */
+  /** Where the present state cannot be had, no older one is shown. */
   notLoaded(state, {problem}) {
     const {looking: again} = state, next = {...state, looking: null};
     if (again === 'again') return next;
@@ -142,7 +132,7 @@ const events = {
     return {...next, ...nothing, notice: {problem, again}};
   },
 
-  /** An operation begins; a turn that is tried again keeps its key. */
+  /** A turn that is tried again keeps its key. */
   began: (state, {operation, turn}) => ({
     ...state,
     running: operation,
@@ -152,7 +142,6 @@ const events = {
   delta: (state, {text}) => answering(state, turn => ({state: 'writing', reply: turn.reply + text})),
   checking: state => answering(state, () => ({state: 'checking'})),
 
-  /** The turn is stored. */
   answered(state, {answer: {reply, provider, model, usage, version, finish_reason}, time}) {
     const asked = current(state), {key, question} = asked;
     const at = canReplace(state, asked) ? asked.at : state.total;
@@ -165,33 +154,33 @@ const events = {
   },
   drawn: (state, {images}) => ({...answering(state, () => ({state: 'drawn', images})), running: null}),
 
-  /** The operation failed: its turn stays, with the problem, unless its words are on the page anyway. */
+  /** The turn stays, with the problem, unless its words are on the page anyway. */
   failed(state, {problem, time}) {
     const turn = current(state), changed = problem.code === CHANGED.code, next = {...state, running: null};
     const {code, detail} = changed ? CHANGED : problem;
     const isThere = changed && state.kept.some(({at, question}) => at === turn?.at && question === turn.question);
     if (turn && !isThere) {
-      const until = Date.parse(time) + problem.wait * 1000;
-      return answering(next, () => ({state: code === 'stopped' ? 'stopped' : 'failed', problem: {code, detail, until}}));
+      const until = Date.parse(time) + problem.wait * 1000, end = code === 'stopped' ? 'stopped' : 'failed';
+      return answering(next, () => ({state: end, problem: {code, detail, until}}));
     }
     if (changed) return {...next, own: without(state.own, turn?.key), notice: {problem: CHANGED}};
     return state.running === 'send' ? next : {...next, notice: {problem, again: state.running}};
   },
 
-  /** The last turn is gone from the server; its words go before the draft. */
+  /** Its words go before the draft. */
   takenBack: (state, {turn: {key, at, question = ''}}) =>
     ({...state, kept: without(state.kept, key), total: at, draft: before(question, state.draft)}),
   cleared: ({user, draft, edit}) => ({...empty(user), loaded: true, draft, edit}),
 };
 
-/** @returns {State} what is true once the event has happened; an edit whose turn is gone becomes a draft */
+/** The next state. An edit whose turn is gone becomes a draft. */
 export function reduce(state, event) {
   const next = events[event.type](state, event), {loaded, edit, kept, own} = next;
   if (!loaded || !edit || [...kept, ...own].some(turn => isEdited(next, turn))) return next;
   return {...next, edit: null, draft: before(edit.text, next.draft)};
 }
 
-// --- What is kept in the tab, for when the page is loaded again ---
+// --- What outlives the page ---
 
 /** Drawn images are too large for it. */
 export const remembered = ({draft, own, edit}) => ({
@@ -200,7 +189,7 @@ export const remembered = ({draft, own, edit}) => ({
   own: own.filter(turn => turn.state !== 'drawn').map(turn => hasEnded(turn) ? turn : {...turn, reply: ''}),
 });
 
-/** The state that a page begins with; what was being answered is looked for at the server. */
+/** What was being answered is looked for at the server. */
 export function restored(user, {draft = '', own = [], edit = null} = {}) {
   const cut = turn => turn.image ? {...turn, state: 'stopped', problem: INTERRUPTED} : {...turn, state: 'checking'};
   return {...empty(user), draft, edit, own: own.map(turn => hasEnded(turn) ? turn : cut(turn))};
@@ -208,7 +197,7 @@ export function restored(user, {draft = '', own = [], edit = null} = {}) {
 
 // --- Operations ---
 
-/** A user's conversation in this tab. At most one operation runs at a time. */
+/** At most one operation runs at a time. */
 export class Conversation {
   #server;
   #memory;
@@ -216,16 +205,14 @@ export class Conversation {
   #stop = new AbortController();
 
   /**
-   * @param {string} user
    * @param server as connect() of server.js gives it
-   * @param memory {load(user), save(user, value)}: what outlives the page
-   * @param show called with the state and the event after each event
+   * @param memory {load(user), save(user, value)}
+   * @param show called with the state and the event, after each event
    */
   constructor(user, server, memory, show) {
     this.#server = server;
     this.#memory = memory;
     this.#show = show;
-    /** @type {State} */
     this.state = restored(user, memory.load(user));
   }
 
@@ -240,26 +227,23 @@ export class Conversation {
     this.#tell({type: 'changed', values});
   }
 
-  /** Removes one of this tab's own turns. */
   dismiss(key) {
     this.#tell({type: 'dismissed', key});
   }
 
-  /** Reads what is there. */
   async open() {
     if (this.state.running) return;
     this.set({notice: null});
     await this.#look('open', Math.max(PAGE, shown(this.state)));
   }
 
-  /** Shows what was said before: twice as much each time, since the server always begins at the end. */
+  /** Reads twice as much each time, since the server always begins at the end. */
   async older(limit = 2 * Math.max(PAGE, shown(this.state))) {
     if (this.state.looking || shown(this.state) >= this.state.total) return;
     this.set({notice: null});
     await this.#look('older', limit);
   }
 
-  /** Looks whether the conversation has gone on elsewhere. */
   async again() {
     if (!isFree(this.state) || this.state.looking) return;
     await this.#lookAgain({known: this.state.version});
@@ -269,7 +253,7 @@ export class Conversation {
     await this.#look('again', RECENT, {signal: AbortSignal.timeout(PATIENCE), ...options});
   }
 
-  /** Reads the last messages. Where a turn was stored meanwhile, what was read is out of date. */
+  /** Where a turn was stored meanwhile, what was read is out of date. */
   async #look(looking, limit, options) {
     const {user, version} = this.state;
     this.set({looking});
@@ -282,19 +266,17 @@ export class Conversation {
     }
   }
 
-  /** Sends a message, or has an image drawn of it. */
   async send(question, image = false) {
     await this.#turn({question, image});
   }
 
-  /** Sends a turn once more, or other words: in its place, while that is there, and else as a new message. */
+  /** Sends a turn once more, or other words: in its place while that is there, else as a new message. */
   async retry(turn, question = turn.question) {
     const {key, image, at, replaces} = turn.state === 'kept' ? {at: turn.at, replaces: turn.reply} : turn;
     const place = canReplace(this.state, {at, replaces}) ? {at, replaces} : {};
     await this.#turn({question, image, ...key && {key}, ...place}, isUnsure(turn));
   }
 
-  /** Sends the open edit. */
   async sendEdit() {
     const {turn, text} = this.state.edit;
     if (!isFree(this.state) || !text.trim()) return;
@@ -328,25 +310,23 @@ export class Conversation {
     await this.#lookAgain();
   }
 
-  /** Where the server may know more than this page, it is asked before anything is said, unless that is stopped. */
+  /** Where the server may know more, it is asked before anything is said. */
   async #check({code}) {
     if (!['connection_lost', CHANGED.code].includes(code)) return;
     this.#tell({type: 'checking'});
     await this.#lookAgain({signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE)])});
   }
 
-  /** Ends the turn that is being answered: nothing of it is stored. */
+  /** Nothing is stored of a turn that is stopped. */
   stop() {
     this.#stop.abort();
   }
 
-  /** Takes the last turn back, as it is shown. */
   async takeBack() {
     const turn = lastKept(this.state);
     if (turn) await this.#remove('takeBack', {type: 'takenBack', turn}, 1);
   }
 
-  /** Deletes the conversation, as it is shown. */
   async clear() {
     await this.#remove('clear', {type: 'cleared'});
   }

@@ -2,7 +2,7 @@
  * Markdown: text to a tree for dom.js. https://spec.commonmark.org/ with GitHub's tables, task lists and strikethrough;
  * line breaks count, formulas stay as they are written.
  *
- * A context goes along: {references, depth, old, known}: the addresses of labels, how deep it is nested, and what was
+ * A context goes along, {references, depth, old, known}: the labels' addresses, how deep it is nested, and what was
  * made of which text the last time and this time.
  */
 
@@ -23,14 +23,17 @@ function once(context, text, make) {
 
 // --- Inline: emphasis, code, links, formulas ---
 
-const SPACE = /\s/, WORD = /[\p{L}\p{N}_]/u;
+const SPACE = /\s/;
 const CJK = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\u3000-\u303f\uff00-\uffef]/u;
-const TICKS = /`+/y, ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
+const ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
 const MATH = new RegExp([
   `\\\\\\([^]{0,${REACH}}?\\\\\\)`, `\\\\\\[[^]{0,${REACH}}?\\\\\\]`, `\\$\\$[^]{1,${REACH}}?\\$\\$`,
   `\\$(?!\\s)[^$\\n]{0,${REACH}}?[^\\s$\\\\]\\$(?!\\d)`,
 ].join('|'), 'y');
-const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/y;
+const OUTSIDE = '\\s<>"\'`()\\u3000-\\u303f\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65';
+/** An address that stands alone: not in a word, and without the punctuation of the sentence around it. */
+const ADDRESS = new RegExp(
+  `(?<![\\p{L}\\p{N}_])https?://(?:[^${OUTSIDE}]|\\([^${OUTSIDE}]*\\))+(?<![?!.,:;*_~'"\\]])`, 'yu');
 const TITLE = /(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*/.source;
 const GOAL = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))/.source;
 const TARGET = new RegExp(GOAL + TITLE + '\\)', 'y'), LABEL = /\[([^[\]]{0,999})\]/y;
@@ -52,10 +55,11 @@ const RULES = [
   rule(MATH, ([formula]) => ({node: node('code', {className: 'math'}, formula)})),
   rule(/\\?\n *|<br\s*\/?>/iy, () => ({node: node('br')})),
   rule(/\\([!-/:-@[-`{-~])/y, ([, words]) => ({words})),
-  rule(TICKS, code),
+  rule(/(`+)(?!`)([^]*?[^`])\1(?!`)/y, ([, , words]) => ({node: code(words)})),
+  rule(/`+/y, ([words]) => ({words})),
   rule(/<((?:https?:\/\/|mailto:)[^\s<>]+)>/y, ([, address]) => ({node: link(address, [address])})),
   linked,
-  rule(ADDRESS, address),
+  rule(ADDRESS, ([address]) => ({node: link(address, [address])})),
   rule(ENTITY, ([entity]) => ({words: decoded(entity)})),
   rule(/\*+|_+|~~+/y, found => ({words: found[0], run: run(found)})),
   (text, place) => ({length: 1, words: text[place]}),
@@ -68,26 +72,26 @@ function firstFound(text, place, context) {
   }
 }
 
-const PART = /[^]{999}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
+const PART = /[^]{4000}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
 
-/** Long text is read in parts that end at a space, as long as nothing in them is still open. */
+/** Very long text comes in parts, each laid out by itself and done with, as long as nothing in it is still open. */
 function inline(text, context) {
-  const nodes = [];
+  const parts = [];
   let from = 0;
   for (let m = at(PART, text, 0); m; m = at(PART, text, from)) {
-    const part = once(context, m[0], () => spans(m[0], context));
-    if (part.some(each => !each.tag && LOOSE.test(each))) break;
-    nodes.push(...part);
+    const part = once(context, m[0], () => node('span', {className: 'part'}, spans(m[0], context)));
+    if (part.children.some(each => !each.tag && LOOSE.test(each))) break;
+    parts.push(part);
     from += m[0].length;
   }
   const rest = text.slice(from);
-  return [...nodes, ...once(context, rest, () => spans(rest, context))];
+  return [...parts, ...once(context, rest, () => spans(rest, context))];
 }
 
 /** Text with emphasis, code, links and formulas in it. */
-function spans(text, {references, depth}) {
-  if (depth > 2 * DEEP || text.length > ENOUGH) return [text];
-  const nodes = [], runs = [], context = {references, depth, unclosed: new Set()};
+function spans(text, context) {
+  if (context.depth > 2 * DEEP || text.length > ENOUGH) return [text];
+  const nodes = [], runs = [];
   let joins = false; // whether the last node is words that go on
   for (let i = 0; i < text.length;) {
     const found = firstFound(text, i, context), words = found.words !== undefined && !found.run;
@@ -101,58 +105,21 @@ function spans(text, {references, depth}) {
   return emphasized(nodes, runs);
 }
 
-/** Code between runs of backticks of one length; a run that ends nowhere is words. */
-function code({0: ticks, index, input}, {unclosed}) {
-  const from = index + ticks.length, end = unclosed.has(ticks.length) ? -1 : closing(input, from, ticks);
-  if (end < 0) {
-    unclosed.add(ticks.length);
-    return {words: ticks};
-  }
-  const words = input.slice(from, end).replace(/\n/g, ' ').replace(/^ ([^]*[^ ][^]*) $/, '$1');
-  return {length: end + ticks.length - index, node: node('code', {}, words)};
-}
-
-/** Where the run of backticks is that ends the code; -1 where there is none. */
-function closing(text, from, ticks) {
-  for (let place = text.indexOf(ticks, from); place >= 0; place = text.indexOf(ticks, place)) {
-    const {length} = at(TICKS, text, place)[0];
-    if (length === ticks.length) return place;
-    place += length;
-  }
-  return -1;
-}
-
-/** An address that stands alone, unless it is the end of a word. */
-function address({0: found, index, input}) {
-  if (WORD.test(input[index - 1] ?? ' ')) return {length: 1, words: found[0]};
-  const whole = trimmed(found);
-  return {length: whole.length, node: link(whole, [whole])};
-}
-
-/** An address without the punctuation of the sentence around it. */
-function trimmed(address) {
-  for (;;) {
-    const shorter = address.replace(/[?!.,:;*_~'"\]]+$/, '');
-    const open = shorter.split('(').length, close = shorter.split(')').length;
-    const next = shorter.endsWith(')') && close > open ? shorter.slice(0, -1) : shorter;
-    if (next === address) return address;
-    address = next;
-  }
-}
+const code = words => node('code', {}, words.replace(/\n/g, ' ').replace(/^ ([^]*[^ ][^]*) $/, '$1'));
 
 const normalized = label => label.trim().toLowerCase().replace(/\s+/g, ' ');
 
 /** The link or image at the place, [words](address "title"), [words][label] or [label]; null for none. */
-function linked(text, place, {references, depth}) {
+function linked(text, place, context) {
   const from = text[place] === '!' ? place + 1 : place;
   if (text[from] !== '[') return null;
   const end = bracketEnd(text, from);
   if (end < 0) return null;
   const words = text.slice(from + 1, end), target = at(TARGET, text, end + 1), label = at(LABEL, text, end + 1);
-  const to = target ? decoded(target[1] ?? target[2]) : references.get(normalized(label?.[1] || words));
+  const to = target ? decoded(target[1] ?? target[2]) : context.references.get(normalized(label?.[1] || words));
   if (to === undefined) return null;
   const behind = target ?? label ?? [''];
-  return {length: end + 1 - place + behind[0].length, node: link(to, spans(words || to, {references, depth: depth + 1}))};
+  return {length: end + 1 - place + behind[0].length, node: link(to, spans(words || to, inside(context)))};
 }
 
 /** Where the bracket is that closes the one at the place; -1 where there is none. */
@@ -348,13 +315,14 @@ function list(lines, i, context) {
 
 /** @param loose whether the list's paragraphs stand apart */
 function item(task, inner, loose) {
-  if (task) {
-    const checked = task[1] !== ' ', name = checked ? 'done' : 'to do';
-    const box = node('input', {type: 'checkbox', disabled: true, checked, 'aria-label': name});
-    if (inner[0]?.tag === 'p') inner[0] = {...inner[0], children: [box, ' ', ...inner[0].children]};
-  }
-  const tight = each => each.tag === 'p' && !loose ? each.children : [each];
-  return node('li', task ? {className: 'task'} : {}, inner.flatMap(tight));
+  const checked = task?.[1] !== ' ', name = checked ? 'done' : 'to do';
+  const box = task ? [node('input', {type: 'checkbox', disabled: true, checked, 'aria-label': name}), ' '] : [];
+  const own = inner.flatMap((each, k) => {
+    if (each.tag !== 'p') return [each];
+    const children = k ? each.children : [...box, ...each.children];
+    return loose ? [{...each, children}] : children;
+  });
+  return node('li', task ? {className: 'task'} : {}, own);
 }
 
 /** The lines of one item, without its marker and indentation. */
@@ -434,8 +402,10 @@ export function reader() {
 /** @returns the tree of a whole text */
 export const parse = text => reader()(text, false);
 
-/** @returns a tree's words, as they are read aloud */
+const ENDS = /^(p|h\d|li|tr|pre|br|td|th|div)$/; // a line
+
+/** A tree's words, as they are read aloud. */
 export const plain = tree => tree.map(each => {
-  if (!each.tag) return each;
-  return each.tag === 'button' ? '' : plain(each.children) + (/^(p|h\d|li|tr|pre|br|td|th|div)$/.test(each.tag) ? '\n' : '');
+  if (!each.tag || each.tag === 'button') return each.tag ? '' : each;
+  return plain(each.children) + (ENDS.test(each.tag) ? '\n' : '');
 }).join('');

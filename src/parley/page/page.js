@@ -1,14 +1,16 @@
-/** Draws the model, and hands on what the person does. A turn that did not change is not touched. */
+/** Draws the model, and hands on what the person does. */
 
 import {Conversation, canReplace, isEdited, isFree, lastKept, shown, turns} from './conversation.js';
 import {drawer, node} from './dom.js';
 import {parse, plain} from './markdown.js';
 import {connect} from './server.js';
 import {claimTab, forget, ids, memory, newGuest, remember, tabUser} from './tab.js';
-import {between, button, failure, rows, turnReader} from './turn.js';
+import {TurnView, between, button, failure, rows} from './turn.js';
 
 const $ = id => document.getElementById(id);
 const scroll = $('scroll'), box = $('text');
+const server = connect(new URL('.', location.href)), conversations = new Map();
+let conversation; // the one that is shown
 
 // --- Scrolling: it follows the end until the person scrolls up ---
 
@@ -22,9 +24,7 @@ function setFollow(now) {
   place = scroll.scrollTop;
 }
 
-const letGo = () => {
-  if (scroll.scrollTop > 0) setFollow(false);
-};
+const letGo = () => scroll.scrollTop > 0 && setFollow(false);
 
 const sizes = new ResizeObserver(() => setFollow(follow));
 sizes.observe($('flow'));
@@ -42,7 +42,7 @@ scroll.addEventListener('scroll', () => {
   if (place < 50 && !failed) conversation.older();
 });
 
-/** @returns what brings the turn that is read back to its place, when something was put above it */
+/** @returns what keeps the turn that is read in its place, when something was put above it */
 function staying() {
   const edge = scroll.getBoundingClientRect().top, top = turn => turn.getBoundingClientRect().top;
   const turn = follow ? null : [...$('turns').children].find(each => each.getBoundingClientRect().bottom > edge);
@@ -52,10 +52,13 @@ function staying() {
   };
 }
 
-// --- The conversation ---
+// --- Drawing ---
 
 const views = new Map(), drawAbove = drawer($('above')), drawBelow = drawer($('below'));
-let drawnUser = '', health = null, frame = 0;
+let drawnUser = '', health = null, frame = 0, takenBackAt = 0;
+let movedAt = 0; // when a button or the focus last came to where another was: who acts at once did not mean it
+
+const isMeant = () => Date.now() - movedAt > 500;
 
 /** Words that come quickly are drawn once a frame; all else at once. */
 function show(state, event) {
@@ -68,7 +71,9 @@ function render(event = {}) {
   cancelAnimationFrame(frame);
   frame = 0;
   const {state} = conversation, all = turns(state), focused = document.activeElement;
-  if (state.user !== drawnUser || event.type === 'began' && event.turn) setFollow(true);
+  const begins = event.type === 'began' && event.turn;
+  if (begins) movedAt = Date.now(); // Send becomes Stop
+  if (begins || state.user !== drawnUser) setFollow(true);
   if (state.user !== drawnUser) drawnUser = $('user').value = state.user;
   const stay = event.type === 'loaded' ? staying() : () => {};
   drawTurns(state, all);
@@ -77,29 +82,9 @@ function render(event = {}) {
   stay();
   drawControls(state);
   announce(state, event);
-  // what had the focus is gone: it must not fall to the body
-  if (focused !== document.body && (!focused.isConnected || focused.disabled)) {
-    box.focus();
-    movedAt = Date.now();
-  }
-}
-
-class TurnView {
-  element = document.createElement('div');
-  #draw = drawer(this.element);
-  #read = turnReader();
-  #shown = {};
-
-  constructor(key) {
-    this.element.className = 'turn';
-    this.element.dataset.key = key;
-  }
-
-  draw(view) {
-    if (Object.keys(view).every(name => view[name] === this.#shown[name])) return;
-    this.#shown = view;
-    this.#draw(this.#read(view));
-  }
+  if (focused === document.body || focused.isConnected && !focused.disabled) return;
+  box.focus(); // what had the focus is gone: it must not fall to the body
+  movedAt = Date.now();
 }
 
 function drawTurns(state, all) {
@@ -112,28 +97,28 @@ function drawTurns(state, all) {
   let next = $('turns').firstChild;
   for (const turn of all) {
     if (!views.has(turn.key)) views.set(turn.key, new TurnView(turn.key));
-    const {element} = views.get(turn.key);
-    views.get(turn.key).draw(viewOf(state, turn));
-    if (element === next) next = next.nextSibling;
-    else $('turns').insertBefore(element, next);
+    const view = views.get(turn.key);
+    drawTurn(view, state, turn);
+    if (view.element === next) next = next.nextSibling;
+    else $('turns').insertBefore(view.element, next);
   }
 }
 
-function viewOf(state, turn) {
+function drawTurn(view, state, turn) {
   const isLast = turn === lastKept(state), isOwn = turn.state !== 'kept';
-  return {
+  view.draw({
     turn,
     last: isLast && !!turn.reply,
     edit: isEdited(state, turn) ? state.edit.text : undefined,
     busy: (isLast || isOwn) && !isFree(state),
     replaces: isLast || canReplace(state, turn),
     seconds: isOwn ? seconds(turn) : 0,
-  };
+  });
 }
 
 /** How long a turn has waited; of one that failed, how long it has to. */
 const seconds = ({time, problem}) => problem
-  ? Math.max(0, Math.ceil((problem.until - Date.now()) / 1000)) || 0
+  ? Math.max(0, Math.ceil((problem.until - Date.now()) / 1000))
   : Math.floor((Date.now() - Date.parse(time)) / 1000);
 
 function above(state) {
@@ -197,53 +182,64 @@ function announce(state, {type, turn}) {
   if (type === 'failed') $('live').textContent = '';
 }
 
-// --- What the person does ---
-
-const server = connect(new URL('.', location.href)), conversations = new Map();
-const isTouch = () => matchMedia('(pointer: coarse)').matches;
-let conversation, sentAt = 0, takenBackAt = 0, movedAt = 0;
-
-/** Sends what was written, or has it drawn. */
-function submit(words) {
-  const image = words.match(/^\/image\s+([^]+)/), pressed = $('draw').ariaPressed === 'true';
-  if (!isFree(conversation.state) || !words.trim()) return;
-  sentAt = Date.now();
-  if (pressed) pressDraw();
-  conversation.send(image?.[1] ?? words, pressed || !!image);
-  if (words === box.value) conversation.set({draft: ''});
-}
-
-function pressDraw() {
-  const on = $('draw').ariaPressed !== 'true';
-  $('draw').ariaPressed = String(on);
-  box.placeholder = on ? 'Describe an image' : 'Write a message';
-}
+// --- What a click does ---
 
 const acts = {
   copyQuestion: ({question}, pressed) => copy(pressed, question),
   copyReply: ({reply}, pressed) => copy(pressed, reply),
   copyCode: (turn, pressed) => copy(pressed, pressed.closest('.code').querySelector('code').textContent),
-  edit: turn => edit(turn),
+  edit,
   sendEdit: () => conversation.sendEdit(),
   cancel: () => conversation.set({edit: null}),
   retry: turn => conversation.retry(turn),
   dismiss: turn => turn ? conversation.dismiss(turn.key) : conversation.set({notice: null}),
   older: () => conversation.older(),
   open: () => load(),
-  takeBack: () => conversation.takeBack(),
+  takeBack: async () => {
+    if (Date.now() - takenBackAt < 500) return; // it was tapped twice
+    await conversation.takeBack();
+    takenBackAt = Date.now();
+  },
+  ask: () => $('ask').showModal(),
   clear: () => conversation.clear(),
-  say: (turn, pressed) => submit(pressed.textContent),
+  say: (turn, {textContent}) => submit(textContent),
   look: (turn, {firstChild: {src, alt}}) => {
     Object.assign($('full').querySelector('img'), {src, alt});
     $('full').showModal();
   },
+  draw: () => {
+    pressDraw();
+    box.focus();
+  },
+  down: () => {
+    setFollow(true);
+    box.focus();
+  },
+  switch: (turn, {value}) => {
+    open(value || newGuest());
+    box.focus();
+  },
+  forget: (turn, {value}) => {
+    forget(value);
+    listIds();
+    $('new').focus();
+  },
+  json: async () => download(await wholeHistory(), 'application/json', 'json'),
+  markdown: async () => download(asMarkdown(JSON.parse(await wholeHistory())), 'text/markdown', 'md'),
+  print: async () => {
+    await conversation.older(conversation.state.total);
+    if (shown(conversation.state) >= conversation.state.total) window.print();
+  },
 };
 
-const turnAt = element => turns(conversation.state).find(turn => turn.key === element.closest('.turn')?.dataset.key);
-
-$('flow').addEventListener('click', event => {
-  const pressed = event.target.closest('button');
-  if (pressed && event.detail < 2) acts[pressed.dataset.act](turnAt(pressed), pressed); // a double click is one
+document.addEventListener('click', async ({target, detail}) => {
+  const pressed = target.closest('[data-act]'), key = pressed?.closest('.turn')?.dataset.key;
+  if (!pressed || detail > 1) return; // a double click is one: another button may have come under the pointer
+  try {
+    await acts[pressed.dataset.act](turns(conversation.state).find(turn => turn.key === key), pressed);
+  } catch (problem) {
+    conversation.set({notice: {problem}});
+  }
 });
 
 /** What failed goes back into an empty box; all else is edited where it stands. */
@@ -260,31 +256,59 @@ function edit(turn) {
 }
 
 async function copy(pressed, words) {
-  pressed.textContent = await isCopied(words) ? 'Copied' : 'The browser does not allow it';
+  try {
+    await navigator.clipboard.writeText(words);
+  } catch {
+    copyOldWay(words);
+  }
+  pressed.textContent = 'Copied';
   setTimeout(() => { pressed.textContent = 'Copy'; }, 1500);
 }
 
-async function isCopied(words) {
-  try {
-    await navigator.clipboard.writeText(words);
-    return true;
-  } catch { // over plain http there is no clipboard
-    const area = document.createElement('textarea'), focused = document.activeElement;
-    area.value = words;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand('copy');
-    area.remove();
-    focused.focus();
-    return done;
-  }
+/** Over plain http there is no clipboard. */
+function copyOldWay(words) {
+  document.addEventListener('copy', event => {
+    event.clipboardData.setData('text/plain', words);
+    event.preventDefault();
+  }, {once: true});
+  document.execCommand('copy');
+}
+
+function pressDraw() {
+  const on = $('draw').ariaPressed !== 'true';
+  $('draw').ariaPressed = String(on);
+  box.placeholder = on ? 'Describe an image' : 'Write a message';
+}
+
+const wholeHistory = () => server.wholeHistory(conversation.state.user);
+
+const asMarkdown = ({user_id, messages}) => `# ${user_id}\n\n` + messages.map(({role, content, time, model}) =>
+  `**${between(role === 'user' ? 'You' : 'Parley', time, model)}**\n\n${content}\n`).join('\n---\n\n');
+
+function download(words, type, ending) {
+  const link = document.createElement('a'), name = drawnUser.replace(/[^\w.-]/g, '_');
+  link.href = URL.createObjectURL(new Blob([words], {type}));
+  link.download = `parley-${name}.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// --- What is typed ---
+
+/** Sends what was written, or has it drawn. */
+function submit(words) {
+  const image = words.match(/^\/image\s+([^]+)/), pressed = $('draw').ariaPressed === 'true';
+  if (!isFree(conversation.state) || !words.trim()) return;
+  if (pressed) pressDraw();
+  conversation.send(image?.[1] ?? words, pressed || !!image);
+  if (words === box.value) conversation.set({draft: ''});
 }
 
 const isComposing = event => event.isComposing || event.keyCode === 229; // Safari ends a composition with a 229
 
 /** Enter sends; on a touch screen, whose keyboard has no other, it breaks the line. */
 const sends = event => event.key === 'Enter' && !event.shiftKey && !isComposing(event)
-  && (event.ctrlKey || event.metaKey || !isTouch());
+  && (event.ctrlKey || event.metaKey || !matchMedia('(pointer: coarse)').matches);
 
 $('flow').addEventListener('input', ({target}) =>
   conversation.set({edit: {...conversation.state.edit, text: target.value}}));
@@ -298,7 +322,6 @@ $('flow').addEventListener('keydown', event => {
     conversation.set({edit: null});
   }
 });
-
 box.addEventListener('input', () => {
   movedAt = 0; // who types means the box
   conversation.set({draft: box.value});
@@ -307,14 +330,12 @@ box.addEventListener('keydown', event => {
   const last = lastKept(conversation.state)?.question;
   if (sends(event)) {
     event.preventDefault();
-    const meant = !event.repeat && Date.now() - movedAt > 500; // not for the button that had the focus
-    if (meant) submit(box.value);
+    if (!event.repeat && isMeant()) submit(box.value);
   } else if (event.key === 'ArrowUp' && !box.value && last) {
     event.preventDefault();
     conversation.set({draft: last});
   }
 });
-
 document.addEventListener('keydown', event => {
   const open = document.querySelector('dialog[open], :popover-open');
   if (event.key === 'Escape' && !isComposing(event) && !open) conversation.stop();
@@ -322,64 +343,14 @@ document.addEventListener('keydown', event => {
 $('form').addEventListener('submit', event => {
   event.preventDefault();
   if (!conversation.state.running) submit(box.value);
-  else if (Date.now() - sentAt > 500) conversation.stop(); // Send has become Stop under the pointer
+  else if (isMeant()) conversation.stop();
 });
-$('draw').onclick = () => {
-  pressDraw();
-  box.focus();
-};
-$('down').onclick = () => {
-  setFollow(true);
-  box.focus();
-};
-$('back').onclick = async event => {
-  if (event.detail > 1 || Date.now() - takenBackAt < 500) return; // a double click takes back one turn
-  await conversation.takeBack();
-  takenBackAt = Date.now();
-};
-$('clear').onclick = () => $('ask').showModal();
-$('yes').onclick = () => conversation.clear();
-
-// --- Export ---
-
-function download(words, type, ending) {
-  const link = document.createElement('a'), name = conversation.state.user.replace(/[^\w.-]/g, '_');
-  link.href = URL.createObjectURL(new Blob([words], {type}));
-  link.download = `parley-${name}.${ending}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-const asMarkdown = ({user_id, messages}) => `# ${user_id}\n\n` + messages.map(({role, content, time, model}) =>
-  `**${between(role === 'user' ? 'You' : 'Parley', time, model)}**\n\n${content}\n`).join('\n---\n\n');
-
-const formats = {
-  json: whole => download(whole, 'application/json', 'json'),
-  markdown: whole => download(asMarkdown(JSON.parse(whole)), 'text/markdown', 'md'),
-};
-
-$('formats').onclick = async ({target: {dataset: {format}}}) => {
-  if (!format) return;
-  $('formats').hidePopover();
-  if (format === 'print') return print();
-  try {
-    formats[format](await server.wholeHistory(conversation.state.user));
-  } catch (problem) {
-    conversation.set({notice: {problem}});
-  }
-};
-
-/** Prints the whole conversation, or nothing where it cannot be had. */
-async function print() {
-  await conversation.older(conversation.state.total);
-  if (shown(conversation.state) >= conversation.state.total) window.print();
-}
 
 // --- Users ---
 
 /** Opens a user's conversation; the address follows. What runs for the one before goes on. */
 function open(user, entry = 'pushState') {
-  if (!user || user === conversation?.state.user) return;
+  if (!user || user === drawnUser) return;
   if (entry) history[entry](null, '', '?' + new URLSearchParams({user_id: user}));
   if (!conversations.has(user)) conversations.set(user, new Conversation(user, server, memory, show));
   conversation = conversations.get(user);
@@ -391,32 +362,21 @@ function open(user, entry = 'pushState') {
 async function load() {
   const opened = conversation;
   await opened.open();
-  if (opened.state.loaded && opened === conversation) remember(opened.state.user);
+  if (opened.state.loaded && opened === conversation) remember(drawnUser);
 }
 
 const drawIds = drawer($('ids').querySelector('ul'));
 
 function listIds() {
-  const plain = {className: 'plain'};
-  drawIds(ids().map(id => node('li', {}, node('button', {...plain, value: id}, id),
-    node('button', {...plain, title: `Forget ${id}`, 'aria-label': `Forget ${id}`, 'data-forget': id}, '×'))));
+  drawIds(ids().map(value => node('li', {},
+    button(value, 'switch', {className: 'plain', popovertarget: 'ids', value}),
+    button('×', 'forget', {className: 'plain', title: `Forget ${value}`, 'aria-label': `Forget ${value}`, value}))));
 }
 $('ids').addEventListener('beforetoggle', listIds);
-$('ids').onclick = ({target}) => {
-  if (target.dataset.forget) {
-    forget(target.dataset.forget);
-    listIds();
-    $('new').focus();
-  } else if (target.matches('button')) {
-    $('ids').hidePopover();
-    open(target.value || newGuest());
-    box.focus();
-  }
-};
-$('user').onchange = () => {
-  open($('user').value.trim());
-  $('user').value = drawnUser;
-};
+$('user').addEventListener('change', ({target}) => {
+  open(target.value.trim());
+  target.value = drawnUser;
+});
 const asked = () => new URLSearchParams(location.search).get('user_id');
 window.addEventListener('popstate', () => open(asked(), null));
 

@@ -1,8 +1,7 @@
 /** What the server is asked, and what it answers: no DOM, no state. Every failure is a Problem. */
 
-/** A refusal (RFC 9457), or why no answer came: the codes connection_lost and stopped are the page's own. */
+/** A refusal (RFC 9457), or why no answer came; wait: seconds until another try makes sense. */
 export class Problem extends Error {
-  /** @param {{code: string, detail: string, wait?: number}} problem wait: seconds until another try makes sense */
   constructor({code, detail, wait = 0}) {
     super(detail);
     Object.assign(this, {code, detail, wait});
@@ -12,7 +11,7 @@ export class Problem extends Error {
 const LOST = {code: 'connection_lost', detail: 'The server cannot be reached. Your words are kept here.'};
 const STOPPED = {code: 'stopped', detail: 'Nothing was stored.'};
 
-/** An event stream's events, as they come: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+/** Events as they come: https://html.spec.whatwg.org/multipage/server-sent-events.html */
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
@@ -23,7 +22,7 @@ export async function* events(body) {
   }
 }
 
-/** One event of Parley's, whose data is one line; a comment has none. */
+/** Parley's data is one line; a comment has none. */
 function event(block) {
   const field = name => block.match(`(?:^|\n)${name}: ?([^\r\n]*)`)?.[1] ?? '';
   return {name: field('event'), data: field('data')};
@@ -58,22 +57,22 @@ export function connect(base) {
   });
 
   return {
-    /** Who would answer now: {demo, chat: {provider, model, ready}, image}. */
+    /** {demo, chat: {provider, model, ready}, image} */
     health: () => ask('health'),
 
-    /** The last messages, {total, version, messages}; null where the conversation still is in the known version. */
+    /** {total, version, messages}; null where it still is in the known version. */
     history: (user, limit, {known, signal} = {}) => ask(of(user, {limit}),
       {headers: known ? {'If-None-Match': `"${known}"`} : {}, signal},
       response => response.status === 304 ? null : response.json()),
 
-    /** The whole conversation, as the server words it. */
+    /** As the server words it. */
     wholeHistory: user => ask(of(user), {}, response => response.text()),
 
-    /** Takes the last turn back, or everything; 409 where the conversation is in another version. */
+    /** Takes the last turns back, or everything. */
     remove: (user, version, turns) =>
       ask(of(user, {if_version: version, ...turns && {turns}}), {method: 'DELETE'}, () => null),
 
-    /** One turn, streamed, and stored: {reply, finish_reason, provider, model, usage, version}. */
+    /** {reply, finish_reason, provider, model, usage, version}, once it is stored. */
     chat: (body, signal, onDelta) => ask('chat', post({...body, stream: true}, signal), async response => {
       for await (const {name, data} of events(response.body)) {
         const value = JSON.parse(data);
