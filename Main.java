@@ -144,7 +144,7 @@ public class Main extends Thread {
         }
         for (File left : jar.getParentFile().listFiles()) {
             String name = left.getName(); // new and a process that was killed
-            if (name.startsWith("new")
+            if (name.matches("new\\d{1,18}")
                     && ProcessHandle.of(Long.parseLong(name.substring(3))).isEmpty()) delete(left);
         }
         return open(jar);

@@ -39,6 +39,7 @@ run_tests() {
 # Main.java builds the jar where it is not of these sources. To ask it takes longer than to start the jar, so its answer
 # is kept: the checksums of the sources and the jar that belong together.
 build() {
+  case $jar in *:*) return 1 ;; esac # a class path cannot name it
   sources=$(LC_ALL=C && cd "$home" && cksum src/parley/* src/parley/*/* 2>/dev/null | cksum)
   known=$home/build/parley.sum
   [ "$(cat "$known" 2>/dev/null)" != "$sources $(cksum "$jar" 2>/dev/null)" ] || return 0
@@ -67,6 +68,17 @@ chosen HeapFreeRatio || flags="$flags -XX:MinHeapFreeRatio=5 -XX:MaxHeapFreeRati
 chosen GC || flags="$flags -XX:+UseG1GC -XX:G1PeriodicGCInterval=1000"
 chosen OutOfMemoryError || flags="$flags -XX:+ExitOnOutOfMemoryError"
 
+# Quotes in JAVA_OPTS hold a word with blanks together, as they do in JDK_JAVA_OPTIONS. Nothing else in it is special.
+start() {
+  options=${JAVA_OPTS:-}
+  case $options in
+    *[\"\']*) options=$(printf %s "$options" | xargs printf '%s\n' | sed 's/[^-[:alnum:]+,./:=@_]/\\&/g' | tr '\n' ' ') ;;
+    *) # shellcheck disable=SC2086 # these are several words
+      exec "$java" $flags $options "$@" ;;
+  esac
+  eval "exec \"\$java\" $flags $options \"\$@\""
+}
+
 if [ -f "$home/parley.jar" ]; then # a folder that deploy/image.sh made
   java=$home/bin/java
   jar=$home/parley.jar
@@ -78,8 +90,7 @@ else
   fi
   java=$jdk/bin/java
   jar=$home/build/parley.jar
-  # shellcheck disable=SC2086 # these are several words
-  build || exec "$java" $flags ${JAVA_OPTS:-} "$home/Main.java" "$@" # it builds in a temporary folder
+  build || start "$home/Main.java" "$@" # it needs no jar in place, and no class path
   if [ "${1:-}" = image ]; then
     shift
     JAVA_HOME=$jdk exec "$home/deploy/image.sh" "$@"
@@ -97,5 +108,4 @@ if ! chosen Archive -Xshare AOT; then
   set -- "-XX:SharedArchiveFile=${jar%jar}jsa" "-XX:${keep}AutoCreateSharedArchive" "$@"
   set -- -Xlog:cds=off -Xlog:cds+dynamic=off "$@"
 fi
-# shellcheck disable=SC2086 # these are several words
-exec "$java" $flags ${JAVA_OPTS:-} "$@"
+start "$@"

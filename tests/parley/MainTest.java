@@ -36,6 +36,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The program as its user starts it: a process, from another folder. */
 class MainTest {
@@ -452,6 +453,7 @@ class MainTest {
                     JDK_JAVA_OPTIONS  | @options
                     _JAVA_OPTIONS     | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
                     JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
+                    JAVA_OPTS         | -Dnonsense="a b" -Dhttp.nonProxyHosts='*.local;$(false)'
                     JDK_JAVAC_OPTIONS | -nonsense""")
     void startsWithWhateverJavaStartsWith(String variable, String options) throws Exception {
         Path home = small();
@@ -466,6 +468,23 @@ class MainTest {
             List<String> lines = says(door, home, environment);
             assertTrue(lines.contains("Parley 1.0"), lines.toString());
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"a:b", "a;b", "a b", "a#b", "a%20b", "a'b", "a$(b)", "a\nb", "-a"})
+    void startsInAFolderOfAnyName(String name) throws Exception {
+        Path home = Files.move(small(), folder.resolve(name));
+        for (String door : List.of("Main.java", "run.sh")) {
+            assertEquals("Parley 1.0", says(door, home, Map.of()).getLast(), door);
+        }
+    }
+
+    @Test
+    void leavesAloneWhatOthersHaveInItsBuildFolder() throws Exception {
+        Path home = small();
+        Files.createDirectories(home.resolve("build/newsletter"));
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main.java", home, Map.of()));
+        assertEquals(List.of("newsletter", "parley.jar"), names(home.resolve("build")));
     }
 
     @Test
@@ -517,9 +536,10 @@ class MainTest {
         assertEquals(List.of(), names(temporary));
     }
 
-    @Test
-    void namesEachAddressThatAnotherDeviceCanOpen() throws Exception {
-        try (var program = startCompiled(copy(), Map.of("PORT", "0", "HOST", "0.0.0.0"))) {
+    @ParameterizedTest
+    @ValueSource(strings = {"0.0.0.0", "::", "[::]"})
+    void namesEachAddressThatAnotherDeviceCanOpen(String host) throws Exception {
+        try (var program = startCompiled(copy(), Map.of("PORT", "0", "HOST", host))) {
             program.awaitLine("image: ");
             List<String> told = program.lines.stream()
                     .filter(line -> line.contains(" at http://"))
