@@ -79,13 +79,15 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(String address) {
         HttpRequest.Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
-        Deadline end = Deadline.in(problems.timeout());
-        try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
-            if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
-            throw problems.ofImageAddress("answered %s", body.status());
-        } catch (IOException e) {
-            throw problems.ofImageAddress(e);
-        }
+        return attempts(ReplyStream.none(), end -> {
+            try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
+                if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
+                boolean isTransient = new ProviderError(body.status(), null, body.headers()).isTransient();
+                throw problems.ofImageAddress("answered %s", body.status()).withRetry(null, isTransient);
+            } catch (IOException e) {
+                throw problems.ofImageAddress(e);
+            }
+        });
     }
 
     /**

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -398,6 +399,25 @@ class FieldCasesTest extends OneServer {
         assertEquals(PNG, answer.at("images", 0, "data"));
         assertEquals("/out/1.png", running.provider.last().path());
         assertNull(running.provider.last().headers().get("Authorization"), "the key goes nowhere else");
+    }
+
+    /** As the service itself: the image was paid for. */
+    @Test
+    void asksAnImagesAddressAgainThatIsBusyForAMoment() throws Exception {
+        running.settings();
+        byte[] png = java.util.Base64.getDecoder().decode(PNG);
+        var asked = new AtomicInteger();
+        running.provider.usually(exchange -> {
+            String image = running.provider.address() + "/out/1.png";
+            if (exchange.method().equals("POST")) exchange.json(200, "{\"data\":[{\"url\":\"" + image + "\"}]}");
+            else if (asked.incrementAndGet() == 1) exchange.answer(503, "text/html", "", "busy");
+            else {
+                exchange.send("HTTP/1.1 200 OK\r\nContent-Length: " + png.length + "\r\nConnection: close\r\n\r\n");
+                exchange.out().write(png);
+            }
+        });
+        Running.Answer answer = running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
+        assertEquals(PNG, answer.at("images", 0, "data"), answer.text());
     }
 
     /** What the image's address answers is told: nothing of the service's key, model or address. */
