@@ -72,7 +72,7 @@ function firstFound(text, place, context) {
   }
 }
 
-const PART = /[^]{4000}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
+const PART = /[^]{2000}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
 
 /** Very long text comes in parts, each laid out by itself and done with, as long as nothing in it is still open. */
 function inline(text, context) {
