@@ -1,12 +1,16 @@
 import java.io.File;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.spi.ToolProvider;
+import java.util.List;
 import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 
 /**
  * The front door: {@code java Main.java} builds {@code build/parley.jar}, unless it was made of these very sources, and
@@ -27,7 +31,13 @@ public class Main extends Thread {
         File home = new File(System.getProperty("jdk.launcher.sourcefile", "Main.java"))
                 .getCanonicalFile()
                 .getParentFile();
-        URLClassLoader classes = built(home);
+        URLClassLoader classes = null;
+        try {
+            classes = built(home);
+        } catch (IOException e) { // such as a full disk
+            System.err.println("Parley cannot be built: ".concat(e.toString()));
+            System.exit(1);
+        }
         if (System.getProperty("parley.build") != null) return; // run.sh starts the jar itself
         System.setProperty("parley.home", home.getPath());
         classes.loadClass("parley.Parley").getMethod("main", String[].class).invoke(null, (Object) args);
@@ -35,25 +45,34 @@ public class Main extends Thread {
 
     private static URLClassLoader built(File home) throws Exception {
         CRC32 sum = new CRC32();
-        add(sum, new File(home, "src/parley"));
+        List<File> sources = files(new File(home, "src/parley"));
+        for (File source : sources) {
+            sum.update(source.getName().getBytes("UTF-8"));
+            sum.update(Files.readAllBytes(source.toPath())); // times tell nothing where archives and clocks differ
+        }
         String stamp = "sources-".concat(Long.toString(sum.getValue()));
         URLClassLoader classes = open(new File(home, "build/parley.jar"));
         if (classes.findResource(stamp) != null) return classes;
         classes.close();
-        return build(home, stamp);
+        return build(home, sources, stamp);
     }
 
-    /** Adds the names of files and what is in them: their times tell nothing where archives and clocks differ. */
-    private static void add(CRC32 sum, File file) throws Exception {
-        if (file.getName().startsWith(".")) return; // such as the ._Api.java of macOS
-        sum.update(file.getName().getBytes("UTF-8"));
+    /** All files in a folder, in one order everywhere, without hidden ones such as the ._Api.java of macOS. */
+    private static List<File> files(File folder) {
+        List<File> found = new ArrayList<>();
+        add(found, folder);
+        return found;
+    }
+
+    private static void add(List<File> found, File file) {
+        if (file.getName().startsWith(".")) return;
         File[] inside = file.listFiles();
         if (inside == null) {
-            sum.update(Files.readAllBytes(file.toPath()));
+            found.add(file);
             return;
         }
         Arrays.sort(inside);
-        for (File each : inside) add(sum, each);
+        for (File each : inside) add(found, each);
     }
 
     /** The platform's loader is its parent, not the class path's: what lies in the working folder is not Parley's. */
@@ -62,25 +81,24 @@ public class Main extends Thread {
     }
 
     /** Makes the jar in a folder of its own and moves it into place, so that two starts at once do not meet. */
-    private static URLClassLoader build(File home, String stamp) throws Exception {
+    private static URLClassLoader build(File home, List<File> sources, String stamp) throws Exception {
         Main build = new Main();
         Runtime.getRuntime().addShutdownHook(build);
-        build.begin(home);
+        build.begin(home, sources);
         System.err.println("Parley compiles itself: this takes a few seconds, once.");
         File made = new File(build.work, "parley.jar");
-        if (!build.pack(home.getPath().concat("/src"), stamp, made.getPath()))
-            System.exit(1); // the tools have said why
+        if (!build.pack(sources, stamp, made)) System.exit(1); // javac has said why
         URLClassLoader classes = install(made, new File(home, "build/parley.jar"), stamp);
         delete(build.work);
         return classes;
     }
 
-    private synchronized void begin(File home) throws Exception {
+    private synchronized void begin(File home, List<File> sources) throws Exception {
         work = new File(
                 home, "build/new".concat(Long.toString(ProcessHandle.current().pid())));
         delete(work);
         if (!work.mkdirs()) work = Files.createTempDirectory("parley").toFile();
-        javac = compile(new File(home, "src/parley"), work.getPath());
+        javac = compile(sources, work.getPath());
     }
 
     /** At a stop, which may come while it builds: nothing stays. */
@@ -92,23 +110,33 @@ public class Main extends Thread {
         delete(work);
     }
 
-    /** What lies beside the sources, such as the page, goes in with them while javac runs: then the tool is warm. */
-    private boolean pack(String sources, String stamp, String made) throws Exception {
-        new File(work, stamp).createNewFile();
-        return jar("-c0fe", made, "parley.Parley", "-C", work.getPath(), stamp, "-C", sources, "parley")
-                && javac.waitFor() == 0
-                && jar("-u0f", made, "-C", work.getPath(), "parley");
+    /** What lies beside the sources, such as the page, goes in with them while javac runs. */
+    private boolean pack(List<File> sources, String stamp, File made) throws Exception {
+        try (ZipOutputStream jar = new ZipOutputStream(new FileOutputStream(made))) {
+            jar.setLevel(0); // quick to write, and to read at each start
+            jar.putNextEntry(new ZipEntry(stamp));
+            jar.putNextEntry(new ZipEntry("META-INF/MANIFEST.MF"));
+            jar.write("Main-Class: parley.Parley\n".getBytes("UTF-8"));
+            add(jar, sources);
+            if (javac.waitFor() != 0) return false;
+            add(jar, files(new File(work, "parley")));
+        }
+        return true;
     }
 
-    private static boolean jar(String... words) {
-        return ToolProvider.findFirst("jar").get().run(System.out, System.err, words) == 0;
+    private static void add(ZipOutputStream jar, List<File> files) throws IOException {
+        for (File file : files) {
+            String path = file.getPath().replace('\\', '/');
+            jar.putNextEntry(new ZipEntry(path.substring(path.lastIndexOf("/parley/") + 1)));
+            Files.copy(file.toPath(), jar);
+        }
     }
 
     /**
      * Runs javac in a process of its own, with the quick compiler and no pause for garbage: in this one it takes longer
      * by half. What the environment holds for Java is not meant for it, such as a debugger's port.
      */
-    private static Process compile(File sources, String classes) throws Exception {
+    private static Process compile(List<File> sources, String classes) throws Exception {
         ProcessBuilder javac = new ProcessBuilder(
                 System.getProperty("java.home").concat("/bin/javac"),
                 "-J-XX:TieredStopAtLevel=1",
@@ -124,10 +152,8 @@ public class Main extends Thread {
                 "UTF-8",
                 "-d",
                 classes);
-        for (File source : sources.listFiles()) {
-            String name = source.getName();
-            if (name.endsWith(".java") && !name.startsWith(".")) javac.command().add(source.getPath());
-        }
+        for (File source : sources)
+            if (source.getName().endsWith(".java")) javac.command().add(source.getPath());
         String[] unset = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"};
         for (String name : unset) javac.environment().remove(name);
         return javac.inheritIO().start();

@@ -44,8 +44,12 @@ build() {
   known=$home/build/parley.sum
   [ "$(cat "$known" 2>/dev/null)" != "$sources $(cksum "$jar" 2>/dev/null)" ] || return 0
   mkdir -p "$home/build/try$$" 2>/dev/null && rmdir "$home/build/try$$" || return 1
-  # What these hold is meant for Parley, such as a debugger's port.
-  (unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS && "$java" -Dparley.build=only "$home/Main.java") || exit
+  # What these hold is meant for Parley, such as a debugger's port. A stop while it builds is passed on.
+  (unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS && exec "$java" -Dparley.build=only "$home/Main.java") &
+  builder=$!
+  trap 'kill $builder; wait $builder; exit 143' INT TERM HUP
+  wait $builder || exit
+  trap - INT TERM HUP
   echo "$sources $(cksum "$jar")" >"$known"
 }
 

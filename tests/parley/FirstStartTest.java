@@ -1,0 +1,284 @@
+package parley;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardWatchEventKinds;
+import java.nio.file.WatchService;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Each door builds the program where it must, on whatever machine: here with one that says no more than its version. */
+class FirstStartTest extends Programs {
+    /** A clone whose program says no more than its version: that compiles quickly. */
+    Path small() throws IOException {
+        Path home = Files.createDirectory(folder.resolve("a clone"));
+        copyFiles(home, "Main.java", "run.sh");
+        Files.createDirectories(home.resolve("src/parley"));
+        Files.writeString(home.resolve("src/parley/words.txt"), "Parley");
+        Files.write(home.resolve("src/parley/._Parley.java"), new byte[] {0, 5, 22, 7}); // macOS puts it beside
+        writeSmall(home, "1.0");
+        return home;
+    }
+
+    static void writeSmall(Path home, String version) throws IOException {
+        Files.writeString(
+                home.resolve("src/parley/Parley.java"),
+                """
+                package parley;
+                public class Parley {
+                    public static void main(String[] args) throws Exception {
+                        try (var words = Parley.class.getResourceAsStream("words.txt")) {
+                            System.out.print(new String(words.readAllBytes()) + " %s\\n");
+                        }
+                    }
+                }
+                """
+                        .formatted(version));
+    }
+
+    /** What a door says to --version. */
+    List<String> says(String door, Path home, Map<String, String> environment) throws Exception {
+        try (var program = open(door, home, environment, "--version")) {
+            assertEquals(0, program.exit(), program.lines.toString());
+            return program.lines;
+        }
+    }
+
+    Program open(String door, Path home, Map<String, String> environment, String... arguments) throws IOException {
+        if (door.equals("Main.java")) return start(home, environment, arguments);
+        Map<String, String> all = new HashMap<>(environment);
+        all.put("JAVA_HOME", System.getProperty("java.home"));
+        return run(
+                all,
+                Stream.concat(Stream.of(home.resolve("run.sh").toString()), Stream.of(arguments))
+                        .toList());
+    }
+
+    static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void compilesOnceAndSaysSoAndStartsThroughALink() throws Exception {
+        Path home = small();
+        try (var first = start(home, Map.of("PORT", "0"), "--version")) {
+            assertEquals(0, first.exit());
+            assertEquals(List.of(COMPILES, "Parley 1.0"), first.lines);
+        }
+        try (var second = start(home, Map.of("PORT", "0"), "--version")) {
+            assertEquals(0, second.exit());
+            assertEquals(List.of("Parley 1.0"), second.lines);
+        }
+        try (Stream<Path> built = Files.list(home.resolve("build"))) {
+            assertEquals(
+                    List.of("parley.jar"),
+                    built.map(file -> file.getFileName().toString()).toList(),
+                    "nothing is left beside it");
+        }
+        Path link = Files.createSymbolicLink(folder.resolve("parley"), home.resolve("run.sh"));
+        try (var linked =
+                run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
+            assertEquals(0, linked.exit());
+            assertEquals(List.of("Parley 1.0"), linked.lines);
+        }
+    }
+
+    @Test
+    void compilesWhereItsSourcesAreOthersWhateverTheirTimesAreAndWhicheverDoorDid() throws Exception {
+        Path home = small();
+        Path source = home.resolve("src/parley/Parley.java");
+        Files.setLastModifiedTime(source, FileTime.from(Instant.now().plus(Duration.ofDays(1))));
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says("run.sh", home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says("Main.java", home, Map.of()));
+        writeSmall(home, "0.9");
+        Files.setLastModifiedTime(source, FileTime.from(Instant.EPOCH));
+        assertEquals(List.of(COMPILES, "Parley 0.9"), says("Main.java", home, Map.of()));
+        writeSmall(home, "1.0");
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
+        Files.createDirectory(home.resolve("src/parley/page"));
+        Files.writeString(home.resolve("src/parley/page/new.js"), "");
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
+    }
+
+    @Test
+    void printsJavacsOwnWordsWhenASourceDoesNotCompile() throws Exception {
+        Path home = small();
+        Files.writeString(home.resolve("src/parley/Broken.java"), "class Broken { int x = \"no\"; }");
+        try (var program = start(home, Map.of())) {
+            assertEquals(1, program.exit());
+            assertTrue(
+                    String.join("\n", program.lines).contains("Broken.java:1: error: incompatible types"),
+                    program.lines.toString());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            useHeadersInDisplayName = true,
+            textBlock =
+                    """
+                    variable          | options
+                    JAVA_TOOL_OPTIONS | -XX:+UseZGC -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
+                    JDK_JAVA_OPTIONS  | @options
+                    _JAVA_OPTIONS     | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
+                    JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
+                    JAVA_OPTS         | -Dnonsense="a b" -Dhttp.nonProxyHosts='*.local;$(false)'
+                    JDK_JAVAC_OPTIONS | -nonsense""")
+    void startsWithWhateverJavaStartsWith(String variable, String options) throws Exception {
+        Path home = small();
+        Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
+        Files.writeString(elsewhere.resolve("options"), "-XX:+UseParallelGC -Xmx96m");
+        int port;
+        try (var free = new ServerSocket(0)) {
+            port = free.getLocalPort();
+        }
+        var environment = Map.of(variable, options.formatted(port));
+        for (String door : List.of("Main.java", "run.sh")) {
+            List<String> lines = says(door, home, environment);
+            assertTrue(lines.contains("Parley 1.0"), lines.toString());
+        }
+    }
+
+    @Test
+    void runShStartsWithoutAHome() throws Exception {
+        var builder = new ProcessBuilder("sh", "run.sh", "--version").directory(small().toFile());
+        builder.environment().remove("HOME");
+        builder.environment().put("CDPATH", folder.toString());
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        try (var program = new Program(builder)) {
+            assertEquals(0, program.exit());
+            assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
+        }
+    }
+
+    @Test
+    void leavesNothingWhereItIsStoppedWhileItCompiles() throws Exception {
+        Path home = small();
+        try (var program = start(home, Map.of())) {
+            program.awaitLine(COMPILES);
+            program.process.toHandle().destroy();
+            program.exit();
+        }
+        assertEquals(List.of(), names(home.resolve("build")));
+        try (var killed = start(home, Map.of())) {
+            killed.awaitLine(COMPILES);
+            killed.process.destroyForcibly().waitFor();
+        }
+        try (var program = start(home, Map.of(), "--version")) {
+            assertEquals(0, program.exit());
+        }
+        assertEquals(List.of("parley.jar"), names(home.resolve("build")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Main.java", "run.sh"})
+    void leavesNothingOfAnInstallationThatCannotBeWritten(String door) throws Exception {
+        Path home = small();
+        Files.writeString(home.resolve("build"), "in the way, for root too");
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        var environment = Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
+        List<String> lines = says(door, home, environment);
+        assertEquals("Parley 1.0", lines.getLast(), lines.toString());
+        assertEquals(List.of(), names(temporary));
+    }
+
+    @Test
+    void tellsAnOlderJdkInOneLine() throws Exception {
+        Path old = Path.of("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
+        Assumptions.assumeTrue(Files.isExecutable(old), "no JDK 17 here");
+        try (var program = run(
+                Map.of(),
+                List.of(old.toString(), Path.of("Main.java").toAbsolutePath().toString()))) {
+            assertEquals(1, program.exit());
+            assertEquals(1, program.lines.size(), program.lines.toString());
+            assertTrue(program.lines.get(0).contains("JDK of 21 or later"));
+        }
+    }
+
+    @Test
+    void makesNothingInTheTemporaryFolderThatAStopCouldLeave() throws Exception {
+        Path home = small();
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        try (WatchService watcher = temporary.getFileSystem().newWatchService();
+                var program = open("Main.java", home, Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary))) {
+            var watched = temporary.register(watcher, StandardWatchEventKinds.ENTRY_CREATE);
+            assertEquals(0, program.exit(), program.lines.toString());
+            Files.createFile(temporary.resolve("the last"));
+            List<String> made = new ArrayList<>();
+            while (!made.contains("the last")) {
+                watcher.take()
+                        .pollEvents()
+                        .forEach(event -> made.add(event.context().toString()));
+                watched.reset();
+            }
+            assertEquals(List.of("the last"), made);
+        }
+    }
+
+    @Test
+    void runShPassesAStopOnWhileItCompiles() throws Exception {
+        Path home = small();
+        try (var program = open("run.sh", home, Map.of())) {
+            program.awaitLine(COMPILES);
+            program.process.toHandle().destroy();
+            assertEquals(143, program.exit());
+        }
+        assertEquals(List.of(), names(home.resolve("build")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"newer notes", "new99999999999999999999"})
+    void passesOverWhatOthersPutIntoItsBuildFolder(String name) throws Exception {
+        Path home = small();
+        Files.createDirectories(home.resolve("build").resolve(name));
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main.java", home, Map.of()));
+        assertEquals(List.of(name, "parley.jar"), names(home.resolve("build")));
+    }
+
+    @Test
+    void saysInOneLineThatItCannotBeBuilt() throws Exception {
+        Path home = Files.createDirectory(folder.resolve("alone"));
+        copyFiles(home, "Main.java");
+        try (var program = start(home, Map.of())) {
+            assertEquals(1, program.exit());
+            assertEquals(1, program.lines.size(), program.lines.toString());
+            assertTrue(program.lines.get(0).startsWith("Parley cannot be built: "), program.lines.toString());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"a! #b%20ü'+", "a:b"})
+    void startsFromAFolderOfAnyName(String name) throws Exception {
+        Assumptions.assumeTrue(System.getProperty("sun.jnu.encoding").equals("UTF-8"), "Java reads no such name here");
+        Path home = Files.move(small(), folder.resolve(name));
+        for (String door : List.of("Main.java", "run.sh")) {
+            assertEquals("Parley 1.0", says(door, home, Map.of()).getLast(), door);
+        }
+    }
+
+    @Test
+    void javaOptsMayHoldBlanksInQuotes() throws Exception {
+        var environment = Map.of("JAVA_OPTS", "-Da=\"x y\" '-Db=it is $HOME *' -Xmx64m");
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", small(), environment));
+    }
+}
