@@ -2,10 +2,15 @@ package parley;
 
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static parley.Json.object;
+import static parley.Log.log;
+import static parley.Memory.MAX_REQUESTS;
 import static parley.Problem.Code.INTERNAL_ERROR;
 import static parley.Problem.Code.NOT_CONFIGURED;
 import static parley.Problem.invalid;
+import static parley.Problem.overloaded;
+import static parley.Settings.DEFAULTS;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
@@ -17,7 +22,6 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import parley.Histories.Turn;
 import parley.HistoryReader.Item;
 import parley.Provider.Image;
@@ -33,7 +37,7 @@ final class Api implements HttpHandler {
     private final boolean demo;
     private final WriteTimeouts timeouts = new WriteTimeouts();
     private final PageFiles page = new PageFiles();
-    private final Semaphore free = new Semaphore(Memory.MAX_REQUESTS);
+    private final Semaphore free = new Semaphore(MAX_REQUESTS);
     private volatile boolean stopping;
 
     /** @param demo whether a stand-in answers, which /health tells */
@@ -62,7 +66,7 @@ final class Api implements HttpHandler {
 
     private void answer(Exchange http, boolean served) {
         try {
-            if (!served || stopping) throw Problem.overloaded(stopping ? "stopping" : "full");
+            if (!served || stopping) throw overloaded(stopping ? "stopping" : "full");
             http.checkHead();
             route(http);
         } catch (Problem e) {
@@ -73,8 +77,8 @@ final class Api implements HttpHandler {
         } catch (UncheckedIOException e) {
             throw e;
         } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
-            Log.log("a defect: " + e);
-            for (StackTraceElement frame : e.getStackTrace()) Log.log("    at " + frame);
+            log("a defect: " + e);
+            for (StackTraceElement frame : e.getStackTrace()) log("    at " + frame);
             http.problem(new Problem(INTERNAL_ERROR, "A defect of the server: its console says more"));
         }
     }
@@ -82,10 +86,10 @@ final class Api implements HttpHandler {
     /** Refuses new requests from now on, and waits for those that run, at most so long. */
     void stop(Duration timeout) throws InterruptedException {
         stopping = true;
-        int running = Memory.MAX_REQUESTS - free.availablePermits();
-        if (running > 0) Log.log("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
-        if (!free.tryAcquire(Memory.MAX_REQUESTS, timeout.toMillis(), TimeUnit.MILLISECONDS)) {
-            Log.log("stopped before every turn had ended: those are not stored");
+        int running = MAX_REQUESTS - free.availablePermits();
+        if (running > 0) log("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
+        if (!free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), MILLISECONDS)) {
+            log("stopped before every turn had ended: those are not stored");
         }
         timeouts.close();
     }
@@ -172,7 +176,7 @@ final class Api implements HttpHandler {
         List<Account> ready = Settings.setUp(accounts);
         String missing = ready.getFirst().missing();
         if (missing == null) return ready;
-        boolean optional = missing.endsWith("_API_KEY") && !Settings.DEFAULTS.containsKey(missing);
+        boolean optional = missing.endsWith("_API_KEY") && !DEFAULTS.containsKey(missing);
         String advice = optional ? ". Where the service wants none, any word serves" : "";
         String refusal = settings.refusal() == null ? "" : ". Its last edit was refused: it " + settings.refusal();
         throw new Problem(

@@ -1,6 +1,8 @@
 package parley;
 
-import java.util.Locale;
+import static java.util.Locale.ROOT;
+import static parley.Log.sanitized;
+
 import parley.Settings.Account;
 
 /** The answer to {@code --check}: the settings, and whether each provider takes its key and knows its model. */
@@ -9,7 +11,7 @@ final class Check {
 
     /** {@return whether chats can be answered, and images too unless they are not set up} Prints what it finds. */
     static boolean passes(LiveSettings settings, ProviderHttp client) {
-        settings.shown().forEach((name, value) -> System.out.println(Log.sanitized(name + "=" + value)));
+        settings.shown().forEach((name, value) -> System.out.println(sanitized(name + "=" + value)));
         Settings now = settings.current();
         boolean good = true;
         var services = new Services(client, now);
@@ -20,8 +22,8 @@ final class Check {
 
     private static boolean isGood(Services services, Account account) {
         String answer = answer(services, account);
-        System.out.println(account.use().toLowerCase(Locale.ROOT) + ", " + account.provider() + " with "
-                + account.model() + ": " + answer);
+        System.out.println(account.use().toLowerCase(ROOT) + ", " + account.provider() + " with " + account.model()
+                + ": " + answer);
         return answer.equals("good");
     }
 

@@ -1,7 +1,9 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Log.log;
+
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -65,7 +67,7 @@ record CommandLine(String options, Path env) {
         Path file = Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
         Path renamed = file.resolveSibling(".env.txt");
         if (Files.exists(file)) return file;
-        if (Files.exists(renamed)) Log.log(renamed + " is not read: Windows has added .txt to its name, call it .env");
+        if (Files.exists(renamed)) log(renamed + " is not read: Windows has added .txt to its name, call it .env");
         else writeFirst(file, home.resolve(".env.example"));
         return file;
     }
@@ -73,16 +75,16 @@ record CommandLine(String options, Path env) {
     /** Copies the example, for the owner's eyes only: keys will stand in it. */
     private void writeFirst(Path file, Path example) {
         try {
-            List<String> lines = Files.readAllLines(example, StandardCharsets.UTF_8);
+            List<String> lines = Files.readAllLines(example, UTF_8);
             Path folder = file.toAbsolutePath().getParent();
             Path made = Files.createTempFile(folder, ".env", null); // which gives it to its owner only
-            Files.move(Files.write(made, lines, StandardCharsets.UTF_8), file);
+            Files.move(Files.write(made, lines, UTF_8), file);
             int line = 1 + lines.indexOf("GEMINI_API_KEY=");
             String advice = isDemo() ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
-            Log.log("made " + file + " from " + example.getFileName() + advice);
+            log("made " + file + " from " + example.getFileName() + advice);
         } catch (IOException e) {
             String otherwise = "): the environment counts, and --env FILE reads another one";
-            Log.log("no .env is there, and none can be made (" + e + otherwise);
+            log("no .env is there, and none can be made (" + e + otherwise);
         }
     }
 }

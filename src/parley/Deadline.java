@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Math.max;
+
 import java.time.Duration;
 
 /**
@@ -15,7 +17,7 @@ record Deadline(long nanos) {
 
     /** {@return the nanoseconds until then, or 0 once it is over} */
     long nanosLeft() {
-        return Math.max(0, nanos - System.nanoTime());
+        return max(0, nanos - System.nanoTime());
     }
 
     boolean isOver() {

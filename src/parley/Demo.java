@@ -1,6 +1,11 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Locale.ROOT;
+import static parley.Json.at;
+import static parley.Json.items;
+import static parley.Json.string;
+import static parley.Settings.DEFAULTS;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
@@ -9,7 +14,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.Base64;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
 
@@ -97,7 +101,7 @@ final class Demo implements AutoCloseable {
      */
     Map<String, String> redirect(Map<String, String> file) {
         var redirected = new DotEnv(DotEnv.withEnvironment(file), Map.of())
-                .withDefaults(Settings.DEFAULTS)
+                .withDefaults(DEFAULTS)
                 .values();
         String services = redirected.get("CHAT_PROVIDER") + "," + redirected.get("IMAGE_PROVIDER");
         for (String service : services.split(",")) {
@@ -110,7 +114,7 @@ final class Demo implements AutoCloseable {
             redirected.putIfAbsent(prefix + "_IMAGE_MODEL", "demo");
         }
         // Who says "timeout" to a demo does not want to wait for two minutes.
-        redirected.replace("PROVIDER_TIMEOUT", Settings.DEFAULTS.get("PROVIDER_TIMEOUT"), "8");
+        redirected.replace("PROVIDER_TIMEOUT", DEFAULTS.get("PROVIDER_TIMEOUT"), "8");
         redirected.merge("HISTORY_DIR", "/demo", String::concat);
         return redirected;
     }
@@ -127,11 +131,11 @@ final class Demo implements AutoCloseable {
     /** Fails as a service does where the words ask for it. */
     private void answer(HttpExchange http, Object request, Dialect dialect) throws IOException, InterruptedException {
         List<String> texts = texts(request, dialect);
-        String words = texts.getLast().toLowerCase(Locale.ROOT);
-        boolean isImage = Json.at(request, "prompt") != null
-                || Json.at(request, "generationConfig", "responseModalities") != null;
+        String words = texts.getLast().toLowerCase(ROOT);
+        boolean isImage =
+                at(request, "prompt") != null || at(request, "generationConfig", "responseModalities") != null;
         boolean isStream =
-                http.getRequestURI().getPath().contains(":stream") || Boolean.TRUE.equals(Json.at(request, "stream"));
+                http.getRequestURI().getPath().contains(":stream") || Boolean.TRUE.equals(at(request, "stream"));
         if (words.contains("error 429")) send(http, 429, FAILURE);
         else if (words.contains("error 500")) send(http, 500, FAILURE);
         else if (words.contains("blocked")) send(http, dialect.refusalStatus, dialect.refusal);
@@ -142,9 +146,9 @@ final class Demo implements AutoCloseable {
 
     /** The beginnings of what is said in a request, oldest first. */
     private static List<String> texts(Object request, Dialect dialect) {
-        String prompt = Json.string(request, "prompt");
-        Stream<String> texts = Json.items(request, dialect.messages).stream()
-                .map(message -> Json.string(message, dialect.text.toArray()));
+        String prompt = string(request, "prompt");
+        Stream<String> texts =
+                items(request, dialect.messages).stream().map(message -> string(message, dialect.text.toArray()));
         return (prompt == null ? texts : Stream.of(prompt))
                 .map("%.500s"::formatted) // patterns take their time for each character
                 .toList();
@@ -152,7 +156,7 @@ final class Demo implements AutoCloseable {
 
     private void chat(HttpExchange http, List<String> texts, Dialect dialect, boolean isStream)
             throws IOException, InterruptedException {
-        boolean isCutOff = texts.getLast().toLowerCase(Locale.ROOT).contains("cut off");
+        boolean isCutOff = texts.getLast().toLowerCase(ROOT).contains("cut off");
         String reply = Eliza.answer(texts);
         String[] words = reply.split("(?<=\\s)(?=\\S)");
         int prompt = texts.stream().mapToInt(text -> text.length() / 4 + 1).sum();

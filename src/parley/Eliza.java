@@ -1,11 +1,12 @@
 package parley;
 
+import static java.util.Locale.ROOT;
+import static java.util.stream.Collectors.toMap;
+
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -41,7 +42,7 @@ final class Eliza {
             """
                     .lines()
                     .map(pair -> pair.split("="))
-                    .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
+                    .collect(toMap(pair -> pair[0], pair -> pair[1]));
 
     private static final List<Rule> RULES = Stream.of(
                     PageFiles.resource("eliza.txt").substring(2).split("\n\\? "))
@@ -80,6 +81,6 @@ final class Eliza {
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */
     private static String turned(String words) {
         return WORD.matcher(words)
-                .replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(Locale.ROOT), word.group()));
+                .replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(ROOT), word.group()));
     }
 }

@@ -1,7 +1,13 @@
 package parley;
 
+import static java.lang.Math.clamp;
+import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Json.object;
+import static parley.Lines.BUFFER_SIZE;
+import static parley.Log.log;
+import static parley.Memory.PER_BYTE;
 import static parley.Problem.Code.METHOD_NOT_ALLOWED;
 import static parley.Problem.Code.MISDIRECTED_REQUEST;
 import static parley.Problem.Code.TOO_LARGE;
@@ -139,7 +145,7 @@ final class Exchange implements AutoCloseable {
         InputStream in = exchange.getRequestBody();
         body.writeBytes(in.readNBytes(SMALL));
         if (body.size() == SMALL) { // a body in chunks does not tell how long it is
-            Memory.reserve(Memory.PER_BYTE * announced);
+            Memory.reserve(PER_BYTE * announced);
             body.writeBytes(in.readNBytes(MAX_BODY));
         }
         if (body.size() > MAX_BODY) throw tooLarge();
@@ -173,7 +179,7 @@ final class Exchange implements AutoCloseable {
         String text = query(name);
         if (text == null) return fallback;
         if (!text.matches("0*[1-9]\\d{0,17}")) throw invalid(name + " must be a whole number from 1");
-        return Math.clamp(Long.parseLong(text), 1, Integer.MAX_VALUE);
+        return clamp(Long.parseLong(text), 1, Integer.MAX_VALUE);
     }
 
     /**
@@ -272,9 +278,9 @@ final class Exchange implements AutoCloseable {
     void write(byte[] bytes) {
         if (is("HEAD")) return;
         OutputStream out = exchange.getResponseBody();
-        for (int i = 0; i < bytes.length; i += Lines.BUFFER_SIZE) {
+        for (int i = 0; i < bytes.length; i += BUFFER_SIZE) {
             int from = i;
-            timeouts.run(() -> out.write(bytes, from, Math.min(Lines.BUFFER_SIZE, bytes.length - from)));
+            timeouts.run(() -> out.write(bytes, from, min(BUFFER_SIZE, bytes.length - from)));
         }
     }
 
@@ -285,7 +291,7 @@ final class Exchange implements AutoCloseable {
     /** A delta of the reply, as an event; no text is a heartbeat. Whichever comes first sends the 200. */
     void delta(String text) {
         if (!text.isEmpty()) {
-            event("data: " + Json.write(Json.object("text", text)));
+            event("data: " + Json.write(object("text", text)));
         } else { // in two halves: a client that left lets the first one pass, and resets the connection
             send(":");
             send(" ping\n\n");
@@ -335,7 +341,7 @@ final class Exchange implements AutoCloseable {
         } finally {
             Thread.interrupted(); // the thread serves another request next
             long millis = (System.nanoTime() - begun) / 1_000_000;
-            Log.log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path(), outcome, millis, user));
+            log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path(), outcome, millis, user));
         }
     }
 }

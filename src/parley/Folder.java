@@ -1,9 +1,11 @@
 package parley;
 
+import static java.nio.file.StandardOpenOption.READ;
+import static parley.Log.log;
+
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A folder whose own entries are forced to disk, so that a new name outlives a loss of power. */
@@ -21,11 +23,11 @@ final class Folder {
      */
     void force() {
         if (System.getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(path, StandardOpenOption.READ)) {
+        try (FileChannel entries = FileChannel.open(path, READ)) {
             entries.force(true);
         } catch (IOException e) {
             if (told.compareAndSet(false, true)) {
-                Log.log("new files may not outlive a loss of power: their folder cannot be forced to disk: " + e);
+                log("new files may not outlive a loss of power: their folder cannot be forced to disk: " + e);
             }
         }
     }

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.object;
@@ -8,7 +9,6 @@ import static parley.ProviderError.isEmpty;
 
 import java.net.URLEncoder;
 import java.net.http.HttpRequest;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -133,7 +133,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
     /** A request of the model's method, or of the model itself. */
     private HttpRequest.Builder request(String method) {
         String name = problems.account().model().replaceFirst("^models/", "");
-        String encoded = URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20");
+        String encoded = URLEncoder.encode(name, UTF_8).replace("+", "%20");
         boolean hasVersion = problems.account().base().getPath().matches(".*/v\\d\\w*");
         String path = (hasVersion ? "" : "/v1beta") + "/models/" + encoded + method;
         return upstream.request(path, "x-goog-api-key", "");

@@ -1,13 +1,22 @@
 package parley;
 
+import static java.lang.Math.min;
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.time.Duration.ofSeconds;
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+import static parley.Log.log;
+import static parley.Problem.Code.BUSY;
+import static parley.Problem.Code.CONVERSATION_CHANGED;
+import static parley.Problem.Code.STORAGE_UNAVAILABLE;
+import static parley.Problem.overloaded;
+
 import java.io.IOException;
 import java.nio.channels.FileLock;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /**
@@ -21,7 +30,7 @@ import java.util.regex.Pattern;
  */
 final class Histories implements AutoCloseable {
     /** A lock and a write that take longer may have met a broken network. */
-    private static final Duration HANGING = Duration.ofSeconds(2);
+    private static final Duration HANGING = ofSeconds(2);
 
     private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
@@ -47,8 +56,7 @@ final class Histories implements AutoCloseable {
 
     /** The name of a user's file, in ASCII: no other user's, also where case or Unicode's forms don't count. */
     static String fileName(String user) {
-        String bytes =
-                new String(user.getBytes(StandardCharsets.UTF_8), StandardCharsets.ISO_8859_1); // a character for each
+        String bytes = new String(user.getBytes(UTF_8), ISO_8859_1); // a character for each
         return "history_"
                 + ESCAPED.matcher(bytes)
                         .replaceAll(each ->
@@ -71,8 +79,7 @@ final class Histories implements AutoCloseable {
         try {
             turn.await();
             if (ifVersion == null || ifVersion.equals(turn.file.stamp().version())) return turn;
-            throw new Problem(
-                    Problem.Code.CONVERSATION_CHANGED, "The conversation has changed meanwhile: load it again first");
+            throw new Problem(CONVERSATION_CHANGED, "The conversation has changed meanwhile: load it again first");
         } catch (IOException | RuntimeException e) {
             turn.close();
             throw e;
@@ -104,7 +111,7 @@ final class Histories implements AutoCloseable {
         private void await() throws IOException {
             Deadline deadline = Deadline.in(timeout);
             try {
-                acquired = first.tryAcquire(deadline.nanosLeft(), TimeUnit.NANOSECONDS);
+                acquired = first.tryAcquire(deadline.nanosLeft(), NANOSECONDS);
             } catch (InterruptedException e) {
                 throw interrupted();
             }
@@ -170,7 +177,7 @@ final class Histories implements AutoCloseable {
         try {
             // An interrupt would close the file, with all its locks.
             if (Thread.interrupted()) throw new InterruptedException();
-            for (long pause = 1; ; pause = Math.min(2 * pause, 20)) {
+            for (long pause = 1; ; pause = min(2 * pause, 20)) {
                 FileLock lock = locks.tryLock(position);
                 if (lock != null) return lock;
                 if (deadline.isOver()) throw busy();
@@ -186,29 +193,25 @@ final class Histories implements AutoCloseable {
         try {
             lock.release();
         } catch (IOException e) {
-            Log.log("history: a lock could not be released: " + e);
+            log("history: a lock could not be released: " + e);
         }
     }
 
     private static Problem interrupted() {
         Thread.currentThread().interrupt();
-        return Problem.overloaded("stopping");
+        return overloaded("stopping");
     }
 
     private static Problem busy() {
         return new Problem(
-                Problem.Code.BUSY,
-                "This user's earlier request is still running: wait for its end, then try again",
-                5L,
-                false);
+                BUSY, "This user's earlier request is still running: wait for its end, then try again", 5L, false);
     }
 
     /** The problem that an IOException of the disk makes, which the console tells more of. */
     static Problem unavailable(IOException e) {
-        Log.log("history: " + e);
+        log("history: " + e);
         return new Problem(
-                Problem.Code.STORAGE_UNAVAILABLE,
-                "The histories cannot be read or written: the server's console says why");
+                STORAGE_UNAVAILABLE, "The histories cannot be read or written: the server's console says why");
     }
 
     @Override

@@ -1,10 +1,16 @@
 package parley;
 
+import static java.lang.Math.min;
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static parley.Lines.BUFFER_SIZE;
+import static parley.Lines.END;
+import static parley.Log.log;
+import static parley.Problem.Code.STORAGE_FULL;
 
 import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
@@ -12,7 +18,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -111,7 +116,7 @@ final class HistoryFile {
 
     private static void write(FileChannel channel, long position, byte[] bytes) throws IOException {
         for (int done = 0; done < bytes.length; ) {
-            int length = Math.min(bytes.length - done, Lines.BUFFER_SIZE);
+            int length = min(bytes.length - done, BUFFER_SIZE);
             done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
         }
         channel.force(false);
@@ -126,16 +131,15 @@ final class HistoryFile {
         if (lines.size < from || lines.size - from > written.length) return;
         byte[] found = lines.copy(from, lines.size);
         if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
-        channel.truncate(from + Lines.END.length());
-        write(channel, from, bytes(Lines.END));
+        channel.truncate(from + END.length());
+        write(channel, from, bytes(END));
     }
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
     private void tellIfFull(IOException failure, long wanted) throws IOException {
         if (Files.getFileStore(folder.path).getUsableSpace() > wanted + (64 << 10)) return;
-        Log.log("history: " + failure);
-        throw new Problem(
-                Problem.Code.STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
+        log("history: " + failure);
+        throw new Problem(STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
     }
 
     /**
@@ -151,7 +155,7 @@ final class HistoryFile {
             Files.move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
             folder.force();
             if (copy != null) {
-                Log.log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
+                log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
                         + " keeps it as it was");
             }
             return written;
@@ -169,7 +173,7 @@ final class HistoryFile {
         stamp().unchangedSince(before);
         try (var old = Lines.open(file);
                 var anew = new FileOutputStream(made.toFile());
-                var out = new BufferedOutputStream(anew, Lines.BUFFER_SIZE)) {
+                var out = new BufferedOutputStream(anew, BUFFER_SIZE)) {
             boolean damaged = writeMessages(old, keptUntil, out);
             out.flush();
             out.write(lines(anew.getChannel().size(), more));
@@ -212,11 +216,11 @@ final class HistoryFile {
             lines.append(comma).append('\n').append(Json.write(message.members()));
             comma = ",";
         }
-        return bytes(lines + Lines.END);
+        return bytes(lines + END);
     }
 
     private static byte[] bytes(String text) {
-        return text.getBytes(StandardCharsets.UTF_8);
+        return text.getBytes(UTF_8);
     }
 
     /** Keeps the file beside this one, as it is. */

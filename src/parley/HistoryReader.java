@@ -1,8 +1,10 @@
 package parley;
 
+import static java.lang.Math.min;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -13,7 +15,7 @@ import java.util.function.Predicate;
  */
 final class HistoryReader {
     private static final int MAX_MESSAGE =
-            (int) Math.min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes; a longer one is damage
+            (int) min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes; a longer one is damage
     private static final String BYTE_ORDER_MARK = "\uffef\uffbb\uffbf"; // its bytes, as signed characters
     private static final Set<String> IN_ORDER = Set.of("^$", "^[]$", "^[{", "},{", "}]$"); // from ^, or } of a message
 
@@ -27,7 +29,7 @@ final class HistoryReader {
     record Item(Message message, byte[] json, boolean aLine, long end) {
         /** The message as one line. */
         byte[] line() {
-            return aLine ? json : Json.write(message.members()).getBytes(StandardCharsets.UTF_8);
+            return aLine ? json : Json.write(message.members()).getBytes(UTF_8);
         }
     }
 

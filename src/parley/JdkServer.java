@@ -1,5 +1,8 @@
 package parley;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.Memory.MAX_REQUESTS;
+
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.Inet6Address;
@@ -14,7 +17,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
 
 /** The JDK's HTTP server, with the limits and the threads that it lacks by default. */
 final class JdkServer {
@@ -38,10 +40,10 @@ final class JdkServer {
             "sun.net.httpserver.idleInterval",
             "60",
             "sun.net.httpserver.maxIdleConnections",
-            "" + Memory.MAX_REQUESTS,
+            "" + MAX_REQUESTS,
             // Also those that have yet to send a whole request.
             "jdk.httpserver.maxConnections",
-            "" + 2 * Memory.MAX_REQUESTS);
+            "" + 2 * MAX_REQUESTS);
 
     static {
         LIMITS.forEach(System.getProperties()::putIfAbsent);
@@ -103,9 +105,9 @@ final class JdkServer {
         if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
         return new ThreadPoolExecutor(
                 16,
-                Memory.MAX_REQUESTS + 1000,
+                MAX_REQUESTS + 1000,
                 3,
-                TimeUnit.SECONDS,
+                SECONDS,
                 new SynchronousQueue<>(),
                 Thread.ofPlatform().daemon().factory());
     }

@@ -1,9 +1,11 @@
 package parley;
 
+import static java.lang.Math.max;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -31,7 +33,7 @@ final class Json {
 
     /** Values that any other text may hold: so many as take a sixteenth of the heap, at up to 250 bytes each. */
     static final int MAX_VALUES =
-            (int) Math.max(MAX_REQUEST_VALUES, Runtime.getRuntime().maxMemory() / 16 / 250);
+            (int) max(MAX_REQUEST_VALUES, Runtime.getRuntime().maxMemory() / 16 / 250);
 
     /** Characters of a number: to compute with it takes time that grows with the square of them. */
     private static final int MAX_NUMBER = 1000;
@@ -75,7 +77,7 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
+        return UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */

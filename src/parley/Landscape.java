@@ -1,9 +1,10 @@
 package parley;
 
+import static java.util.Locale.ROOT;
+
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
@@ -22,7 +23,7 @@ final class Landscape {
 
     /** The picture, as a PNG. */
     static byte[] paint(String prompt) throws IOException {
-        String words = prompt.strip().toLowerCase(Locale.ROOT);
+        String words = prompt.strip().toLowerCase(ROOT);
         int seed = words.hashCode();
         int hill = Stream.of(words.split("\\W+"))
                 .filter(COLOURS::containsKey)

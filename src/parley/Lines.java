@@ -1,14 +1,16 @@
 package parley;
 
+import static java.lang.Math.min;
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
+import static java.nio.file.StandardOpenOption.READ;
+
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.OptionalLong;
 
 /** The bytes of a history file, as many as there were at first, and its lines, told by raw bytes. */
@@ -37,7 +39,7 @@ final class Lines implements AutoCloseable {
     /** Opens a file; one that is not there is as an empty one. No link is followed. */
     static Lines open(Path file) throws IOException {
         try {
-            return new Lines(FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS));
+            return new Lines(FileChannel.open(file, READ, NOFOLLOW_LINKS));
         } catch (NoSuchFileException e) {
             return new Lines(null);
         }
@@ -55,7 +57,7 @@ final class Lines implements AutoCloseable {
 
     private void load(long offset) throws IOException {
         from = offset - offset % BUFFER_SIZE;
-        until = Math.min(size, from + BUFFER_SIZE);
+        until = min(size, from + BUFFER_SIZE);
         ByteBuffer bytes = ByteBuffer.wrap(block, 0, (int) (until - from));
         while (bytes.hasRemaining()) {
             int read = channel.read(bytes, from + bytes.position());
@@ -67,7 +69,7 @@ final class Lines implements AutoCloseable {
         byte[] copy = new byte[(int) (end - start)];
         for (long i = start; i < end; i = until) {
             at(i);
-            int length = (int) (Math.min(end, until) - i);
+            int length = (int) (min(end, until) - i);
             System.arraycopy(block, (int) (i - from), copy, (int) (i - start), length);
         }
         return copy;
@@ -75,9 +77,7 @@ final class Lines implements AutoCloseable {
 
     /** Whether {@link #END} and nothing else stands behind an offset. */
     boolean endsAt(long offset) throws IOException {
-        return offset >= 0
-                && size - offset == END.length()
-                && new String(copy(offset, size), StandardCharsets.US_ASCII).equals(END);
+        return offset >= 0 && size - offset == END.length() && new String(copy(offset, size), US_ASCII).equals(END);
     }
 
     /**

@@ -1,5 +1,9 @@
 package parley;
 
+import static java.util.stream.Collectors.joining;
+import static parley.Log.log;
+import static parley.Settings.DEFAULTS;
+
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -15,7 +19,6 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import parley.DotEnv.InvalidSetting;
 
@@ -117,8 +120,8 @@ final class LiveSettings {
         String later = Stream.of("HOST", "PORT", "HISTORY_DIR")
                 .filter(name ->
                         !edit.values().get(name).equals(started.env.values().get(name)))
-                .collect(Collectors.joining(" and "));
-        Log.log(file.getFileName() + " was edited and is in force"
+                .collect(joining(" and "));
+        log(file.getFileName() + " was edited and is in force"
                 + (later.isEmpty() ? "" : ", but for " + later + ": at the next start"));
     }
 
@@ -133,23 +136,23 @@ final class LiveSettings {
     }
 
     private void warnOnce(DotEnv env, String variable, String what) {
-        if (warned.add(variable)) Log.log(file.getFileName() + ": " + env.placed(variable) + what);
+        if (warned.add(variable)) log(file.getFileName() + ": " + env.placed(variable) + what);
     }
 
     /** Whether the variable is a setting: any NAME whose NAME_BASE_URL is there has the others of a service too. */
     private static boolean isRead(String name, DotEnv env) {
-        if (Settings.DEFAULTS.containsKey(name) || name.matches("https_proxy|no_proxy")) return true;
+        if (DEFAULTS.containsKey(name) || name.matches("https_proxy|no_proxy")) return true;
         String address = name.replaceFirst("_(API_KEY|(CHAT|IMAGE)_(MODEL|EXTRA))$", "_BASE_URL");
         return address.endsWith("_BASE_URL") && env.values().containsKey(address);
     }
 
     private void refuse(String what) {
-        if (!what.equals(refusal)) Log.log(file.getFileName() + " " + what + "; the last good settings stay in force");
+        if (!what.equals(refusal)) log(file.getFileName() + " " + what + "; the last good settings stay in force");
         refusal = what;
     }
 
     private Read read(List<?> stamp, String text) throws InvalidSetting {
-        DotEnv env = DotEnv.parse(text, overlay).withDefaults(Settings.DEFAULTS);
+        DotEnv env = DotEnv.parse(text, overlay).withDefaults(DEFAULTS);
         return new Read(stamp, env, Settings.of(env));
     }
 

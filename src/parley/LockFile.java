@@ -1,5 +1,9 @@
 package parley;
 
+import static java.nio.file.StandardOpenOption.CREATE;
+import static java.nio.file.StandardOpenOption.WRITE;
+import static parley.Log.log;
+
 import java.io.IOException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
@@ -7,7 +11,6 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -52,7 +55,7 @@ final class LockFile implements AutoCloseable {
                 Files.createDirectories(folder.path);
                 new Folder(folder.path.toAbsolutePath().getParent()).force();
             }
-            file = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            file = FileChannel.open(path, CREATE, WRITE);
             return file;
         } finally {
             opening.unlock();
@@ -85,7 +88,7 @@ final class LockFile implements AutoCloseable {
         try {
             while (!closedAlone()) Thread.sleep(20);
         } catch (IOException | InterruptedException e) {
-            Log.log("history: .lock could not be closed: " + e);
+            log("history: .lock could not be closed: " + e);
         }
     }
 }

@@ -1,7 +1,8 @@
 package parley;
 
+import static java.time.temporal.ChronoUnit.MILLIS;
+
 import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.regex.Pattern;
 
 /** The console: a line an event, with its time. */
@@ -10,7 +11,7 @@ final class Log {
 
     /** Prints one line, whatever the text holds: {@link #sanitized} sees to it. */
     static void log(String text) {
-        System.out.println(Instant.now().truncatedTo(ChronoUnit.MILLIS) + " " + sanitized(text));
+        System.out.println(Instant.now().truncatedTo(MILLIS) + " " + sanitized(text));
     }
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */

@@ -1,7 +1,12 @@
 package parley;
 
+import static java.lang.Math.clamp;
+import static java.lang.Math.max;
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.Problem.overloaded;
+
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 
 /**
  * The heap that all requests share: two thirds of it may be filled with what they read. A thread serves one request
@@ -18,7 +23,7 @@ final class Memory {
      * measured; beyond the first 8 MiB, the heap has 120 KiB for each two. Before JDK 24, each request has a thread of
      * the system.
      */
-    static final int MAX_REQUESTS = Math.clamp(
+    static final int MAX_REQUESTS = clamp(
             (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10),
             16,
             Runtime.version().feature() < 24 ? 4_000 : 10_000);
@@ -29,7 +34,7 @@ final class Memory {
     private static final int FREE = 128;
 
     /** How long a request waits, in all, for others to release memory. */
-    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(10);
+    private static final long TIMEOUT = SECONDS.toNanos(10);
 
     private static final int BUDGET = (int) (Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
@@ -50,7 +55,7 @@ final class Memory {
         /** Reserves memory for a text that has grown to so many bytes, or will. */
         void grownTo(long bytes) {
             if (bytes <= reserved) return;
-            long more = Math.max(bytes, reserved + reserved / 4);
+            long more = max(bytes, reserved + reserved / 4);
             reserve(PER_BYTE * (more - reserved));
             reserved = more;
         }
@@ -71,15 +76,15 @@ final class Memory {
     static void reserve(long bytes) {
         Share share = SHARE.get();
         long wanted = share.reserved + bytes / UNIT;
-        long more = Math.max(0, wanted) - Math.max(0, share.reserved);
+        long more = max(0, wanted) - max(0, share.reserved);
         long begun = System.nanoTime();
         try {
-            boolean acquired = more == 0
-                    || more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, TimeUnit.NANOSECONDS);
-            if (!acquired) throw Problem.overloaded("short of memory");
+            boolean acquired =
+                    more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS);
+            if (!acquired) throw overloaded("short of memory");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw Problem.overloaded("stopping");
+            throw overloaded("stopping");
         }
         share.waiting -= System.nanoTime() - begun;
         share.reserved = wanted;
@@ -88,7 +93,7 @@ final class Memory {
     private static void release(long bytes) {
         Share share = SHARE.get();
         long left = share.reserved - bytes / UNIT;
-        BUDGET_LEFT.release((int) (Math.max(0, share.reserved) - Math.max(0, left)));
+        BUDGET_LEFT.release((int) (max(0, share.reserved) - max(0, left)));
         share.reserved = left;
     }
 

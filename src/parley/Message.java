@@ -1,5 +1,8 @@
 package parley;
 
+import static java.time.temporal.ChronoUnit.SECONDS;
+import static parley.Json.object;
+
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
@@ -24,7 +27,7 @@ record Message(Map<String, Object> members) {
 
     /** @param last the time of the message before it, which this one's is not before: the clock may go back */
     static Message fromUser(String content, Instant last) {
-        return new Message(Json.object("role", "user", "content", content, "time", now(ChronoUnit.SECONDS, last)));
+        return new Message(object("role", "user", "content", content, "time", now(SECONDS, last)));
     }
 
     /**
@@ -34,8 +37,8 @@ record Message(Map<String, Object> members) {
      */
     Message answered(String content, String provider, String model, ChronoUnit unit) {
         String time = now(unit, time());
-        return new Message(Json.object(
-                "role", "assistant", "content", content, "time", time, "provider", provider, "model", model));
+        return new Message(
+                object("role", "assistant", "content", content, "time", time, "provider", provider, "model", model));
     }
 
     private static String now(ChronoUnit unit, Instant last) {
@@ -62,6 +65,6 @@ record Message(Map<String, Object> members) {
 
     /** This message with an earlier one of the same role before it, as one. */
     Message joinedTo(Message earlier) {
-        return new Message(Json.object("role", members.get("role"), "content", earlier.content() + "\n\n" + content()));
+        return new Message(object("role", members.get("role"), "content", earlier.content() + "\n\n" + content()));
     }
 }

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.util.stream.Collectors.joining;
 import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.object;
@@ -12,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import parley.Settings.Generation;
 
 /**
@@ -83,7 +83,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         String type = string(content, "type");
         String text = string(content, "text");
         if (text != null && (type == null || type.endsWith("text"))) return text;
-        return items(content).stream().map(OpenAi::text).collect(Collectors.joining());
+        return items(content).stream().map(OpenAi::text).collect(joining());
     }
 
     /**

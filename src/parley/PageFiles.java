@@ -1,13 +1,13 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.stream.Collectors.toMap;
 import static parley.Problem.Code.NOT_FOUND;
 
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
 import java.util.Map;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** The chat page and the files that it names, and nothing else of the program. They are read once. */
@@ -34,7 +34,7 @@ final class PageFiles {
                     "conversation.js",
                     "markdown.js",
                     "server.js")
-            .collect(Collectors.toMap(name -> "/" + name.replace("index.html", ""), PageFile::read));
+            .collect(toMap(name -> "/" + name.replace("index.html", ""), PageFile::read));
 
     /** Answers with the file at the exchange's path, or with 304 where the browser has it. */
     void answer(Exchange http) {

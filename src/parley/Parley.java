@@ -1,15 +1,19 @@
 package parley;
 
+import static java.time.Duration.ofSeconds;
+import static java.util.Locale.ROOT;
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.Log.log;
+import static parley.Log.sanitized;
+
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 
@@ -24,8 +28,8 @@ import java.util.function.UnaryOperator;
  */
 public final class Parley implements AutoCloseable {
     static final String VERSION = "1.0";
-    private static final Duration TURN_TIMEOUT = Duration.ofSeconds(30); // for an earlier request of the same user
-    private static final Duration SHUTDOWN_TIMEOUT = Duration.ofSeconds(10); // for running requests
+    private static final Duration TURN_TIMEOUT = ofSeconds(30); // for an earlier request of the same user
+    private static final Duration SHUTDOWN_TIMEOUT = ofSeconds(10); // for running requests
 
     private final HttpServer server;
     private final Histories histories;
@@ -82,7 +86,7 @@ public final class Parley implements AutoCloseable {
         try {
             api.stop(SHUTDOWN_TIMEOUT);
             threads.shutdownNow(); // what still runs is interrupted, and tells its client so
-            threads.awaitTermination(3, TimeUnit.SECONDS);
+            threads.awaitTermination(3, SECONDS);
             server.stop(0);
             histories.close();
             client.close();
@@ -101,7 +105,7 @@ public final class Parley implements AutoCloseable {
         try {
             run(CommandLine.of(args));
         } catch (IOException e) {
-            System.err.println("Parley cannot start: " + Log.sanitized(e.getMessage()));
+            System.err.println("Parley cannot start: " + sanitized(e.getMessage()));
             System.exit(1);
         }
     }
@@ -114,7 +118,7 @@ public final class Parley implements AutoCloseable {
             case "--help" -> System.out.println(CommandLine.USAGE);
             case "--version" -> System.out.println("Parley " + VERSION);
             default -> {
-                System.err.println("unknown: " + Log.sanitized(asked.options()));
+                System.err.println("unknown: " + sanitized(asked.options()));
                 System.err.println(CommandLine.USAGE);
                 System.exit(2);
             }
@@ -138,23 +142,23 @@ public final class Parley implements AutoCloseable {
     private void announce(String name, LiveSettings settings) throws IOException {
         Settings now = settings.current();
         List<String> addresses = JdkServer.addresses(now.server().host(), server.getAddress());
-        Log.log(name + " is at " + addresses.getFirst() + ", with the settings of " + settings.file);
-        for (String address : addresses.subList(1, addresses.size())) Log.log(name + " is also at " + address);
+        log(name + " is at " + addresses.getFirst() + ", with the settings of " + settings.file);
+        for (String address : addresses.subList(1, addresses.size())) log(name + " is also at " + address);
         now.chats().forEach(Parley::logService);
         now.images().forEach(Parley::logService);
     }
 
     private static void logService(Settings.Account account) {
         String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-        String use = account.use().toLowerCase(Locale.ROOT);
-        Log.log(use + ": " + account.provider() + " with " + account.model() + ", " + ready);
+        String use = account.use().toLowerCase(ROOT);
+        log(use + ": " + account.provider() + " with " + account.model() + ", " + ready);
     }
 
     private void shutDown() {
         try {
             close();
         } catch (IOException e) {
-            Log.log("closing: " + e);
+            log("closing: " + e);
         }
         Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
     }

@@ -1,6 +1,9 @@
 package parley;
 
-import java.util.Locale;
+import static java.util.Locale.ROOT;
+import static parley.Json.LONE_SURROGATE;
+import static parley.Json.object;
+
 import java.util.Map;
 
 /**
@@ -65,7 +68,7 @@ final class Problem extends RuntimeException {
     private static String truncated(String detail) {
         if (detail.length() <= MAX_DETAIL) return detail;
         // A pair of surrogates may be cut in the middle.
-        return Json.LONE_SURROGATE.matcher(detail.substring(0, MAX_DETAIL - 1)).replaceAll("") + "…";
+        return LONE_SURROGATE.matcher(detail.substring(0, MAX_DETAIL - 1)).replaceAll("") + "…";
     }
 
     /** A refusal of the request as it was sent: 400. */
@@ -91,12 +94,12 @@ final class Problem extends RuntimeException {
     String name() {
         return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code)
                 .name()
-                .toLowerCase(Locale.ROOT);
+                .toLowerCase(ROOT);
     }
 
     /** The members of the problem document. */
     Map<String, Object> document() {
-        return Json.object(
+        return object(
                 "type", "about:blank", "title", code.title, "status", status(), "code", name(), "detail", getMessage());
     }
 }

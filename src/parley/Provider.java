@@ -1,6 +1,8 @@
 package parley;
 
-import java.nio.charset.StandardCharsets;
+import static java.lang.Math.min;
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
@@ -43,7 +45,7 @@ interface Provider {
 
         /** {@return the image, known by its first bytes; null for none} */
         static Image of(byte[] bytes) {
-            String start = new String(bytes, 0, Math.min(bytes.length, 16), StandardCharsets.ISO_8859_1);
+            String start = new String(bytes, 0, min(bytes.length, 16), ISO_8859_1);
             for (String type : TYPES.keySet()) {
                 if (start.matches("(?s)" + TYPES.get(type))) return new Image(type, bytes);
             }

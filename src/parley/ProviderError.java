@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Math.max;
+import static java.lang.Math.min;
 import static parley.Json.at;
 
 import java.net.http.HttpHeaders;
@@ -166,7 +168,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
         try {
             ZonedDateTime then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME);
-            return Math.max(0, 1 + Duration.between(Instant.now(), then).toSeconds());
+            return max(0, 1 + Duration.between(Instant.now(), then).toSeconds());
         } catch (DateTimeParseException e) {
             return null; // neither form: as if it were not there
         }
@@ -182,7 +184,6 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     }
 
     private static boolean holds(Pattern pattern, String text) {
-        return pattern.matcher(text.substring(0, Math.min(text.length(), ENOUGH)))
-                .find();
+        return pattern.matcher(text.substring(0, min(text.length(), ENOUGH))).find();
     }
 }

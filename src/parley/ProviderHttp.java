@@ -1,5 +1,9 @@
 package parley;
 
+import static java.time.Duration.ofSeconds;
+import static parley.Log.log;
+import static parley.Problem.overloaded;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
@@ -11,7 +15,6 @@ import java.net.http.HttpClient;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.security.NoSuchAlgorithmException;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import javax.net.ssl.SSLContext;
@@ -42,8 +45,8 @@ final class ProviderHttp implements AutoCloseable {
             if (made == null || untrusting && canTrust()) made = client(context());
             return made;
         } catch (GeneralSecurityException | UncheckedIOException e) { // unchecked, it would mean that the client left
-            Log.log("no connection to a provider can be made: " + e);
-            throw Problem.overloaded("unable to make a connection");
+            log("no connection to a provider can be made: " + e);
+            throw overloaded("unable to make a connection");
         } finally {
             making.unlock();
         }
@@ -55,7 +58,7 @@ final class ProviderHttp implements AutoCloseable {
             return SSLContext.getDefault();
         } catch (NoSuchAlgorithmException e) {
             untrusting = !canTrust();
-            if (untrusting) Log.log("Java's trust store cannot be read, so no https works until it can: " + e);
+            if (untrusting) log("Java's trust store cannot be read, so no https works until it can: " + e);
             SSLContext context = SSLContext.getInstance("TLS");
             context.init(null, null, null);
             return context;
@@ -80,7 +83,7 @@ final class ProviderHttp implements AutoCloseable {
     private HttpClient client(SSLContext context) {
         return HttpClient.newBuilder()
                 .version(HttpClient.Version.HTTP_1_1)
-                .connectTimeout(Duration.ofSeconds(10))
+                .connectTimeout(ofSeconds(10))
                 .executor(Runnable::run)
                 .sslContext(context)
                 .proxy(new ProxySelector() {

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.util.stream.Collectors.joining;
+import static parley.Log.sanitized;
 import static parley.Problem.Code.BLOCKED;
 import static parley.Problem.Code.EMPTY_REPLY;
 import static parley.Problem.Code.PROVIDER_ERROR;
@@ -7,6 +9,7 @@ import static parley.Problem.Code.PROVIDER_REFUSED_KEY;
 import static parley.Problem.Code.PROVIDER_TIMEOUT;
 import static parley.Problem.Code.RATE_LIMITED;
 import static parley.Problem.Code.UNKNOWN_MODEL;
+import static parley.ProviderError.isEmpty;
 
 import java.io.IOException;
 import java.net.http.HttpConnectTimeoutException;
@@ -15,7 +18,6 @@ import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import parley.Provider.Image;
 import parley.Settings.Account;
@@ -110,9 +112,7 @@ record ProviderProblems(Account account, Duration timeout) {
 
     /** @param reasons the service's code for it, and its words for people; each may be absent */
     Problem refused(String... reasons) {
-        String told = Stream.of(reasons)
-                .filter(reason -> !ProviderError.isEmpty(reason))
-                .collect(Collectors.joining(": "));
+        String told = Stream.of(reasons).filter(reason -> !isEmpty(reason)).collect(joining(": "));
         return made(BLOCKED, "refused it: %s. Say it in other words", told);
     }
 
@@ -148,7 +148,7 @@ record ProviderProblems(Account account, Duration timeout) {
     private String quoted(Object words) {
         String text = words.toString();
         if (account.key() != null) text = text.replace(account.key(), "***");
-        String line = Log.sanitized(text).strip().replaceAll("\\s+", " ");
+        String line = sanitized(text).strip().replaceAll("\\s+", " ");
         return line.replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 

@@ -1,5 +1,9 @@
 package parley;
 
+import static java.time.Duration.ofMillis;
+import static parley.Json.LONE_SURROGATE;
+import static parley.Json.object;
+
 import java.time.Duration;
 import java.util.Map;
 import parley.Provider.Reply;
@@ -10,10 +14,10 @@ import parley.Provider.Reply;
  */
 final class ReplyBuilder {
     /** How long the rest of a stream is waited for that has told its finish reason. */
-    private static final Duration AFTER_REASON = Duration.ofMillis(1500);
+    private static final Duration AFTER_REASON = ofMillis(1500);
 
     /** How long its end is waited for behind its last event: it lets the connection be used again. */
-    private static final Duration AFTER_END = Duration.ofMillis(100);
+    private static final Duration AFTER_END = ofMillis(100);
 
     private static final int ENOUGH = 1000; // characters of what is kept for a problem's detail
 
@@ -47,7 +51,7 @@ final class ReplyBuilder {
 
     private void add(String delta) {
         if (delta.isEmpty()) return;
-        String valid = Json.LONE_SURROGATE.matcher(delta).replaceAll("\ufffd");
+        String valid = LONE_SURROGATE.matcher(delta).replaceAll("\ufffd");
         text.append(valid);
         stream.delta(valid);
     }
@@ -103,7 +107,7 @@ final class ReplyBuilder {
     /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
     void usage(Object prompt, Object completion, Object total) {
         Map<String, Object> told =
-                Json.object("prompt_tokens", prompt, "completion_tokens", completion, "total_tokens", total);
+                object("prompt_tokens", prompt, "completion_tokens", completion, "total_tokens", total);
         told.values().removeIf(tokens -> !(tokens instanceof Number));
         if (!told.isEmpty()) usage = told;
     }

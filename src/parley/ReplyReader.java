@@ -1,11 +1,16 @@
 package parley;
 
+import static parley.ProviderError.isEmpty;
+import static parley.ProviderError.isIn;
+import static parley.ProviderError.jsonOrText;
+import static parley.ProviderError.wordsIn;
+import static parley.ServerSentEvents.Kind.JSON;
+
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
 import parley.ServerSentEvents.Event;
-import parley.ServerSentEvents.Kind;
 
 /**
  * Reads a reply from the events of a stream or from one whole answer, whichever comes.
@@ -49,12 +54,12 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
         switch (event.kind()) {
             case IGNORED -> reply.otherWords(data);
             case ERROR -> {
-                Object error = ProviderError.jsonOrText(data);
-                if (!ProviderError.isEmpty(error)) throw problems.of(new ProviderError(error));
+                Object error = jsonOrText(data);
+                if (!isEmpty(error)) throw problems.of(new ProviderError(error));
             }
             case DATA, JSON -> {
                 if (data.equals("[DONE]")) reply.end();
-                else if (!data.isEmpty()) takeData(data, event.kind() == Kind.JSON);
+                else if (!data.isEmpty()) takeData(data, event.kind() == JSON);
             }
         }
     }
@@ -71,11 +76,11 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
     }
 
     private void takeAnswer(Object answer, boolean whole) {
-        if (ProviderError.isIn(answer)) throw problems.of(new ProviderError(answer));
+        if (isIn(answer)) throw problems.of(new ProviderError(answer));
         if (!(answer instanceof Map)) {
             reply.unreadable(Json.write(answer));
         } else if (!dialect.test(answer, reply)) {
-            String words = ProviderError.wordsIn(answer);
+            String words = wordsIn(answer);
             reply.otherWords(words.isEmpty() && whole ? Json.write(answer) : words);
         } else if (whole) {
             reply.end();

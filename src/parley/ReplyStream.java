@@ -1,8 +1,11 @@
 package parley;
 
+import static java.time.Duration.ofSeconds;
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+import static parley.Problem.overloaded;
+
 import java.time.Duration;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
@@ -10,8 +13,8 @@ import java.util.function.Consumer;
  * that its request lives, and a client that left is noticed.
  */
 final class ReplyStream {
-    private static final Duration FIRST_SILENCE = Duration.ofSeconds(2); // before the first delta
-    private static final Duration LATER_SILENCE = Duration.ofSeconds(15);
+    private static final Duration FIRST_SILENCE = ofSeconds(2); // before the first delta
+    private static final Duration LATER_SILENCE = ofSeconds(15);
 
     private final Consumer<String> client;
     private Deadline nextHeartbeat = Deadline.in(FIRST_SILENCE);
@@ -61,11 +64,11 @@ final class ReplyStream {
             while (true) {
                 if (!isWhole() && nextHeartbeat.isOver()) send("");
                 Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
-                T came = queue.poll(wakeUp.nanosLeft(), TimeUnit.NANOSECONDS);
+                T came = queue.poll(wakeUp.nanosLeft(), NANOSECONDS);
                 if (came != null || deadline.isOver()) return came;
             }
         } catch (InterruptedException e) {
-            throw Problem.overloaded("stopping");
+            throw overloaded("stopping");
         }
     }
 }

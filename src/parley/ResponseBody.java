@@ -1,5 +1,10 @@
 package parley;
 
+import static java.lang.Math.max;
+import static java.lang.Math.min;
+import static java.time.Duration.ofNanos;
+import static parley.Problem.overloaded;
+
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
@@ -13,7 +18,6 @@ import java.net.http.HttpResponse.BodySubscriber;
 import java.net.http.HttpResponse.ResponseInfo;
 import java.net.http.HttpTimeoutException;
 import java.nio.ByteBuffer;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
@@ -38,7 +42,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     }
 
     private static final int MAX_LENGTH =
-            (int) Math.min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
+            (int) min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
     private static final int AHEAD = 4; // buffers, each of 16 KiB at most
     private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
@@ -73,7 +77,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
             throws IOException {
         var body = new ResponseBody(stream, deadline);
         HttpRequest asked = request.setHeader("Accept-Encoding", "identity")
-                .timeout(Duration.ofNanos(1 + deadline.nanosLeft()))
+                .timeout(ofNanos(1 + deadline.nanosLeft()))
                 .build();
         try {
             if (stream.isWhole()) client.send(asked, body);
@@ -81,7 +85,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
             body.await();
             return body;
         } catch (InterruptedException e) {
-            throw Problem.overloaded("stopping");
+            throw overloaded("stopping");
         } catch (IllegalArgumentException e) { // a host that the client cannot take, or a length that is no number
             throw new IOException(e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
@@ -120,7 +124,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
         try {
             if (decoded == null) decoded = decoded();
             int count = decoded.read(buffer);
-            length += Math.max(0, count);
+            length += max(0, count);
             if (length > MAX_LENGTH) throw new Unreadable("more than " + MAX_LENGTH + " bytes");
             return count;
         } catch (ZipException | EOFException e) {
@@ -135,7 +139,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
                 .firstValue("Content-Length")
                 .filter(length -> length.matches("\\d{1,18}"))
                 .orElse("0");
-        memory.grownTo(Math.min(Long.parseLong(announced), Math.min(limit, MAX_LENGTH)));
+        memory.grownTo(min(Long.parseLong(announced), min(limit, MAX_LENGTH)));
         return memory;
     }
 
@@ -178,7 +182,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
         public int read(byte[] into, int offset, int length) throws IOException {
             while (!ended && !buffer.hasRemaining()) buffer = await();
             if (ended) return -1;
-            int count = Math.min(length, buffer.remaining());
+            int count = min(length, buffer.remaining());
             buffer.get(into, offset, count);
             return count;
         }

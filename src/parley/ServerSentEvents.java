@@ -1,7 +1,8 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.ByteArrayOutputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -57,7 +58,7 @@ final class ServerSentEvents {
     }
 
     private void endLine() {
-        String text = line.toString(StandardCharsets.UTF_8);
+        String text = line.toString(UTF_8);
         line.reset();
         if (!begun) text = begin(text);
         if (kind == Kind.JSON) addData(text);

@@ -1,5 +1,6 @@
 package parley;
 
+import static parley.Log.log;
 import static parley.Problem.Code.EMPTY_REPLY;
 import static parley.Problem.Code.PROVIDER_ERROR;
 import static parley.Problem.Code.PROVIDER_REFUSED_KEY;
@@ -43,7 +44,7 @@ record Services(ProviderHttp http, Settings settings) {
                 return new Answer<>(account, asking.apply(provider(account)));
             } catch (Problem e) {
                 if (accounts.size() == 1 || stream.hasBegun() || !CANNOT_ANSWER.contains(e.code)) throw e;
-                Log.log("no answer: " + e.getMessage());
+                log("no answer: " + e.getMessage());
                 if (first == null) first = e;
             }
         }

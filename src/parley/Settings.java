@@ -1,16 +1,18 @@
 package parley;
 
+import static java.time.Duration.ofMillis;
+import static java.util.Locale.ROOT;
+import static java.util.stream.Collectors.toUnmodifiableMap;
+
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import parley.DotEnv.InvalidSetting;
 
@@ -94,7 +96,7 @@ record Settings(
 
         /** An origin as browsers write it: in lower case, and without a slash or the scheme's own port at its end. */
         private static String canonical(String origin) {
-            return origin.toLowerCase(Locale.ROOT).replaceFirst("^(https://.+):443/?$|^(http://.+):80/?$|/$", "$1$2");
+            return origin.toLowerCase(ROOT).replaceFirst("^(https://.+):443/?$|^(http://.+):80/?$|/$", "$1$2");
         }
     }
 
@@ -173,7 +175,7 @@ record Settings(
             """
                     .lines()
                     .map(line -> line.split("=", 2))
-                    .collect(Collectors.toUnmodifiableMap(variable -> variable[0], variable -> variable[1]));
+                    .collect(toUnmodifiableMap(variable -> variable[0], variable -> variable[1]));
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
@@ -204,7 +206,7 @@ record Settings(
                 accounts(env, "CHAT"),
                 accounts(env, "IMAGE"),
                 generation(env),
-                Duration.ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
+                ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
                         .movePointRight(3)
                         .longValue()),
                 proxy(env),
@@ -289,7 +291,7 @@ record Settings(
         if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
         for (String name : names) {
-            accounts.add(account(env, use, name.toLowerCase(Locale.ROOT)));
+            accounts.add(account(env, use, name.toLowerCase(ROOT)));
         }
         return accounts;
     }
@@ -313,7 +315,7 @@ record Settings(
 
     /** What the names of a provider's variables begin with. */
     static String prefix(String provider) {
-        return provider.strip().toUpperCase(Locale.ROOT).replace('-', '_');
+        return provider.strip().toUpperCase(ROOT).replace('-', '_');
     }
 
     private static Cors cors(DotEnv env) throws InvalidSetting {
@@ -331,6 +333,6 @@ record Settings(
 
     /** A host's name in lower case, and without the dot that may end a whole one (RFC 1034, section 3.1). */
     private static String canonicalHost(String name) {
-        return name.toLowerCase(Locale.ROOT).replaceFirst("\\.$", "");
+        return name.toLowerCase(ROOT).replaceFirst("\\.$", "");
     }
 }

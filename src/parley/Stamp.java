@@ -1,7 +1,10 @@
 package parley;
 
+import static java.lang.Math.max;
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static parley.Problem.Code.STORAGE_UNAVAILABLE;
+
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 
 /**
@@ -14,13 +17,13 @@ record Stamp(long size, String end) {
     private static final int LENGTH = 256; // bytes of the end
 
     static Stamp of(Lines file) throws IOException {
-        return new Stamp(file.size, text(file.copy(Math.max(0, file.size - LENGTH), file.size)));
+        return new Stamp(file.size, text(file.copy(max(0, file.size - LENGTH), file.size)));
     }
 
     /** This state once bytes are written from the offset on, which is one of the last ones. */
     Stamp overwritten(long from, byte[] bytes) {
         String all = end.substring(0, end.length() - (int) (size - from)) + text(bytes);
-        return new Stamp(from + bytes.length, all.substring(Math.max(0, all.length() - LENGTH)));
+        return new Stamp(from + bytes.length, all.substring(max(0, all.length() - LENGTH)));
     }
 
     /**
@@ -31,18 +34,16 @@ record Stamp(long size, String end) {
     Stamp unchangedSince(Stamp before) {
         if (equals(before)) return this;
         throw new Problem(
-                Problem.Code.STORAGE_UNAVAILABLE,
-                "The conversation was changed by another server meanwhile: send it again");
+                STORAGE_UNAVAILABLE, "The conversation was changed by another server meanwhile: send it again");
     }
 
     /** Names this state to clients; empty for a conversation without a message. The same on every server. */
     String version() {
         if (size == end.length() && end.indexOf('{') < 0) return "";
-        return UUID.nameUUIDFromBytes((size + end).getBytes(StandardCharsets.ISO_8859_1))
-                .toString();
+        return UUID.nameUUIDFromBytes((size + end).getBytes(ISO_8859_1)).toString();
     }
 
     private static String text(byte[] bytes) {
-        return new String(bytes, StandardCharsets.ISO_8859_1);
+        return new String(bytes, ISO_8859_1);
     }
 }

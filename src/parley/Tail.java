@@ -1,5 +1,9 @@
 package parley;
 
+import static java.lang.Math.max;
+import static java.lang.Math.min;
+import static parley.Lines.MAX_WINDOW;
+
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -33,10 +37,10 @@ record Tail(
             long from = file.last(lines, lines + count, kept);
             long length = kept - from;
             memory.release(); // first: who holds memory and waits for more could wait for others who do the same
-            memory.grownTo(Math.min(length, Lines.MAX_WINDOW));
+            memory.grownTo(min(length, MAX_WINDOW));
             var reader = new HistoryReader(file, from, memory);
             ArrayDeque<Item> last = lastOf(reader, kept);
-            boolean full = last.size() >= count || length > Lines.MAX_WINDOW;
+            boolean full = last.size() >= count || length > MAX_WINDOW;
             if (from == 0 || reader.damaged() || full && !last.isEmpty()) {
                 return of(last, count, reader.damaged(), file);
             }
@@ -59,7 +63,7 @@ record Tail(
             if (item.end() > until) continue;
             last.add(item);
             length += item.json().length;
-            while (length > Lines.MAX_WINDOW && last.size() > 1) {
+            while (length > MAX_WINDOW && last.size() > 1) {
                 length -= last.remove().json().length;
             }
         }
@@ -69,7 +73,7 @@ record Tail(
     private static Tail of(ArrayDeque<Item> last, int count, boolean damaged, Lines file) throws IOException {
         Item end = last.peekLast();
         List<Message> messages = last.stream()
-                .skip(Math.max(0, last.size() - count))
+                .skip(max(0, last.size() - count))
                 .map(Item::message)
                 .toList();
         Instant lastTime = end == null ? Instant.MIN : end.message().time();

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Math.max;
+
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -52,6 +54,6 @@ final class ThinkTag {
     private void close() {
         int end = held.indexOf(CLOSE);
         if (end >= 0) state = State.BEHIND;
-        held = held.substring(end >= 0 ? end + CLOSE.length() : Math.max(0, held.length() - CLOSE.length()));
+        held = held.substring(end >= 0 ? end + CLOSE.length() : max(0, held.length() - CLOSE.length()));
     }
 }

@@ -1,10 +1,20 @@
 package parley;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.time.Duration.ofMillis;
+import static java.time.Duration.ofNanos;
+import static java.time.Duration.ofSeconds;
+import static parley.Json.at;
+import static parley.Json.items;
+import static parley.Log.log;
+import static parley.ProviderError.isEmpty;
+import static parley.ProviderError.isIn;
+import static parley.ProviderError.jsonOrText;
+
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -17,8 +27,8 @@ import parley.Provider.Reply;
 /** Asks a provider over HTTP: sends, waits, tries again. Every failure becomes a Problem. */
 record Upstream(ProviderHttp http, ProviderProblems problems) {
     private static final int TRIES = 3;
-    private static final Duration FIRST_PAUSE = Duration.ofMillis(500);
-    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5); // that a Retry-After is waited for
+    private static final Duration FIRST_PAUSE = ofMillis(500);
+    private static final Duration LONGEST_PAUSE = ofSeconds(5); // that a Retry-After is waited for
     private static final int MAX_ERROR = 64 << 10; // bytes
 
     /** The address of what stands behind the service's own path. The query of a BASE_URL stays at the end. */
@@ -65,9 +75,9 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     Object ask(HttpRequest.Builder request) {
         return attempts(ReplyStream.none(), end -> {
             try (ResponseBody body = sent(request, ReplyStream.none(), end)) {
-                String text = new String(body.read(Integer.MAX_VALUE), StandardCharsets.UTF_8);
-                Object json = ProviderError.jsonOrText(text);
-                if (ProviderError.isIn(json)) throw problems.of(new ProviderError(json));
+                String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
+                Object json = jsonOrText(text);
+                if (isIn(json)) throw problems.of(new ProviderError(json));
                 if (json instanceof Map) return json;
                 throw problems.failed("sent what is not its own format: %s", text);
             } catch (IOException e) {
@@ -96,7 +106,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      */
     Object first(Object answer, String list) {
         for (Object item : objects(answer, list)) {
-            if (ProviderError.isEmpty(Json.at(item, "index"))) return item;
+            if (isEmpty(at(item, "index"))) return item;
         }
         return null;
     }
@@ -107,7 +117,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      * @throws Problem where one is no object
      */
     List<?> objects(Object answer, String list) {
-        List<?> items = Json.items(answer, list);
+        List<?> items = items(answer, list);
         if (items.stream().allMatch(Map.class::isInstance)) return items;
         throw problems.failed("sent what is not its own format: %s", Json.write(answer));
     }
@@ -130,11 +140,10 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      */
     private static void pauseBeforeRetry(Problem problem, int tried, Deadline end, ReplyStream stream) {
         long backoff = ThreadLocalRandom.current().nextLong(FIRST_PAUSE.toNanos() << tried - 1);
-        Duration pause =
-                problem.retryAfter == null ? Duration.ofNanos(backoff) : Duration.ofSeconds(problem.retryAfter);
+        Duration pause = problem.retryAfter == null ? ofNanos(backoff) : ofSeconds(problem.retryAfter);
         boolean isTooLong = pause.compareTo(LONGEST_PAUSE) > 0 || pause.toNanos() >= end.nanosLeft();
         if (!problem.isTransient || tried == TRIES || isTooLong) throw problem;
-        Log.log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause.toMillis() + " ms");
+        log(problem.getMessage() + "; retry " + tried + " of " + (TRIES - 1) + " in " + pause.toMillis() + " ms");
         stream.await(Deadline.in(pause), new SynchronousQueue<>()); // into which nobody puts anything
     }
 
@@ -151,7 +160,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     private static ProviderError error(ResponseBody body) {
         Object json;
         try {
-            json = ProviderError.jsonOrText(new String(body.read(MAX_ERROR), StandardCharsets.UTF_8));
+            json = jsonOrText(new String(body.read(MAX_ERROR), UTF_8));
         } catch (IOException e) {
             json = "its words cannot be read (" + e.getMessage() + ")";
         }

@@ -1,12 +1,13 @@
 package parley;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 
 /**
  * Interrupts writes to a client that takes nothing for 30 s, which closes its connection: else it would hold a thread
@@ -18,14 +19,14 @@ final class WriteTimeouts implements AutoCloseable {
         void run() throws IOException;
     }
 
-    private static final long TIMEOUT = TimeUnit.SECONDS.toNanos(30);
+    private static final long TIMEOUT = SECONDS.toNanos(30);
 
     private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
     private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().factory());
 
     WriteTimeouts() {
-        clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, TimeUnit.SECONDS);
+        clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, SECONDS);
     }
 
     private void interruptIfLate(Thread thread) {
