@@ -114,10 +114,18 @@ final class Api implements HttpHandler {
     private void health(Exchange http) {
         Settings now = http.settings;
         http.json(object(
-                "status", "ok", "demo", demo ? true : null, "chat", health(now.chat()), "image", health(now.image())));
+                "status",
+                "ok",
+                "demo",
+                demo ? true : null,
+                "chat",
+                health(now.chats()),
+                "image",
+                health(now.images())));
     }
 
-    private static Map<String, Object> health(Account account) {
+    private static Map<String, Object> health(List<Account> accounts) {
+        Account account = Settings.setUp(accounts).getFirst();
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 

@@ -1,14 +1,11 @@
 package parley;
 
-import static java.util.Locale.ROOT;
 import static parley.Log.sanitized;
 
 import parley.Settings.Account;
 
 /** The answer to {@code --check}: the settings, and whether each provider takes its key and knows its model. */
 final class Check {
-    private Check() {}
-
     /** {@return whether chats can be answered, and images too unless they are not set up} Prints what it finds. */
     static boolean passes(LiveSettings settings, ProviderHttp client) {
         settings.shown().forEach((name, value) -> System.out.println(sanitized(name + "=" + value)));
@@ -22,8 +19,7 @@ final class Check {
 
     private static boolean isGood(Services services, Account account) {
         String answer = answer(services, account);
-        System.out.println(account.use().toLowerCase(ROOT) + ", " + account.provider() + " with " + account.model()
-                + ": " + answer);
+        System.out.println(account + ": " + answer);
         return answer.equals("good");
     }
 

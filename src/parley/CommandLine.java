@@ -30,9 +30,11 @@ record CommandLine(String options, Path env) {
     static CommandLine of(String[] args) {
         var options = new ArrayList<>(List.of(args));
         int at = options.indexOf("--env");
-        if (at < 0 || at + 1 == args.length) return new CommandLine(String.join(" ", options), null);
-        options.remove(at);
-        Path env = Path.of(options.remove(at));
+        Path env = null;
+        if (at >= 0 && at + 1 < args.length) {
+            options.remove(at);
+            env = Path.of(options.remove(at));
+        }
         return new CommandLine(String.join(" ", options), env);
     }
 

@@ -12,6 +12,7 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.text.ParseException;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
@@ -123,7 +124,7 @@ final class Demo implements AutoCloseable {
         try (http) {
             Object request = Json.parse(Json.decode(http.getRequestBody().readAllBytes()));
             answer(http, request, http.getRequestURI().getPath().contains(":") ? GEMINI : OPENAI);
-        } catch (Json.Malformed | InterruptedException e) {
+        } catch (ParseException | InterruptedException e) {
             throw new IOException(e);
         }
     }

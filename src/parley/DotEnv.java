@@ -1,10 +1,13 @@
 package parley;
 
+import static java.util.stream.Collectors.toUnmodifiableMap;
+
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.charset.CharacterCodingException;
+import java.text.ParseException;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -65,6 +68,13 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** An endpoint's own path, which people paste along with a service's address, and slashes at the end. */
     private static final String ENDPOINT =
             "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)";
+
+    /** The pairs of a text, each of which stands on a line: {@code name=value}. */
+    static Map<String, String> pairs(String text) {
+        return text.lines()
+                .map(line -> line.split("=", 2))
+                .collect(toUnmodifiableMap(pair -> pair[0], pair -> pair[1]));
+    }
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
@@ -163,7 +173,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         String text = text(name);
         try {
             if (Json.parse(text == null ? "{}" : text) instanceof Map<?, ?> map) return Json.members(map);
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             throw invalid(name, "must be a JSON object, but " + e.getMessage());
         }
         throw invalid(name, "must be a JSON object");

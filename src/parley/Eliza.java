@@ -1,7 +1,6 @@
 package parley;
 
 import static java.util.Locale.ROOT;
-import static java.util.stream.Collectors.toMap;
 
 import java.util.List;
 import java.util.Map;
@@ -21,7 +20,7 @@ final class Eliza {
     private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
     private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
-    private static final Map<String, String> OTHER_SIDE =
+    private static final Map<String, String> OTHER_SIDE = DotEnv.pairs(
             """
             i=you
             me=you
@@ -39,10 +38,7 @@ final class Eliza {
             yourself=myself
             are=am
             were=was
-            """
-                    .lines()
-                    .map(pair -> pair.split("="))
-                    .collect(toMap(pair -> pair[0], pair -> pair[1]));
+            """);
 
     private static final List<Rule> RULES = Stream.of(
                     PageFiles.resource("eliza.txt").substring(2).split("\n\\? "))

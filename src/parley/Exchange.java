@@ -22,6 +22,7 @@ import java.io.OutputStream;
 import java.net.URI;
 import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
+import java.text.ParseException;
 import java.util.List;
 import java.util.Map;
 
@@ -123,7 +124,7 @@ final class Exchange implements AutoCloseable {
             throw invalid("The body must be UTF-8");
         } catch (IOException | IndexOutOfBoundsException e) { // JDK 25 takes the chunk's size 80000000 for -2^31
             throw invalid("The body breaks off, or its chunks are malformed: send it again");
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             throw invalid("The body cannot be read as JSON: " + e.getMessage());
         }
     }

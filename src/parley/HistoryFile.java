@@ -7,6 +7,7 @@ import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static java.util.stream.Collectors.joining;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Lines.END;
 import static parley.Log.log;
@@ -30,6 +31,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.UUID;
+import java.util.stream.Stream;
 
 /**
  * One user's file. It is a JSON array, a message a line:
@@ -210,13 +212,10 @@ final class HistoryFile {
 
     /** What stands behind the messages up to an offset: more messages, and the end of the file. */
     private static byte[] lines(long from, Message... messages) {
-        var lines = new StringBuilder();
-        String comma = from == Tail.BEGINNING ? "" : ",";
-        for (Message message : messages) {
-            lines.append(comma).append('\n').append(Json.write(message.members()));
-            comma = ",";
-        }
-        return bytes(lines + END);
+        String lines = Stream.of(messages)
+                .map(message -> ",\n" + Json.write(message.members()))
+                .collect(joining());
+        return bytes((from == Tail.BEGINNING ? lines.replaceFirst(",", "") : lines) + END);
     }
 
     private static byte[] bytes(String text) {

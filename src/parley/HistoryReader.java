@@ -2,9 +2,11 @@ package parley;
 
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Memory.HEAP;
 
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
+import java.text.ParseException;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -14,8 +16,7 @@ import java.util.function.Predicate;
  * one message in memory, so the file may be of any length.
  */
 final class HistoryReader {
-    private static final int MAX_MESSAGE =
-            (int) min(64 << 20, Runtime.getRuntime().maxMemory() / 16); // bytes; a longer one is damage
+    private static final int MAX_MESSAGE = (int) min(64 << 20, HEAP / 16); // bytes; a longer one is damage
     private static final String BYTE_ORDER_MARK = "\uffef\uffbb\uffbf"; // its bytes, as signed characters
     private static final Set<String> IN_ORDER = Set.of("^$", "^[]$", "^[{", "},{", "}]$"); // from ^, or } of a message
 
@@ -144,7 +145,7 @@ final class HistoryReader {
         try {
             String text = Json.decode(json);
             return new Item(new Message(Json.members(Json.parse(text))), json, text.indexOf('\n') < 0, end);
-        } catch (CharacterCodingException | Json.Malformed | IllegalArgumentException e) {
+        } catch (CharacterCodingException | ParseException | IllegalArgumentException e) {
             return null; // damage, which the caller sees to
         }
     }

@@ -35,8 +35,6 @@ final class ImageAddress {
             | 2002                      # 2002::/16, which holds IPv4 addresses
             """);
 
-    private ImageAddress() {}
-
     /**
      * {@return the address, which may be fetched}
      *

@@ -22,28 +22,25 @@ import java.util.concurrent.ThreadPoolExecutor;
 final class JdkServer {
     private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
 
-    /** The server reads them once, when the first one is made. What the command line sets wins. */
-    private static final Map<String, String> LIMITS = Map.of(
-            // Without it, the kernel holds small answers back for 40 ms.
-            "sun.net.httpserver.nodelay",
-            "true",
-            // Seconds for headers and body together, although its documentation says milliseconds (JDK-8387598).
-            "sun.net.httpserver.maxReqTime",
-            "30",
-            // Bytes, and all of them for each connection that is open.
-            "sun.net.httpserver.maxReqHeaderSize",
-            "" + (32 << 10),
-            // Bytes of a refused body that are read, so that its client hears of it.
-            "sun.net.httpserver.drainAmount",
-            "" + (16 << 20),
-            // Seconds for a connection without a request.
-            "sun.net.httpserver.idleInterval",
-            "60",
-            "sun.net.httpserver.maxIdleConnections",
-            "" + MAX_REQUESTS,
-            // Also those that have yet to send a whole request.
-            "jdk.httpserver.maxConnections",
-            "" + 2 * MAX_REQUESTS);
+    /**
+     * The server reads them once, when the first one is made. What the command line sets wins.
+     *
+     * <p>nodelay: without it, the kernel holds small answers back for 40 ms. maxReqTime: seconds for headers and body
+     * together, although its documentation says milliseconds (JDK-8387598). maxReqHeaderSize: bytes, and all of them
+     * for each connection that is open. drainAmount: bytes of a refused body that are read, so that its client hears of
+     * it. idleInterval: seconds for a connection without a request. maxConnections: also those that have yet to send a
+     * whole request.
+     */
+    private static final Map<String, String> LIMITS = DotEnv.pairs(
+            """
+            sun.net.httpserver.nodelay=true
+            sun.net.httpserver.maxReqTime=30
+            sun.net.httpserver.maxReqHeaderSize=32768
+            sun.net.httpserver.drainAmount=16777216
+            sun.net.httpserver.idleInterval=60
+            sun.net.httpserver.maxIdleConnections=%d
+            jdk.httpserver.maxConnections=%d"""
+                    .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS));
 
     static {
         LIMITS.forEach(System.getProperties()::putIfAbsent);

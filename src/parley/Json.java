@@ -6,11 +6,13 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
+import java.text.ParseException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.StringJoiner;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -48,22 +50,14 @@ final class Json {
     /** A pair of surrogates is one character, of another category. */
     static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}");
 
-    /** The text is not JSON. The message says what was expected, and behind how many characters. */
-    @SuppressWarnings("serial")
-    static final class Malformed extends Exception {
-        Malformed(String what, int offset) {
-            super(what + " at offset " + offset);
-        }
-    }
-
     /**
      * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider
      * may send a character's two halves in two events.
      *
-     * @throws Malformed where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds more
+     * @throws ParseException where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds more
      *                   than {@link #MAX_VALUES}
      */
-    static Object parse(String text) throws Malformed {
+    static Object parse(String text) throws ParseException {
         return new Json(text, false).document();
     }
 
@@ -71,7 +65,7 @@ final class Json {
      * The value that a person's request holds. Lone surrogates are malformed, and so is more than {@link
      * #MAX_REQUEST_VALUES}.
      */
-    static Object parseRequest(String text) throws Malformed {
+    static Object parseRequest(String text) throws ParseException {
         return new Json(text, true).document();
     }
 
@@ -132,36 +126,27 @@ final class Json {
 
     /** The value as JSON on one line: of the kinds that {@link #parse} gives, and of no other. */
     static String write(Object value) {
-        return write(value, new StringBuilder(256)).toString();
-    }
-
-    private static StringBuilder write(Object value, StringBuilder out) {
-        if (value instanceof String string) return writeString(string, out);
-        if (value instanceof Map<?, ?> map) return writeItems("{}", map.entrySet(), out);
-        if (value instanceof List<?> list) return writeItems("[]", list, out);
-        return out.append(value); // a number, a boolean or null
-    }
-
-    private static StringBuilder writeItems(String brackets, Iterable<?> items, StringBuilder out) {
-        out.append(brackets.charAt(0));
-        int start = out.length();
-        for (Object item : items) {
-            if (out.length() > start) out.append(',');
-            if (item instanceof Map.Entry<?, ?> member) {
-                writeString((String) member.getKey(), out);
-                write(member.getValue(), out.append(':'));
-            } else write(item, out);
+        if (value instanceof String string) return quoted(string);
+        if (value instanceof Map<?, ?> map) {
+            var members = new StringJoiner(",", "{", "}");
+            map.forEach((name, member) -> members.add(write(name) + ":" + write(member)));
+            return members.toString();
         }
-        return out.append(brackets.charAt(1));
+        if (value instanceof List<?> list) {
+            var items = new StringJoiner(",", "[", "]");
+            list.forEach(item -> items.add(write(item)));
+            return items.toString();
+        }
+        return String.valueOf(value); // a number, a boolean or null
     }
 
-    private static StringBuilder writeString(String string, StringBuilder out) {
-        out.append('"');
+    private static String quoted(String string) {
+        var quoted = new StringBuilder(string.length() + 16).append('"');
         for (char c : string.toCharArray()) {
-            if (c >= ' ' && c != '"' && c != '\\') out.append(c);
-            else out.append(escape(c));
+            if (c >= ' ' && c != '"' && c != '\\') quoted.append(c);
+            else quoted.append(escape(c));
         }
-        return out.append('"');
+        return quoted.append('"').toString();
     }
 
     private static String escape(char c) {
@@ -184,7 +169,7 @@ final class Json {
         this.request = request;
     }
 
-    private Object document() throws Malformed {
+    private Object document() throws ParseException {
         skip('\ufeff'); // a byte order mark
         Object value = value();
         skipSpace();
@@ -193,12 +178,12 @@ final class Json {
     }
 
     /** A value, behind white space. */
-    private Object value() throws Malformed {
+    private Object value() throws ParseException {
         skipSpace();
         if (++values > (request ? MAX_REQUEST_VALUES : MAX_VALUES)) {
-            throw new Malformed("more values than are taken", at);
+            throw malformed("more values than are taken", at);
         }
-        if (++depth > MAX_DEPTH) throw new Malformed("nested deeper than " + MAX_DEPTH + " levels", at);
+        if (++depth > MAX_DEPTH) throw malformed("nested deeper than " + MAX_DEPTH + " levels", at);
         Object value =
                 switch (peek()) {
                     case '{' -> object();
@@ -213,7 +198,7 @@ final class Json {
         return value;
     }
 
-    private Map<String, Object> object() throws Malformed {
+    private Map<String, Object> object() throws ParseException {
         var object = new LinkedHashMap<String, Object>();
         at++;
         if (skipTo('}')) return object;
@@ -223,7 +208,7 @@ final class Json {
         return object;
     }
 
-    private void member(Map<String, Object> object) throws Malformed {
+    private void member(Map<String, Object> object) throws ParseException {
         skipSpace();
         if (peek() != '"') throw expected("a name in quotes");
         String name = string();
@@ -231,7 +216,7 @@ final class Json {
         object.put(name, value());
     }
 
-    private List<Object> array() throws Malformed {
+    private List<Object> array() throws ParseException {
         var array = new ArrayList<Object>();
         at++;
         if (skipTo(']')) return array;
@@ -241,13 +226,13 @@ final class Json {
         return array;
     }
 
-    private Object word(String word, Object value) throws Malformed {
+    private Object word(String word, Object value) throws ParseException {
         if (!text.startsWith(word, at)) throw expected("a value");
         at += word.length();
         return value;
     }
 
-    private String string() throws Malformed {
+    private String string() throws ParseException {
         at++;
         var string = new StringBuilder();
         for (char c = peek(); c != '"'; c = peek()) {
@@ -257,12 +242,12 @@ final class Json {
         }
         at++;
         if (request && LONE_SURROGATE.matcher(string).find()) {
-            throw new Malformed("lone surrogates in the string that ends", at);
+            throw malformed("lone surrogates in the string that ends", at);
         }
         return string.toString();
     }
 
-    private char escaped() throws Malformed {
+    private char escaped() throws ParseException {
         if (skip('u')) return hexadecimal();
         int known = ESCAPES.indexOf(peek());
         if (known < 0) throw expected("an escape");
@@ -270,7 +255,7 @@ final class Json {
         return ESCAPED.charAt(known);
     }
 
-    private char hexadecimal() throws Malformed {
+    private char hexadecimal() throws ParseException {
         try {
             var unit = (char) HexFormat.fromHexDigits(text, at, at + 4);
             at += 4;
@@ -281,16 +266,16 @@ final class Json {
     }
 
     /** A number is of one kind however it was written, so that what is written is read as the same again. */
-    private Number number() throws Malformed {
+    private Number number() throws ParseException {
         if (!number.region(at, text.length()).lookingAt()) throw expected("a value");
         int from = at;
         at = number.end();
-        if (at - from > MAX_NUMBER) throw new Malformed("a number of more than " + MAX_NUMBER + " characters", from);
+        if (at - from > MAX_NUMBER) throw malformed("a number of more than " + MAX_NUMBER + " characters", from);
         try {
             var value = new BigDecimal(number.group());
             return value.scale() == 0 && value.precision() <= 18 ? Long.valueOf(value.longValue()) : value;
         } catch (NumberFormatException e) {
-            throw new Malformed("a number whose exponent is out of range", from);
+            throw malformed("a number whose exponent is out of range", from);
         }
     }
 
@@ -314,7 +299,11 @@ final class Json {
         return at < text.length() ? text.charAt(at) : 0;
     }
 
-    private Malformed expected(String what) {
-        return new Malformed("expected " + what + (at < text.length() ? "" : " but the text ended"), at);
+    private ParseException expected(String what) {
+        return malformed("expected " + what + (at < text.length() ? "" : " but the text ended"), at);
+    }
+
+    private static ParseException malformed(String what, int offset) {
+        return new ParseException(what + " at offset " + offset, offset);
     }
 }

@@ -12,14 +12,15 @@ import javax.imageio.ImageIO;
 /** The demo's painter: a hill in the colour that a prompt names, and the same for the same prompt. */
 final class Landscape {
     private static final int SIZE = 512; // pixels, each way
-    private static final Map<String, Integer> COLOURS = Map.of(
-            "red", 0xD7263D,
-            "orange", 0xF46036,
-            "yellow", 0xFFD23F,
-            "green", 0x2E933C,
-            "blue", 0x2364AA,
-            "purple", 0x7B2D8B,
-            "white", 0xF7F4EC);
+    private static final Map<String, String> COLOURS = DotEnv.pairs(
+            """
+            red=0xD7263D
+            orange=0xF46036
+            yellow=0xFFD23F
+            green=0x2E933C
+            blue=0x2364AA
+            purple=0x7B2D8B
+            white=0xF7F4EC""");
 
     /** The picture, as a PNG. */
     static byte[] paint(String prompt) throws IOException {
@@ -27,7 +28,7 @@ final class Landscape {
         int seed = words.hashCode();
         int hill = Stream.of(words.split("\\W+"))
                 .filter(COLOURS::containsKey)
-                .map(COLOURS::get)
+                .map(colour -> Integer.decode(COLOURS.get(colour)))
                 .findFirst()
                 .orElse(seed);
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);

@@ -15,6 +15,9 @@ import java.util.concurrent.Semaphore;
  * <p>The heap is one for the whole process, and so is this budget: the one exception to "no static mutable state".
  */
 final class Memory {
+    /** Bytes that the JVM may use. */
+    static final long HEAP = Runtime.getRuntime().maxMemory();
+
     /** Bytes of memory that a byte of text takes, at most, while it is read, kept, written again and sent. */
     static final int PER_BYTE = 8;
 
@@ -23,10 +26,8 @@ final class Memory {
      * measured; beyond the first 8 MiB, the heap has 120 KiB for each two. Before JDK 24, each request has a thread of
      * the system.
      */
-    static final int MAX_REQUESTS = clamp(
-            (Runtime.getRuntime().maxMemory() - (8 << 20)) / (120 << 10),
-            16,
-            Runtime.version().feature() < 24 ? 4_000 : 10_000);
+    static final int MAX_REQUESTS =
+            clamp((HEAP - (8 << 20)) / (120 << 10), 16, Runtime.version().feature() < 24 ? 4_000 : 10_000);
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
 
@@ -36,7 +37,7 @@ final class Memory {
     /** How long a request waits, in all, for others to release memory. */
     private static final long TIMEOUT = SECONDS.toNanos(10);
 
-    private static final int BUDGET = (int) (Runtime.getRuntime().maxMemory() / UNIT / 3 * 2);
+    private static final int BUDGET = (int) (HEAP / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
     private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
 

@@ -25,15 +25,8 @@ final class PageFiles {
     }
 
     private final Map<String, PageFile> files = Stream.of(
-                    "index.html",
-                    "style.css",
-                    "page.js",
-                    "turn.js",
-                    "dom.js",
-                    "tab.js",
-                    "conversation.js",
-                    "markdown.js",
-                    "server.js")
+                    "index.html style.css page.js turn.js dom.js tab.js conversation.js markdown.js server.js"
+                            .split(" "))
             .collect(toMap(name -> "/" + name.replace("index.html", ""), PageFile::read));
 
     /** Answers with the file at the exchange's path, or with 304 where the browser has it. */

@@ -1,7 +1,6 @@
 package parley;
 
 import static java.time.Duration.ofSeconds;
-import static java.util.Locale.ROOT;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Log.log;
 import static parley.Log.sanitized;
@@ -150,8 +149,7 @@ public final class Parley implements AutoCloseable {
 
     private static void logService(Settings.Account account) {
         String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-        String use = account.use().toLowerCase(ROOT);
-        log(use + ": " + account.provider() + " with " + account.model() + ", " + ready);
+        log(account + ": " + ready);
     }
 
     private void shutDown() {

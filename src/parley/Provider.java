@@ -36,12 +36,13 @@ interface Provider {
     /** An image's own bytes, and what they are. */
     record Image(String mimeType, byte[] bytes) {
         /** How each type begins (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm). */
-        private static final Map<String, String> TYPES = Map.of(
-                "image/png", "\u0089PNG\r\n\u001a\n.*",
-                "image/jpeg", "\u00ff\u00d8\u00ff.*",
-                "image/gif", "GIF8[79]a.*",
-                "image/webp", "RIFF.{4}WEBP.*",
-                "image/avif", ".{4}ftypavi[fs].*");
+        private static final Map<String, String> TYPES = DotEnv.pairs(
+                """
+                image/png=\\x89PNG\\r\\n\\x1a\\n.*
+                image/jpeg=\\xff\\xd8\\xff.*
+                image/gif=GIF8[79]a.*
+                image/webp=RIFF.{4}WEBP.*
+                image/avif=.{4}ftypavi[fs].*""");
 
         /** {@return the image, known by its first bytes; null for none} */
         static Image of(byte[] bytes) {

@@ -5,6 +5,7 @@ import static java.lang.Math.min;
 import static parley.Json.at;
 
 import java.net.http.HttpHeaders;
+import java.text.ParseException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
@@ -110,7 +111,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         try {
             Object json = Json.parse(text);
             return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             return text;
         }
     }

@@ -7,6 +7,7 @@ import static parley.ProviderError.wordsIn;
 import static parley.ServerSentEvents.Kind.JSON;
 
 import java.io.IOException;
+import java.text.ParseException;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
@@ -69,7 +70,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
             Object json = Json.parse(data);
             if (!(json instanceof List<?> answers)) takeAnswer(json, whole);
             else for (Object answer : answers) takeAnswer(answer, false);
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             if (!data.startsWith("{") && !data.startsWith("[")) reply.unreadable(data);
             else throw problems.failed("sent what is not JSON, or cut it off (%s): %s", e.getMessage(), data);
         }

@@ -3,6 +3,7 @@ package parley;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.ofNanos;
+import static parley.Memory.HEAP;
 import static parley.Problem.overloaded;
 
 import java.io.BufferedInputStream;
@@ -41,8 +42,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
         }
     }
 
-    private static final int MAX_LENGTH =
-            (int) min(32 << 20, Runtime.getRuntime().maxMemory() / 8); // bytes
+    private static final int MAX_LENGTH = (int) min(32 << 20, HEAP / 8); // bytes
     private static final int AHEAD = 4; // buffers, each of 16 KiB at most
     private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);

@@ -2,7 +2,6 @@ package parley;
 
 import static java.time.Duration.ofMillis;
 import static java.util.Locale.ROOT;
-import static java.util.stream.Collectors.toUnmodifiableMap;
 
 import java.net.InetSocketAddress;
 import java.net.URI;
@@ -128,10 +127,10 @@ record Settings(
             return variable(use + "_MODEL");
         }
 
-        /** Without the key. */
+        /** What is used for what, without the key. */
         @Override
         public String toString() {
-            return use + " with " + provider;
+            return use.toLowerCase(ROOT) + ", " + provider + " with " + model;
         }
     }
 
@@ -139,7 +138,7 @@ record Settings(
      * Every variable, with what holds where {@code .env} is silent. A test compares them with {@code .env.example},
      * which explains each.
      */
-    static final Map<String, String> DEFAULTS =
+    static final Map<String, String> DEFAULTS = DotEnv.pairs(
             """
             HOST=127.0.0.1
             PORT=8080
@@ -172,10 +171,7 @@ record Settings(
             NO_PROXY=
             HISTORY_DIR=histories
             HISTORY_WINDOW=40
-            """
-                    .lines()
-                    .map(line -> line.split("=", 2))
-                    .collect(toUnmodifiableMap(variable -> variable[0], variable -> variable[1]));
+            """);
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
@@ -269,16 +265,7 @@ record Settings(
                 env.number("HISTORY_WINDOW", true, "1", "1000000").intValue());
     }
 
-    /** {@return the service that would chat now: the first that is set up, or else the first} */
-    Account chat() {
-        return setUp(chats).getFirst();
-    }
-
-    Account image() {
-        return setUp(images).getFirst();
-    }
-
-    /** {@return the accounts that can be asked; the first one where none can} */
+    /** {@return the accounts that can be asked, the one that would answer now first; the first one where none can} */
     static List<Account> setUp(List<Account> accounts) {
         List<Account> ready =
                 accounts.stream().filter(account -> account.missing() == null).toList();

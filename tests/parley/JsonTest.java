@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.text.ParseException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Random;
@@ -128,23 +129,23 @@ class JsonTest {
                     {"a":1}{   | 7
                     """)
     void refusesWhatItDoesNotWithTheOffset(String text, int offset) {
-        var refusal = assertThrows(Json.Malformed.class, () -> Json.parse(text));
+        var refusal = assertThrows(ParseException.class, () -> Json.parse(text));
         assertTrue(refusal.getMessage().endsWith(" at offset " + offset), refusal.getMessage());
     }
 
     @ParameterizedTest
     @CsvSource({"[, ]", "'{\"a\":', }"})
     void refusesNestingThatWouldOverflowTheStack(String open, String close) throws Exception {
-        assertThrows(Json.Malformed.class, () -> Json.parse(open.repeat(1_000_000)));
+        assertThrows(ParseException.class, () -> Json.parse(open.repeat(1_000_000)));
         String deepest = open.repeat(Json.MAX_DEPTH - 1) + "1" + close.repeat(Json.MAX_DEPTH - 1);
         assertEquals(deepest, Json.write(Json.parse(deepest)));
-        assertThrows(Json.Malformed.class, () -> Json.parse(open + deepest + close));
+        assertThrows(ParseException.class, () -> Json.parse(open + deepest + close));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"\"\\ud83e\"", "\"\\udd8a\\ud83e\"", "{\"x\\ud83ex\":1}", "[\"a\\udd8a\"]"})
     void refusesALoneSurrogateInARequest(String text) {
-        var refusal = assertThrows(Json.Malformed.class, () -> Json.parseRequest(text));
+        var refusal = assertThrows(ParseException.class, () -> Json.parseRequest(text));
         assertTrue(refusal.getMessage().contains("lone surrogate"), refusal.getMessage());
     }
 
@@ -162,8 +163,8 @@ class JsonTest {
 
     @Test
     void refusesNumbersThatTakeForEver() {
-        assertThrows(Json.Malformed.class, () -> Json.parse("1".repeat(100_000)));
-        assertThrows(Json.Malformed.class, () -> Json.parse("1e99999999999"));
+        assertThrows(ParseException.class, () -> Json.parse("1".repeat(100_000)));
+        assertThrows(ParseException.class, () -> Json.parse("1e99999999999"));
     }
 
     @ParameterizedTest
@@ -234,7 +235,7 @@ class JsonTest {
             try {
                 Object value = Json.parse(text.toString());
                 assertEquals(value, Json.parse(Json.write(value)));
-            } catch (Json.Malformed e) {
+            } catch (ParseException e) {
                 int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
                 assertEquals(Math.clamp(offset, 0, text.length()), offset, e.getMessage());
             }
@@ -245,7 +246,7 @@ class JsonTest {
     void countsTheValuesOfARequest() throws Exception {
         String most = "[" + "1,".repeat(Json.MAX_REQUEST_VALUES - 2) + "1]";
         assertEquals(Json.MAX_REQUEST_VALUES - 1, ((List<?>) Json.parseRequest(most)).size());
-        assertThrows(Json.Malformed.class, () -> Json.parseRequest(most.replace("1]", "1,1]")));
+        assertThrows(ParseException.class, () -> Json.parseRequest(most.replace("1]", "1,1]")));
         assertEquals(Json.MAX_REQUEST_VALUES, ((List<?>) Json.parse(most.replace("1]", "1,1]"))).size());
     }
 }

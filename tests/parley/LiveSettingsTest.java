@@ -48,10 +48,10 @@ class LiveSettingsTest {
         long written;
         do { // again where a busy machine did not look at it within 100 ms
             edit(file, "GEMINI_CHAT_MODEL=before\n");
-            assertEquals("before", settings.current().chat().model());
+            assertEquals("before", settings.current().chats().getFirst().model());
             written = System.nanoTime();
             Files.writeString(file, "GEMINI_CHAT_MODEL=half\n");
-            model = settings.current().chat().model();
+            model = settings.current().chats().getFirst().model();
         } while (System.nanoTime() - written > 80_000_000);
         assertEquals("before", model);
     }
@@ -62,7 +62,7 @@ class LiveSettingsTest {
         var settings = new LiveSettings(file, UnaryOperator.identity());
         Files.writeString(file, "GEMINI_CHAT_MODEL=half\n");
         Files.writeString(file, "TOP_K=3\n", StandardOpenOption.APPEND);
-        Running.await(() -> settings.current().chat().model().equals("half"));
+        Running.await(() -> settings.current().chats().getFirst().model().equals("half"));
         assertEquals(3, settings.current().generation().topK().intValue());
     }
 
@@ -72,7 +72,7 @@ class LiveSettingsTest {
         var settings = new LiveSettings(file, UnaryOperator.identity());
         Files.writeString(file, "GEMINI_CHAT_MODEL=after\n");
         Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusMillis(200)));
-        assertEquals("after", settings.current().chat().model());
+        assertEquals("after", settings.current().chats().getFirst().model());
     }
 
     @Test
@@ -81,7 +81,8 @@ class LiveSettingsTest {
         var settings = new LiveSettings(file, UnaryOperator.identity());
         Files.writeString(file, "# GEMINI_CHAT_MODEL=before\n");
         Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusMillis(200)));
-        assertEquals("gemini-flash-latest", settings.current().chat().model());
+        assertEquals(
+                "gemini-flash-latest", settings.current().chats().getFirst().model());
         assertNull(settings.refusal());
     }
 

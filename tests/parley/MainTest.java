@@ -12,6 +12,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.text.ParseException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -189,7 +190,7 @@ class MainTest extends Programs {
     private static Object parsed(String json) {
         try {
             return Json.parse(json);
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             throw new AssertionError(json, e);
         }
     }

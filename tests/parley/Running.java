@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
+import java.text.ParseException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -69,7 +70,7 @@ final class Running implements AutoCloseable {
         Object json() {
             try {
                 return Json.parse(text());
-            } catch (Json.Malformed e) {
+            } catch (ParseException e) {
                 throw new AssertionError(text(), e);
             }
         }

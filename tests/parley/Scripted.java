@@ -10,6 +10,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.text.ParseException;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.Map;
@@ -39,7 +40,7 @@ final class Scripted implements AutoCloseable {
         Object json() {
             try {
                 return Json.parse(body);
-            } catch (Json.Malformed e) {
+            } catch (ParseException e) {
                 throw new AssertionError(body, e);
             }
         }

@@ -69,12 +69,12 @@ class SettingsTest {
                     GOOGLE_API_KEY=g⏎GEMINI_API_KEY=k  | k
                     """)
     void trimKeys(String text, String key) throws Exception {
-        assertEquals(key, settings(text.replace('⏎', '\n')).chat().key());
+        assertEquals(key, settings(text.replace('⏎', '\n')).chats().getFirst().key());
     }
 
     @Test
     void haveNoKeyWhereItIsEmpty() throws Exception {
-        assertNull(settings("GEMINI_API_KEY=").chat().key());
+        assertNull(settings("GEMINI_API_KEY=").chats().getFirst().key());
     }
 
     @ParameterizedTest
@@ -93,7 +93,8 @@ class SettingsTest {
         assertEquals(
                 missing,
                 settings("CHAT_PROVIDER=my-own\nMY_OWN_CHAT_MODEL=m\nMY_OWN_BASE_URL=" + address)
-                        .chat()
+                        .chats()
+                        .getFirst()
                         .missing());
     }
 
@@ -102,7 +103,8 @@ class SettingsTest {
         assertEquals(
                 "LOCAL_CHAT_MODEL",
                 settings("CHAT_PROVIDER=Local\nLOCAL_BASE_URL=http://127.0.0.1/")
-                        .chat()
+                        .chats()
+                        .getFirst()
                         .missing());
     }
 
@@ -111,14 +113,14 @@ class SettingsTest {
         Path file = Files.writeString(folder.resolve(".env"), "GEMINI_CHAT_MODEL=aaa\n");
         var source = new LiveSettings(file, UnaryOperator.identity());
         FileTime time = Files.getLastModifiedTime(file);
-        assertEquals("aaa", source.current().chat().model());
+        assertEquals("aaa", source.current().chats().getFirst().model());
         Path other = Files.writeString(folder.resolve("other"), "GEMINI_CHAT_MODEL=bbb\n");
         time = FileTime.from(time.toInstant().minusSeconds(1)); // settled
         Files.setLastModifiedTime(file, time);
-        assertEquals("aaa", source.current().chat().model());
+        assertEquals("aaa", source.current().chats().getFirst().model());
         Files.setLastModifiedTime(other, time);
         Files.move(other, file, StandardCopyOption.REPLACE_EXISTING);
-        assertEquals("bbb", source.current().chat().model());
+        assertEquals("bbb", source.current().chats().getFirst().model());
     }
 
     @Test
@@ -129,7 +131,7 @@ class SettingsTest {
             both.put("GEMINI_CHAT_MODEL", "environment");
             return both;
         });
-        assertEquals("environment", source.current().chat().model());
+        assertEquals("environment", source.current().chats().getFirst().model());
         assertEquals("3", source.current().generation().topK().toString());
     }
 
@@ -209,7 +211,7 @@ class SettingsTest {
                     """)
     void takeAServicesAddressAsItIsPasted(String pasted, String asked) throws Exception {
         Settings settings = settings("CHAT_PROVIDER=local\nLOCAL_BASE_URL=" + pasted);
-        assertEquals(asked, settings.chat().base().toString());
+        assertEquals(asked, settings.chats().getFirst().base().toString());
     }
 
     @ParameterizedTest

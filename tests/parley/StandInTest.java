@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.text.ParseException;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
@@ -107,7 +108,7 @@ class StandInTest {
     private static String text(String event) {
         try {
             return Json.string(Json.parse(event.substring("data: ".length())), "text");
-        } catch (Json.Malformed e) {
+        } catch (ParseException e) {
             throw new AssertionError(event, e);
         }
     }
