@@ -5,6 +5,7 @@ import static parley.Log.log;
 import static parley.Settings.DEFAULTS;
 
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -12,6 +13,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -69,8 +71,10 @@ final class LiveSettings {
         try {
             List<?> stamp = stamp();
             if (!stamp.isEmpty() && !stamp.equals(last.stamp) && isSettled()) refresh(stamp);
-        } catch (IOException e) { // its message has the path
-            refuse("cannot be read: " + e.getClass().getSimpleName());
+        } catch (FileSystemException e) { // its message has the path
+            refuse("cannot be read: " + Objects.requireNonNullElse(e.getReason(), "there is no permission"));
+        } catch (IOException e) {
+            refuse("cannot be read: " + e.getMessage());
         }
         return last.settings;
     }

@@ -149,7 +149,7 @@ public final class Parley implements AutoCloseable {
 
     private static void logService(Settings.Account account) {
         String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-        log(account + ": " + ready);
+        log(account + ", " + ready);
     }
 
     private void shutDown() {

@@ -130,7 +130,7 @@ record Settings(
         /** What is used for what, without the key. */
         @Override
         public String toString() {
-            return use.toLowerCase(ROOT) + ", " + provider + " with " + model;
+            return use.toLowerCase(ROOT) + ": " + provider + " with " + model;
         }
     }
 

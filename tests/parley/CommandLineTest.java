@@ -107,8 +107,8 @@ class CommandLineTest extends Programs {
                 assertEquals(0, program.exit(), program.lines.toString());
                 String said = String.join("\n", program.lines);
                 assertTrue(said.contains("GEMINI_API_KEY=***"), said);
-                assertTrue(said.contains("chat, gemini with gemini-flash-latest: good"), said);
-                assertTrue(said.contains("image, nebius with flux: good"), said);
+                assertTrue(said.contains("chat: gemini with gemini-flash-latest: good"), said);
+                assertTrue(said.contains("image: nebius with flux: good"), said);
                 assertFalse(said.contains(Running.KEY));
             }
             provider.usually(exchange -> exchange.json(403, "{\"error\":{\"code\":403,\"message\":\"no\"}}"));
