@@ -562,6 +562,109 @@ class PageTest {
         assertEquals("text", browser.script("return document.activeElement.id"));
     }
 
+    private static void press(String css, CharSequence... keys) {
+        browser.script("document.querySelector(arguments[0]).focus({focusVisible: true})", css);
+        browser.driver.switchTo().activeElement().sendKeys(keys);
+    }
+
+    private static void assertFocus(String css) {
+        assertEquals(
+                true,
+                browser.script("return document.activeElement.matches(arguments[0])", css),
+                () -> css + " is not " + browser.script("return document.activeElement.outerHTML"));
+    }
+
+    @Test
+    void bringsTheFocusToTheBoxWhenAConversationIsDeleted() {
+        browser.say("one");
+        press("#clear", Keys.ENTER);
+        press("#ask .danger", Keys.ENTER);
+        browser.await("#empty");
+        assertFocus("#text");
+    }
+
+    @Test
+    void bringsTheFocusBackToEditWhenAnEditIsCancelled() {
+        browser.say("one");
+        press("[data-act=edit]", Keys.ENTER);
+        press(".edit textarea", Keys.ESCAPE);
+        assertFocus("[data-act=edit]");
+        press("[data-act=edit]", Keys.ENTER);
+        press("[data-act=cancel]", Keys.ENTER);
+        assertFocus("[data-act=edit]");
+    }
+
+    @Test
+    void losesNoWordsOfAnOpenEditWhenEditIsPressedAgain() {
+        browser.say("one");
+        running.provider.then(FAILS);
+        browser.send("two");
+        browser.await(".bad");
+        browser.box().sendKeys("a draft");
+        press(".kept [data-act=edit]", Keys.ENTER);
+        press(".edit textarea", " and more");
+        for (String button : List.of(".kept [data-act=edit]", ".bad [data-act=edit]")) {
+            press(button, Keys.ENTER);
+            assertFocus(".edit textarea");
+            assertEquals("one and more", browser.await(".edit textarea").getDomProperty("value"));
+        }
+    }
+
+    @Test
+    void hidesAPopoverWhenTheFocusGoesOn() {
+        browser.say("one");
+        for (String next : List.of("#text", "#export")) {
+            press("[popovertarget=ids]", Keys.ENTER);
+            press("#new", Keys.chord(Keys.SHIFT, Keys.TAB));
+            assertFocus("[popovertarget=ids]");
+            browser.awaitCount("#ids:popover-open", 1);
+            press(next, "");
+            browser.awaitCount("#ids:popover-open", 0);
+            assertFocus(next);
+        }
+        press("[popovertarget=ids]", Keys.ENTER);
+        press("#new", Keys.ENTER);
+        browser.await("#empty");
+        browser.awaitCount(":popover-open", 0);
+        assertFocus("#text");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1280, 320})
+    void showsTheWholeRingOfEachButton(int width) {
+        browser.onScreen(width, 568, () -> {
+            browser.say("one");
+            Object cut = browser.script(
+                    """
+                    return [...document.querySelectorAll('.turn button')].filter(button => {
+                        button.focus({focusVisible: true});
+                        const {outlineWidth, outlineOffset} = getComputedStyle(button);
+                        const ring = parseFloat(outlineWidth) + parseFloat(outlineOffset);
+                        const {left, right} = button.getBoundingClientRect();
+                        return ['.turn', '#scroll'].some(each => {
+                            const edge = button.closest(each).getBoundingClientRect();
+                            return left - ring < edge.left || right + ring > edge.right;
+                        });
+                    }).map(button => button.outerHTML)""");
+            assertEquals(List.of(), cut);
+        });
+    }
+
+    @Test
+    void keepsInSightWhatHasTheFocusWhileAReplyStreams() {
+        browser.say("one");
+        var gate = new Scripted.Gate();
+        running.provider.then(inTwoParts("Well.", gate, LONG));
+        browser.send("tell me");
+        browser.await(".writing .text p");
+        press(".kept [data-act=copyReply]", "");
+        gate.open();
+        browser.awaitCount(".said.model.kept", 2);
+        assertEquals(0L, scrolled());
+        browser.driver.findElement(By.id("down")).click();
+        assertFocus("#text");
+    }
+
     @Test
     void announcesNoCountdown() {
         running.provider.then(exchange -> exchange.answer(

@@ -15,7 +15,7 @@
 
 const PAGE = 100; // messages that are loaded at once
 const RECENT = 50; // messages that are looked at again
-const PATIENCE = 10_000; // ms until a look at them is given up
+const PATIENCE = 10_000; // ms
 
 const CHANGED = {
   code: 'conversation_changed',
@@ -34,7 +34,7 @@ export const empty = user => ({
   kept: [], // its last turns
   own: [], // what only this tab has
   draft: '',
-  edit: null, // {turn, text}, with the words so far
+  edit: null, // {turn, text}
   running: null, // the one operation that changes something: send, draw, takeBack, clear
   looking: null, // why the server is being read: open, older, again
   notice: null, // {problem, again}: the operation that failed and belongs to no turn
@@ -52,7 +52,7 @@ const current = state => state.own.find(turn => !hasEnded(turn));
 export const lastKept = state => state.kept.at(-1);
 
 /** How many of the server's messages are shown. */
-export const shown = state => state.kept.length ? state.total - state.kept[0].at : 0;
+export const shown = ({kept, total}) => kept.length ? total - kept[0].at : 0;
 
 /** Whether the turn can still take the place that it is meant for. */
 export function canReplace(state, {at, replaces}) {
@@ -78,10 +78,10 @@ export const isEdited = ({edit}, turn) =>
 const before = (words, draft) => draft ? words + '\n\n' + draft : words;
 const without = (turns, key) => turns.filter(turn => turn.key !== key);
 
-const answering = (state, change) => ({
-  ...state,
-  own: state.own.map(turn => turn === current(state) ? {...turn, ...change(turn)} : turn),
-});
+const answering = (state, values) => {
+  const turn = current(state);
+  return {...state, own: state.own.map(each => each === turn ? {...turn, ...values} : each)};
+};
 
 /** Messages as turns. In a file edited by hand a question or a reply may stand alone. */
 function paired(messages, first) {
@@ -100,9 +100,9 @@ function keptOf(state, {total, messages}) {
   const loaded = paired(messages, total - messages.length);
   if (loaded[0]?.at > 0 && loaded[0].question === undefined) loaded.shift(); // its question is not there yet
   const known = new Map(state.kept.map(turn => [turn.at, turn]));
-  const kept = loaded.map(turn => alike(known.get(turn.at), turn) ? known.get(turn.at) : turn);
-  const goesOn = kept.length && known.get(kept[0].at) === kept[0];
-  return goesOn ? [...state.kept.filter(turn => turn.at < kept[0].at), ...kept] : kept;
+  const kept = loaded.map(turn => alike(known.get(turn.at), turn) ? known.get(turn.at) : turn), [first] = kept;
+  const goesOn = first && known.get(first.at) === first;
+  return goesOn ? [...state.kept.filter(turn => turn.at < first.at), ...kept] : kept;
 }
 
 /** Whether the server may have stored the turn all the same. */
@@ -114,22 +114,20 @@ const isStored = (turn, kept, version) => kept.some(({at, question}) => question
 
 const events = {
   changed: (state, {values}) => ({...state, ...values}),
-  dismissed: (state, {key}) => ({...state, own: without(state.own, key)}),
 
   loaded(state, {history}) {
     const {version, total} = history, kept = keptOf(state, history);
-    const lost = turn => turn.state === 'checking' && !state.running;
+    const isLost = turn => turn.state === 'checking' && !state.running;
     const own = state.own.filter(turn => turn.image || !isUnsure(turn) || !isStored(turn, kept, version))
-      .map(turn => lost(turn) ? {...turn, state: 'stopped', problem: INTERRUPTED} : turn);
+      .map(turn => isLost(turn) ? {...turn, state: 'stopped', problem: INTERRUPTED} : turn);
     return {...state, loaded: true, looking: null, version, total, kept, own};
   },
 
   /** Where the present state cannot be had, no older one is shown. */
   notLoaded(state, {problem}) {
-    const {looking: again} = state, next = {...state, looking: null};
-    if (again === 'again') return next;
-    const nothing = again === 'open' ? {loaded: false, version: '', total: 0, kept: []} : {};
-    return {...next, ...nothing, notice: {problem, again}};
+    const {looking} = state, next = {...state, looking: null};
+    const nothing = looking === 'open' && {loaded: false, version: '', total: 0, kept: []};
+    return looking === 'again' ? next : {...next, ...nothing, notice: {problem, again: looking}};
   },
 
   /** A turn that is tried again keeps its key. */
@@ -139,8 +137,8 @@ const events = {
     notice: null,
     own: turn ? [...without(state.own, turn.key), turn] : state.own,
   }),
-  delta: (state, {text}) => answering(state, turn => ({state: 'writing', reply: turn.reply + text})),
-  checking: state => answering(state, () => ({state: 'checking'})),
+  delta: (state, {text}) => answering(state, {state: 'writing', reply: current(state)?.reply + text}),
+  checking: state => answering(state, {state: 'checking'}),
 
   answered(state, {answer: {reply, provider, model, usage, version, finish_reason}, time}) {
     const asked = current(state), {key, question} = asked;
@@ -152,7 +150,7 @@ const events = {
     const kept = [...state.kept.filter(each => each.at < at), turn];
     return {...state, running: null, version, total: at + 2, kept, own: without(state.own, key)};
   },
-  drawn: (state, {images}) => ({...answering(state, () => ({state: 'drawn', images})), running: null}),
+  drawn: (state, {images}) => ({...answering(state, {state: 'drawn', images}), running: null}),
 
   /** The turn stays, with the problem, unless its words are on the page anyway. */
   failed(state, {problem, time}) {
@@ -161,7 +159,7 @@ const events = {
     const isThere = changed && state.kept.some(({at, question}) => at === turn?.at && question === turn.question);
     if (turn && !isThere) {
       const until = Date.parse(time) + problem.wait * 1000, end = code === 'stopped' ? 'stopped' : 'failed';
-      return answering(next, () => ({state: end, problem: {code, detail, until}}));
+      return answering(next, {state: end, problem: {code, detail, until}});
     }
     if (changed) return {...next, own: without(state.own, turn?.key), notice: {problem: CHANGED}};
     return state.running === 'send' ? next : {...next, notice: {problem, again: state.running}};
@@ -228,7 +226,7 @@ export class Conversation {
   }
 
   dismiss(key) {
-    this.#tell({type: 'dismissed', key});
+    this.set({own: without(this.state.own, key)});
   }
 
   async open() {
@@ -245,8 +243,7 @@ export class Conversation {
   }
 
   async again() {
-    if (!isFree(this.state) || this.state.looking) return;
-    await this.#lookAgain({known: this.state.version});
+    if (isFree(this.state) && !this.state.looking) await this.#lookAgain({known: this.state.version});
   }
 
   async #lookAgain(options) {
@@ -292,8 +289,7 @@ export class Conversation {
       key: String(Math.random()), at: total, version, time: new Date().toISOString(), reply: '',
       state: meant.image ? 'drawing' : 'waiting', ...meant,
     };
-    this.#stop = new AbortController();
-    const {signal} = this.#stop;
+    const {signal} = this.#stop = new AbortController();
     this.#tell({type: 'began', operation: turn.image ? 'draw' : 'send', turn});
     const body = {user_id: user, message: turn.question, replace: turn.replaces !== undefined};
     if (careful || body.replace) body.if_version = version;

@@ -6,15 +6,17 @@
 const NONE = {};
 
 /** A child that is missing is an empty text, so that the others keep their places. */
-export const node = (tag, props = NONE, ...children) =>
-  ({tag, props, children: children.flat().map(each => each || '')});
+const filled = children => children.flat().map(each => each || '');
+
+export const node = (tag, props = NONE, ...children) => ({tag, props, children: filled(children)});
 
 /** @returns what draws one tree after another into the element, and touches nothing that is the same in both */
 export function drawer(element) {
   let before = [];
   return after => {
-    patch(element, before, after);
-    before = after;
+    const now = filled(after);
+    patch(element, before, now);
+    before = now;
   };
 }
 
@@ -43,7 +45,7 @@ function change(there, old, now) {
 function build(now) {
   if (!now.tag) return document.createTextNode(now);
   const made = document.createElement(now.tag);
-  setProps(made, {}, now.props);
+  setProps(made, NONE, now.props);
   made.append(...now.children.map(build));
   return made;
 }

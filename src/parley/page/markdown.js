@@ -2,8 +2,8 @@
  * Markdown: text to a tree for dom.js. https://spec.commonmark.org/ with GitHub's tables, task lists and strikethrough;
  * line breaks count, formulas stay as they are written.
  *
- * A context goes along, {references, depth, old, known}: the labels' addresses, how deep it is nested, and what was
- * made of which text the last time and this time.
+ * A context goes along, {references, depth, old, known}: the addresses of labels, how deep it is nested, and what was
+ * made of which text, the last time and this time.
  */
 
 import {node} from './dom.js';
@@ -14,10 +14,10 @@ const REACH = 2000; // characters within which a link or a formula ends
 
 const inside = context => ({...context, depth: context.depth + 1});
 
-/** What was made of the same text the last time is taken again: while a text grows, most of it stays. */
-function once(context, text, make) {
-  const made = context.old.get(text) ?? make();
-  context.known.set(text, made);
+/** What was made of the same text the last time is taken again: while a reply grows, most of it stays. */
+function once(kind, text, context, make) {
+  const key = `${kind} ${text}`, made = context.old.get(key) ?? make(text, context);
+  context.known.set(key, made);
   return made;
 }
 
@@ -72,20 +72,13 @@ function firstFound(text, place, context) {
   }
 }
 
-const PART = /[^]{2000}[^]*?\S(?= \S)/y, LOOSE = /[\\`<[*_~$]/;
+const PART = /^[^]{2000}[^]*?\S(?= \S)/, OPEN = /[\\`<[*_~$]/;
 
-/** Very long text comes in parts, each laid out by itself and done with, as long as nothing in it is still open. */
+/** Very long text comes in parts, each laid out by itself, as long as nothing in it is still open. */
 function inline(text, context) {
-  const parts = [];
-  let from = 0;
-  for (let m = at(PART, text, 0); m; m = at(PART, text, from)) {
-    const part = once(context, m[0], () => node('span', {className: 'part'}, spans(m[0], context)));
-    if (part.children.some(each => !each.tag && LOOSE.test(each))) break;
-    parts.push(part);
-    from += m[0].length;
-  }
-  const rest = text.slice(from);
-  return [...parts, ...once(context, rest, () => spans(rest, context))];
+  const part = text.match(PART)?.[0] ?? '', nodes = once('part', part, context, spans);
+  if (!part || nodes.some(each => !each.tag && OPEN.test(each))) return once('text', text, context, spans);
+  return [node('span', {className: 'part'}, nodes), ...inline(text.slice(part.length), context)];
 }
 
 /** Text with emphasis, code, links and formulas in it. */
@@ -139,13 +132,8 @@ function link(address, words) {
   return node('a', {href: url.href, target: '_blank', rel: 'noopener noreferrer'}, words);
 }
 
-let decoder; // a text area's content is never markup
-
-const decoded = text => text.replace(new RegExp(ENTITY, 'gi'), entity => {
-  decoder ??= document.createElement('textarea');
-  decoder.innerHTML = entity;
-  return decoder.value;
-});
+const decoded = text => text.replace(new RegExp(ENTITY, 'gi'), entity =>
+  new DOMParser().parseFromString(`<p>${entity}`, 'text/html').body.textContent);
 
 /**
  * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. Chinese,
@@ -204,7 +192,7 @@ const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/, QUOTE = /^ {0,3}> ?/;
 const RULER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
 const REFERENCE = new RegExp(/^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|(\S+))/.source + TITLE + '$');
 
-const CLOSED = /`[^`]*`|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)/g, OPEN = /^ *(\$\$)|(\$\$) *$|(\\[[(])/;
+const CODE_OR_FORMULA = new RegExp('`[^`]*`|' + MATH.source, 'g'), UNCLOSED = /^ *(\$\$)|(\$\$) *$|(\\[[(])/;
 
 const blank = line => !line.trim();
 const indent = line => line.match(/^ */)[0].length;
@@ -257,7 +245,7 @@ function paragraph(lines, i, context) {
 
 /** The line behind this one, or behind the end of a formula that goes on: nothing in it begins a block. */
 function formulaEnd(lines, i) {
-  const open = lines[i].replace(CLOSED, '').match(OPEN)?.slice(1).find(Boolean);
+  const open = lines[i].replace(CODE_OR_FORMULA, '').match(UNCLOSED)?.slice(1).find(Boolean);
   const close = {'$$': '$$', '\\[': '\\]', '\\(': '\\)'}[open];
   const length = close ? lines.slice(i + 1, i + 200).findIndex(line => line.includes(close)) + 1 : 0;
   return i + length + 1;
@@ -303,8 +291,8 @@ function list(lines, i, context) {
     gap = blank(own.at(-1));
     while (own.length > 1 && blank(own.at(-1))) own.pop();
     const task = own[0].match(TASK);
-    const inner = once(context, `${context.depth} item ${own.join('\n')}`, () =>
-      blocks([own[0].replace(TASK, ''), ...own.slice(1)], inside(context)));
+    const text = own.join('\n').replace(TASK, '');
+    const inner = once('item', text, inside(context), () => blocks(text.split('\n'), inside(context)));
     loose ||= inner.some((each, k) => k && blank(own[each.from - 1] ?? ''));
     items.push({task, inner});
   }
@@ -356,11 +344,11 @@ function cells(line) {
 }
 
 function table(lines, i, context) {
-  const side = cell => !cell.endsWith(':') ? 'start' : cell.startsWith(':') ? 'center' : 'end';
-  const sides = cells(lines[i + 1]).map(side);
-  const row = (tag, line) => once(context, `${tag} ${sides} ${line}`, () => {
+  const sideOf = cell => !cell.endsWith(':') ? 'start' : cell.startsWith(':') ? 'center' : 'end';
+  const sides = cells(lines[i + 1]).map(sideOf);
+  const row = (tag, line) => once(tag + sides, line, context, () => {
     const texts = cells(line);
-    return node('tr', {}, sides.map((align, k) => node(tag, {className: align}, inline(texts[k] ?? '', context))));
+    return node('tr', {}, sides.map((side, k) => node(tag, {className: side}, inline(texts[k] ?? '', context))));
   });
   const head = node('thead', {}, row('th', lines[i])), rows = [];
   for (i += 2; i < lines.length && !blank(lines[i]) && goesOn(lines[i]); i++) rows.push(row('td', lines[i]));
@@ -369,37 +357,36 @@ function table(lines, i, context) {
 }
 
 /** The addresses that lines give to labels: [label]: address "title" */
-function collect(lines, references) {
+function addresses(lines) {
+  const all = new Map();
   for (const line of lines) {
-    const m = line.startsWith('[') || line.startsWith(' ') ? line.match(REFERENCE) : null;
-    if (m && !references.has(normalized(m[1]))) references.set(normalized(m[1]), m[2] ?? m[3]);
+    const [, label, whole, short] = line.match(REFERENCE) ?? [];
+    if (label && !all.has(normalized(label))) all.set(normalized(label), whole ?? short);
   }
+  return all;
 }
 
 /**
- * @returns what reads a text that grows into a tree. What stands before the last block is finished, and not read again
- *     until the end: then all is, since a later line may tell a label's address.
+ * @returns what reads a text into a tree, again and again while it grows: all but the last block is finished then. At
+ *     the end all is read once more, since a label's address may stand anywhere.
  */
 export function reader() {
-  let seen = {}, finished, from, references, known;
+  let finished, from, old;
   return (text, grows) => {
-    if (seen.text === text && seen.grows === grows) return seen.tree;
-    if (!grows || !seen.grows) [finished, from, references, known] = [[], 0, new Map(), new Map()];
-    const lines = text.replaceAll('\r\n', '\n').slice(from).split('\n'), {size} = references;
-    collect(lines, references);
-    const context = {references, depth: 0, old: references.size === size ? known : new Map(), known: new Map()};
-    const now = blocks(lines, context), tree = [...finished, ...now];
+    if (!grows || !old) [finished, from, old] = [[], 0, new Map()];
+    const lines = text.replaceAll('\r\n', '\n').slice(from).split('\n'), known = new Map();
+    const references = grows ? new Map() : addresses(lines);
+    const now = blocks(lines, {references, depth: 0, old, known}), tree = [...finished, ...now];
     if (now.length > 1) {
       finished = tree.slice(0, -1);
       from += lines.slice(0, now.at(-1).from).join('\n').length + 1;
     }
-    known = context.known;
-    seen = {text, grows, tree};
+    old = grows ? known : null;
     return tree;
   };
 }
 
-/** @returns the tree of a whole text */
+/** @returns the tree of a text */
 export const parse = text => reader()(text, false);
 
 const ENDS = /^(p|h\d|li|tr|pre|br|td|th|div)$/; // a line

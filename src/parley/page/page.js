@@ -5,7 +5,7 @@ import {drawer, node} from './dom.js';
 import {parse, plain} from './markdown.js';
 import {connect} from './server.js';
 import {claimTab, forget, ids, memory, newGuest, remember, tabUser} from './tab.js';
-import {TurnView, between, button, failure, rows} from './turn.js';
+import {TurnView, between, button, failure} from './turn.js';
 
 const $ = id => document.getElementById(id);
 const scroll = $('scroll'), box = $('text');
@@ -32,7 +32,9 @@ sizes.observe(scroll);
 scroll.addEventListener('wheel', event => event.deltaY < 0 && letGo(), {passive: true});
 scroll.addEventListener('touchmove', letGo, {passive: true});
 scroll.addEventListener('touchend', () => atEnd() && setFollow(true));
-scroll.addEventListener('keydown', event => ['ArrowUp', 'PageUp', 'Home'].includes(event.key) && letGo());
+scroll.addEventListener('keydown', ({key}) => ['ArrowUp', 'PageUp', 'Home'].includes(key) && letGo());
+$('turns').addEventListener('focusin', ({target}) =>
+  conversation.state.running && target.matches(':focus-visible') && letGo());
 scroll.addEventListener('scroll', () => {
   const moved = scroll.scrollTop - place;
   place = scroll.scrollTop;
@@ -44,11 +46,11 @@ scroll.addEventListener('scroll', () => {
 
 /** @returns what keeps the turn that is read in its place, when something was put above it */
 function staying() {
-  const edge = scroll.getBoundingClientRect().top, top = turn => turn.getBoundingClientRect().top;
-  const turn = follow ? null : [...$('turns').children].find(each => each.getBoundingClientRect().bottom > edge);
-  const before = turn && top(turn);
+  const place = element => element.getBoundingClientRect(), edge = place(scroll).top;
+  const turn = follow ? null : [...$('turns').children].find(each => place(each).bottom > edge);
+  const before = turn && place(turn).top;
   return () => {
-    if (turn?.isConnected) scroll.scrollTop += top(turn) - before;
+    if (turn?.isConnected) scroll.scrollTop += place(turn).top - before;
   };
 }
 
@@ -88,20 +90,18 @@ function render(event = {}) {
 }
 
 function drawTurns(state, all) {
-  const keys = new Set(all.map(turn => turn.key));
-  for (const [key, {element}] of views) {
-    if (keys.has(key)) continue;
+  const keys = new Set(all.map(turn => turn.key)), {children} = $('turns');
+  views.forEach(({element}, key) => {
+    if (keys.has(key)) return;
     element.remove();
     views.delete(key);
-  }
-  let next = $('turns').firstChild;
-  for (const turn of all) {
+  });
+  all.forEach((turn, i) => {
     if (!views.has(turn.key)) views.set(turn.key, new TurnView(turn.key));
     const view = views.get(turn.key);
     drawTurn(view, state, turn);
-    if (view.element === next) next = next.nextSibling;
-    else $('turns').insertBefore(view.element, next);
-  }
+    if (children[i] !== view.element) $('turns').insertBefore(view.element, children[i]);
+  });
 }
 
 function drawTurn(view, state, turn) {
@@ -122,16 +122,16 @@ const seconds = ({time, problem}) => problem
   : Math.floor((Date.now() - Date.parse(time)) / 1000);
 
 function above(state) {
-  const {notice, kept, looking, total} = state, busy = looking === 'older';
+  const {notice, kept, total} = state, busy = state.looking === 'older';
   if (notice?.again === 'older') return [failed(notice)];
-  if (!kept.length || shown(state) >= total) return [];
-  return [button(busy ? 'Loading…' : 'Older messages', 'older', {className: 'plain', disabled: busy})];
+  const more = kept.length && shown(state) < total;
+  return [more && button(busy ? 'Loading…' : 'Older messages', 'older', {className: 'plain', disabled: busy})];
 }
 
 function below({notice, loaded, looking, user}, all) {
   if (notice && notice.again !== 'older') return [failed(notice)];
-  if (!loaded && looking) return [node('p', {className: 'note'}, 'Loading…')];
-  return loaded && !all.length ? [node('div', {id: 'empty'}, welcome(user))] : [];
+  if (!loaded) return [looking && node('p', {className: 'note'}, 'Loading…')];
+  return [!all.length && node('div', {id: 'empty'}, welcome(user))];
 }
 
 /** What failed and belongs to no turn. */
@@ -167,7 +167,6 @@ function setUp({provider, model}) {
 function drawControls(state) {
   const {running, draft, kept, own} = state, stops = ['send', 'draw'].includes(running);
   if (box.value !== draft) box.value = draft;
-  box.rows = rows(draft);
   $('send').textContent = stops ? 'Stop' : 'Send';
   $('send').disabled = !stops && (!isFree(state) || !draft.trim());
   $('back').disabled = $('export').disabled = !isFree(state) || !kept.length;
@@ -190,7 +189,7 @@ const acts = {
   copyCode: (turn, pressed) => copy(pressed, pressed.closest('.code').querySelector('code').textContent),
   edit,
   sendEdit: () => conversation.sendEdit(),
-  cancel: () => conversation.set({edit: null}),
+  cancel,
   retry: turn => conversation.retry(turn),
   dismiss: turn => turn ? conversation.dismiss(turn.key) : conversation.set({notice: null}),
   older: () => conversation.older(),
@@ -201,7 +200,11 @@ const acts = {
     takenBackAt = Date.now();
   },
   ask: () => $('ask').showModal(),
-  clear: () => conversation.clear(),
+  clear: () => {
+    $('ask').close(); // else it gives the focus back to a button that can do nothing now
+    box.focus();
+    return conversation.clear();
+  },
   say: (turn, {textContent}) => submit(textContent),
   look: (turn, {firstChild: {src, alt}}) => {
     Object.assign($('full').querySelector('img'), {src, alt});
@@ -242,17 +245,23 @@ document.addEventListener('click', async ({target, detail}) => {
   }
 });
 
-/** What failed goes back into an empty box; all else is edited where it stands. */
+/** What failed goes back into an empty box; all else is edited where it stands, one at a time. */
 function edit(turn) {
   const {key, question, image, state, replaces} = turn;
   if (state === 'kept' || replaces !== undefined || box.value) {
-    conversation.set({edit: {turn, text: question}});
-    views.get(key).element.querySelector('textarea').focus();
+    if (!conversation.state.edit) conversation.set({edit: {turn, text: question}});
+    $('turns').querySelector('.edit textarea').focus();
     return;
   }
   conversation.dismiss(key);
   conversation.set({draft: image ? '/image ' + question : question});
   box.focus();
+}
+
+function cancel() {
+  const turn = $('turns').querySelector('.turn:has(.edit)');
+  conversation.set({edit: null});
+  turn.querySelector('[data-act=edit]:enabled')?.focus();
 }
 
 async function copy(pressed, words) {
@@ -290,7 +299,6 @@ function download(words, type, ending) {
   link.href = URL.createObjectURL(new Blob([words], {type}));
   link.download = `parley-${name}.${ending}`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 // --- What is typed ---
@@ -319,7 +327,7 @@ $('flow').addEventListener('keydown', event => {
     conversation.sendEdit();
   } else if (event.key === 'Escape') {
     event.stopPropagation();
-    conversation.set({edit: null});
+    cancel();
   }
 });
 box.addEventListener('input', () => {
@@ -339,6 +347,10 @@ box.addEventListener('keydown', event => {
 document.addEventListener('keydown', event => {
   const open = document.querySelector('dialog[open], :popover-open');
   if (event.key === 'Escape' && !isComposing(event) && !open) conversation.stop();
+});
+document.addEventListener('focusin', ({target}) => {
+  const open = document.querySelector(':popover-open'); // it would hide what has the focus
+  if (open && !open.contains(target) && target.popoverTargetElement !== open) open.hidePopover();
 });
 $('form').addEventListener('submit', event => {
   event.preventDefault();
@@ -369,7 +381,7 @@ const drawIds = drawer($('ids').querySelector('ul'));
 
 function listIds() {
   drawIds(ids().map(value => node('li', {},
-    button(value, 'switch', {className: 'plain', popovertarget: 'ids', value}),
+    button(value, 'switch', {className: 'plain', value}),
     button('×', 'forget', {className: 'plain', title: `Forget ${value}`, 'aria-label': `Forget ${value}`, value}))));
 }
 $('ids').addEventListener('beforetoggle', listIds);

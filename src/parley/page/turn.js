@@ -4,7 +4,7 @@ import {drawer, node} from './dom.js';
 import {reader} from './markdown.js';
 
 /** @param act what a click on it does: the name of one of the acts of page.js */
-export const button = (words, act, props = {}) => node('button', {'data-act': act, ...props}, words);
+export const button = (words, act, props) => node('button', {'data-act': act, ...props}, words);
 
 const plain = (words, act, props) => button(words, act, {className: 'plain', ...props});
 
@@ -34,21 +34,17 @@ function moment(time) {
 const tokens = usage => usage
   && `${usage.total_tokens ?? '?'} tokens (${usage.prompt_tokens ?? '?'} in, ${usage.completion_tokens ?? '?'} out)`;
 
-const KINDS = {kept: 'kept', drawn: 'unkept drawn', failed: 'unkept', stopped: 'unkept'};
-
 /** The class of a turn's two messages. */
+const KINDS = {kept: 'kept', drawn: 'drawn', failed: 'unkept', stopped: 'unkept'};
 const kind = ({state}) => KINDS[state] ?? 'writing';
 
 const said = (who, turn, ...content) => node('article', {className: `said ${who} ${kind(turn)}`}, content);
 const heard = words => node('span', {className: 'hidden'}, words);
 const acts = (...buttons) => node('div', {className: 'acts'}, buttons);
 
-/** How many rows a text area has, where the browser does not know field-sizing. */
-export const rows = text => Math.min(8, text.split('\n').length);
-
 /** What is edited where it stands leaves the draft below alone. */
 const editor = (value, busy, replaces) => node('div', {className: 'edit'},
-  node('textarea', {value, rows: rows(value), 'aria-label': 'Edit the message'}),
+  node('textarea', {value, 'aria-label': 'Edit the message'}),
   button(replaces ? 'Send' : NEW, 'sendEdit', {className: 'strong', disabled: busy}),
   button('Cancel', 'cancel'));
 
@@ -59,8 +55,7 @@ const question = ({turn, last, edit, busy, replaces}) => said('user', turn,
     : editor(edit, busy, replaces),
   acts(label(moment(turn.time)), plain('Copy', 'copyQuestion'), last && plain('Edit', 'edit', {disabled: busy})));
 
-/** Waiting looks like it; the seconds are told from the fifth on. */
-const dots = seconds => node('p', {className: 'waiting'},
+const dots = ({seconds}) => node('p', {className: 'waiting'},
   node('i'), node('i'), node('i'), node('span', {}, seconds >= 5 && seconds + ' s'));
 
 function picture({mime_type, data}, alt) {
@@ -72,9 +67,9 @@ function picture({mime_type, data}, alt) {
 
 /** What stands behind the words, or instead of them. */
 const behind = {
-  waiting: ({seconds}) => dots(seconds),
-  checking: ({seconds}) => dots(seconds),
-  drawing: ({seconds}) => node('div', {className: 'drawing'}, dots(seconds)),
+  waiting: dots,
+  checking: dots,
+  drawing: view => node('div', {className: 'drawing'}, dots(view)),
   drawn: ({turn}) => turn.images.map(image => picture(image, turn.question)),
 };
 
@@ -119,11 +114,7 @@ export class TurnView {
     if (Object.keys(view).every(name => view[name] === this.#view[name])) return;
     this.#view = view;
     const {turn} = view, words = this.#read(turn.reply ?? '', turn.state === 'writing');
-    const replies = turn.reply || ['writing', 'unkept drawn'].includes(kind(turn));
-    this.#draw([
-      turn.question ? question(view) : '',
-      replies ? reply(view, words) : '',
-      turn.problem ? problem(view) : '',
-    ]);
+    const replies = turn.reply || ['writing', 'drawn'].includes(kind(turn));
+    this.#draw([turn.question && question(view), replies && reply(view, words), turn.problem && problem(view)]);
   }
 }
