@@ -1,15 +1,15 @@
 /**
- * The model: what this tab knows of a user's conversation. No DOM. A state never changes: a state and an event give the
- * next state (reduce). A Conversation asks the server, and tells what happened as events.
+ * The model: what this tab knows of a user's conversation. A state and an event give the next state (reduce). A
+ * Conversation asks the server, and tells what happened as events.
  *
  * A turn is a question and its reply:
- *   key       the same for as long as it is shown
+ *   key       the same while it is shown
  *   at        how many messages stand before it
  *   state     kept, by the server; or this tab's own: waiting, writing, drawing, checking (whether the server has it),
  *             failed, stopped, drawn
  *   version   of the conversation that it was sent to
  *   replaces  the reply of the kept turn whose place it is meant for
- *   image     whether the question is a prompt, and images are the reply
+ *   image     whether images are the reply
  *   problem   {code, detail, until}: until when to wait, in ms
  */
 
@@ -51,7 +51,7 @@ const current = state => state.own.find(turn => !hasEnded(turn));
 
 export const lastKept = state => state.kept.at(-1);
 
-/** How many of the server's messages are shown. */
+/** How many messages of the server's. */
 export const shown = ({kept, total}) => kept.length ? total - kept[0].at : 0;
 
 /** Whether the turn can still take the place that it is meant for. */
@@ -95,7 +95,7 @@ function paired(messages, first) {
   return all;
 }
 
-/** The server's turns. Those that are known stay the same objects, so that they are not drawn again. */
+/** The server's turns. Known ones stay the same objects: they are not drawn again. */
 function keptOf(state, {total, messages}) {
   const loaded = paired(messages, total - messages.length);
   if (loaded[0]?.at > 0 && loaded[0].question === undefined) loaded.shift(); // its question is not there yet
@@ -123,7 +123,7 @@ const events = {
     return {...state, loaded: true, looking: null, version, total, kept, own};
   },
 
-  /** Where the present state cannot be had, no older one is shown. */
+  /** Where the present state cannot be had, none is shown. */
   notLoaded(state, {problem}) {
     const {looking} = state, next = {...state, looking: null};
     const nothing = looking === 'open' && {loaded: false, version: '', total: 0, kept: []};
@@ -180,7 +180,7 @@ export function reduce(state, event) {
 
 // --- What outlives the page ---
 
-/** Drawn images are too large for it. */
+/** All but drawn images, which are too large. */
 export const remembered = ({draft, own, edit}) => ({
   draft,
   edit,
@@ -203,7 +203,7 @@ export class Conversation {
   #stop = new AbortController();
 
   /**
-   * @param server as connect() of server.js gives it
+   * @param server see connect() in server.js
    * @param memory {load(user), save(user, value)}
    * @param show called with the state and the event, after each event
    */
@@ -235,7 +235,7 @@ export class Conversation {
     await this.#look('open', Math.max(PAGE, shown(this.state)));
   }
 
-  /** Reads twice as much each time, since the server always begins at the end. */
+  /** Reads twice as much each time: the server always begins at the end. */
   async older(limit = 2 * Math.max(PAGE, shown(this.state))) {
     if (this.state.looking || shown(this.state) >= this.state.total) return;
     this.set({notice: null});
@@ -250,7 +250,7 @@ export class Conversation {
     await this.#look('again', RECENT, {signal: AbortSignal.timeout(PATIENCE), ...options});
   }
 
-  /** Where a turn was stored meanwhile, what was read is out of date. */
+  /** Where a turn was stored meanwhile, what was read is old. */
   async #look(looking, limit, options) {
     const {user, version} = this.state;
     this.set({looking});
@@ -281,7 +281,6 @@ export class Conversation {
     await this.retry(turn, text);
   }
 
-  /** One turn, until it is stored or says why it is not. */
   async #turn(meant, careful = false) {
     const {user, total, version} = this.state;
     if (!isFree(this.state) || !meant.question?.trim()) return;
@@ -313,7 +312,6 @@ export class Conversation {
     await this.#lookAgain({signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE)])});
   }
 
-  /** Nothing is stored of a turn that is stopped. */
   stop() {
     this.#stop.abort();
   }

@@ -1,9 +1,9 @@
 /**
  * Markdown: text to a tree for dom.js. https://spec.commonmark.org/ with GitHub's tables, task lists and strikethrough;
- * line breaks count, formulas stay as they are written.
+ * line breaks count, formulas stay as they are.
  *
- * A context goes along, {references, depth, old, known}: the addresses of labels, how deep it is nested, and what was
- * made of which text, the last time and this time.
+ * A context goes along: the addresses of labels (references), how deep it is nested, and what was made of which text,
+ * the last time (old) and this time (known).
  */
 
 import {node} from './dom.js';
@@ -14,7 +14,7 @@ const REACH = 2000; // characters within which a link or a formula ends
 
 const inside = context => ({...context, depth: context.depth + 1});
 
-/** What was made of the same text the last time is taken again: while a reply grows, most of it stays. */
+/** While a reply grows, most of it stays: what was made of a text the last time is taken again. */
 function once(kind, text, context, make) {
   const key = `${kind} ${text}`, made = context.old.get(key) ?? make(text, context);
   context.known.set(key, made);
@@ -23,7 +23,6 @@ function once(kind, text, context, make) {
 
 // --- Inline: emphasis, code, links, formulas ---
 
-const SPACE = /\s/;
 const CJK = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\u3000-\u303f\uff00-\uffef]/u;
 const ENTITY = /&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});/iy;
 const MATH = new RegExp([
@@ -31,20 +30,19 @@ const MATH = new RegExp([
   `\\$(?!\\s)[^$\\n]{0,${REACH}}?[^\\s$\\\\]\\$(?!\\d)`,
 ].join('|'), 'y');
 const OUTSIDE = '\\s<>"\'`()\\u3000-\\u303f\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65';
-/** An address that stands alone: not in a word, and without the punctuation of the sentence around it. */
+/** Not in a word, and without the punctuation of the sentence around it. */
 const ADDRESS = new RegExp(
   `(?<![\\p{L}\\p{N}_])https?://(?:[^${OUTSIDE}]|\\([^${OUTSIDE}]*\\))+(?<![?!.,:;*_~'"\\]])`, 'yu');
 const TITLE = /(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*/.source;
 const GOAL = /\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\((?:[^\s()]|\([^\s()]*\))*\))*))/.source;
 const TARGET = new RegExp(GOAL + TITLE + '\\)', 'y'), LABEL = /\[([^[\]]{0,999})\]/y;
 
-/** What the sticky expression finds at the place. */
 function at(expression, text, place) {
   expression.lastIndex = place;
   return expression.exec(text);
 }
 
-/** A rule tells what stands at a place, and how long it is: words, a node, or a run of marks; or null. */
+/** A rule tells what stands at a place, words, a node or a run of marks, and how long it is; or null. */
 const rule = (expression, make) => (text, place, context) => {
   const found = at(expression, text, place);
   return found && {length: found[0].length, ...make(found, context)};
@@ -61,39 +59,31 @@ const RULES = [
   linked,
   rule(ADDRESS, ([address]) => ({node: link(address, [address])})),
   rule(ENTITY, ([entity]) => ({words: decoded(entity)})),
-  rule(/\*+|_+|~~+/y, found => ({words: found[0], run: run(found)})),
+  rule(/(?<=(.)?)(?:\*+|_+|~~+)(?=(.)?)/ysu, found => ({words: found[0], run: run(found)})),
   (text, place) => ({length: 1, words: text[place]}),
 ];
-
-function firstFound(text, place, context) {
-  for (const each of RULES) {
-    const found = each(text, place, context);
-    if (found) return found;
-  }
-}
 
 const PART = /^[^]{2000}[^]*?\S(?= \S)/, OPEN = /[\\`<[*_~$]/;
 
 /** Very long text comes in parts, each laid out by itself, as long as nothing in it is still open. */
 function inline(text, context) {
-  const part = text.match(PART)?.[0] ?? '', nodes = once('part', part, context, spans);
-  if (!part || nodes.some(each => !each.tag && OPEN.test(each))) return once('text', text, context, spans);
-  return [node('span', {className: 'part'}, nodes), ...inline(text.slice(part.length), context)];
+  const [part] = text.match(PART) ?? [''];
+  const first = once('part', part, context, () => node('span', {className: 'part'}, spans(part, context)));
+  if (!part || first.children.some(each => OPEN.test(each.tag ? '' : each))) return once('text', text, context, spans);
+  return [first, ...inline(text.slice(part.length), context)];
 }
 
-/** Text with emphasis, code, links and formulas in it. */
 function spans(text, context) {
   if (context.depth > 2 * DEEP || text.length > ENOUGH) return [text];
   const nodes = [], runs = [];
   let joins = false; // whether the last node is words that go on
   for (let i = 0; i < text.length;) {
-    const found = firstFound(text, i, context), words = found.words !== undefined && !found.run;
-    i += found.length;
-    if (found.run) runs.push({...found.run, index: nodes.length});
-    if (found.node?.tag === 'br' && joins) nodes.push(nodes.pop().replace(/ +$/, ''));
-    if (words && joins) nodes.push(nodes.pop() + found.words);
-    else nodes.push(found.node ?? found.words);
-    joins = words;
+    const {length, words, node, run} = RULES.reduce((found, rule) => found ?? rule(text, i, context), null);
+    i += length;
+    if (run) runs.push({...run, index: nodes.length});
+    if (node?.tag === 'br' && joins) nodes.push(nodes.pop().trimEnd());
+    nodes.push(words && !run && joins ? nodes.pop() + words : node ?? words);
+    joins = words && !run;
   }
   return emphasized(nodes, runs);
 }
@@ -102,11 +92,9 @@ const code = words => node('code', {}, words.replace(/\n/g, ' ').replace(/^ ([^]
 
 const normalized = label => label.trim().toLowerCase().replace(/\s+/g, ' ');
 
-/** The link or image at the place, [words](address "title"), [words][label] or [label]; null for none. */
+/** A link or image: [words](address "title"), [words][label] or [label] */
 function linked(text, place, context) {
-  const from = text[place] === '!' ? place + 1 : place;
-  if (text[from] !== '[') return null;
-  const end = bracketEnd(text, from);
+  const from = text[place] === '!' ? place + 1 : place, end = text[from] === '[' ? bracketEnd(text, from) : -1;
   if (end < 0) return null;
   const words = text.slice(from + 1, end), target = at(TARGET, text, end + 1), label = at(LABEL, text, end + 1);
   const to = target ? decoded(target[1] ?? target[2]) : context.references.get(normalized(label?.[1] || words));
@@ -115,7 +103,7 @@ function linked(text, place, context) {
   return {length: end + 1 - place + behind[0].length, node: link(to, spans(words || to, inside(context)))};
 }
 
-/** Where the bracket is that closes the one at the place; -1 where there is none. */
+/** Where the bracket at the place is closed, or -1. */
 function bracketEnd(text, place) {
   let depth = 0;
   for (let i = place; i < text.length && i < place + REACH; i++) {
@@ -127,7 +115,7 @@ function bracketEnd(text, place) {
 }
 
 function link(address, words) {
-  const url = URL.canParse(address) ? new URL(address) : null; // what is no whole address is shown as text
+  const url = URL.parse(address); // what is no whole address is shown as text
   if (!['http:', 'https:', 'mailto:'].includes(url?.protocol)) return node('span', {}, words);
   return node('a', {href: url.href, target: '_blank', rel: 'noopener noreferrer'}, words);
 }
@@ -136,16 +124,14 @@ const decoded = text => text.replace(new RegExp(ENTITY, 'gi'), entity =>
   new DOMParser().parseFromString(`<p>${entity}`, 'text/html').body.textContent);
 
 /**
- * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. Chinese,
- * Japanese and Korean have no spaces between words: beside punctuation their letters count as spaces, and their
- * punctuation counts as letters.
+ * A run of * _ ~, and whether it may open or close: https://spec.commonmark.org/0.31.2/#delimiter-run. In Chinese,
+ * Japanese and Korean, which have no spaces, letters count as spaces beside punctuation, and punctuation as letters.
  */
-function run({0: marks, index, input}) {
-  const c = marks[0], before = [...input.slice(Math.max(0, index - 2), index)].pop() ?? ' ';
-  const after = String.fromCodePoint(input.codePointAt(index + marks.length) ?? 32);
-  const hard = x => /[\p{P}\p{S}]/u.test(x) && !CJK.test(x), soft = x => SPACE.test(x) || hard(x) || CJK.test(x);
-  const left = !SPACE.test(after) && (!hard(after) || soft(before));
-  const right = !SPACE.test(before) && (!hard(before) || soft(after));
+function run([marks, before = ' ', after = ' ']) {
+  const c = marks[0], space = x => /\s/.test(x), hard = x => /[\p{P}\p{S}]/u.test(x) && !CJK.test(x);
+  const soft = x => space(x) || hard(x) || CJK.test(x);
+  const left = !space(after) && (!hard(after) || soft(before));
+  const right = !space(before) && (!hard(before) || soft(after));
   const opens = left && (c !== '_' || !right || hard(before)), closes = right && (c !== '_' || !left || hard(after));
   return {c, count: marks.length, length: marks.length, opens, closes};
 }
@@ -154,7 +140,7 @@ function run({0: marks, index, input}) {
 function emphasized(nodes, runs) {
   const bottom = {}; // below which no run opens what such a run closes
   runs.forEach((close, k) => {
-    const kind = [close.c, close.opens, close.length % 3, close.c === '~' && close.length].join();
+    const kind = close.c + close.opens + close.length;
     while (close.closes && close.count) {
       let j = k - 1;
       while (j >= (bottom[kind] ?? 0) && !fits(runs[j], close)) j--;
@@ -163,7 +149,7 @@ function emphasized(nodes, runs) {
         break;
       }
       const open = runs[j], size = close.c === '~' ? close.count : Math.min(open.count, close.count, 2);
-      const within = nodes.slice(open.index + 1, close.index).filter(each => each !== '');
+      const within = nodes.slice(open.index + 1, close.index);
       open.count -= size;
       close.count -= size;
       nodes[open.index] = nodes[open.index].slice(size);
@@ -186,7 +172,7 @@ function fits(open, close) {
 // --- Blocks: paragraphs, headings, lists, quotes, code, tables ---
 
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( +|$)/, TASK = /^\[([ x])\] +(?=\S)/i;
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/, INDENTED = /^ {4}/;
+const FENCE = /^( {0,3})(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/, INDENTED = /^ {4}/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))??(?:\s+#+)?\s*$/, UNDERLINE = /^ {0,3}(=+|--+)\s*$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/, QUOTE = /^ {0,3}> ?/;
 const RULER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
@@ -195,25 +181,20 @@ const REFERENCE = new RegExp(/^ {0,3}\[(?!\^)([^[\]]{1,999})\]:\s*(?:<([^<>]*)>|
 const CODE_OR_FORMULA = new RegExp('`[^`]*`|' + MATH.source, 'g'), UNCLOSED = /^ *(\$\$)|(\$\$) *$|(\\[[(])/;
 
 const blank = line => !line.trim();
-const indent = line => line.match(/^ */)[0].length;
-const tabs = space => [...space].reduce((all, c) => all + (c === ' ' ? c : ' '.repeat(4 - all.length % 4)), '');
-const untabbed = line => line.includes('\t') ? line.replace(/^[ \t]+/, tabs) : line;
+const untabbed = line => line.replace(/^[ \t]+/, space => space.replace(/ {4}| {0,3}\t/g, '    '));
 
-/** Whether a line goes on with a paragraph, and begins nothing of its own. */
-const goesOn = line => !FENCE.test(line) && !/^ {0,3}([-*+]|1[.)]) +\S/.test(line) && !HEADING.test(line)
-  && !QUOTE.test(line) && !RULE.test(line);
+/** Whether a line goes on with a paragraph: it is not blank, and begins nothing of its own. */
+const goesOn = line => ![/^\s*$/, FENCE, /^ {0,3}([-*+]|1[.)]) +\S/, HEADING, QUOTE, RULE]
+  .some(each => each.test(line));
 
 /** Blocks of lines, each with the number of its first line in from. */
 function blocks(lines, context) {
   const out = [];
-  for (let i = 0; i < lines.length;) {
-    if (blank(lines[i]) || REFERENCE.test(lines[i])) {
-      i++;
-      continue;
-    }
+  for (let i = 0; i < lines.length; i++) {
+    if (blank(lines[i]) || REFERENCE.test(lines[i])) continue;
     const [block, end] = blockAt(lines, i, context);
     out.push({...block, from: i});
-    i = end;
+    i = end - 1;
   }
   return out;
 }
@@ -236,14 +217,13 @@ const headline = (level, text, context) => node('h' + Math.min(level + 1, 4), {}
 function paragraph(lines, i, context) {
   const from = i;
   do i = formulaEnd(lines, i);
-  while (i < lines.length && !blank(lines[i]) && goesOn(untabbed(lines[i])) && !UNDERLINE.test(lines[i])
-    && !isTable(lines, i));
+  while (i < lines.length && goesOn(untabbed(lines[i])) && !UNDERLINE.test(lines[i]) && !isTable(lines, i));
   const text = lines.slice(from, i).join('\n').trim(), under = (lines[i] ?? '').match(UNDERLINE);
   if (under) return [headline(under[1][0] === '=' ? 1 : 2, text, context), i + 1];
   return [node('p', {dir: 'auto'}, inline(text, context)), i];
 }
 
-/** The line behind this one, or behind the end of a formula that goes on: nothing in it begins a block. */
+/** The line behind this one and a formula that goes on from it: nothing in that begins a block. */
 function formulaEnd(lines, i) {
   const open = lines[i].replace(CODE_OR_FORMULA, '').match(UNCLOSED)?.slice(1).find(Boolean);
   const close = {'$$': '$$', '\\[': '\\]', '\\(': '\\)'}[open];
@@ -252,9 +232,9 @@ function formulaEnd(lines, i) {
 }
 
 function fenced(lines, i) {
-  const [, marks, language] = lines[i].match(FENCE), margin = indent(lines[i]), code = [];
-  const end = new RegExp(`^ {0,3}${marks[0]}{${marks.length},}\\s*$`);
-  for (i++; i < lines.length && !end.test(lines[i]); i++) code.push(lines[i].slice(Math.min(margin, indent(lines[i]))));
+  const [, margin, marks, language] = lines[i].match(FENCE), code = [];
+  const end = new RegExp(`^ {0,3}${marks[0]}{${marks.length},}\\s*$`), space = new RegExp(`^ {0,${margin.length}}`);
+  for (i++; i < lines.length && !end.test(lines[i]); i++) code.push(lines[i].replace(space, ''));
   return [codeBlock(language, code.join('\n')), i + 1];
 }
 
@@ -274,24 +254,22 @@ function codeBlock(language, words) {
 
 function quote(lines, i, context) {
   const quoted = [];
-  for (; i < lines.length && !blank(lines[i]) && (QUOTE.test(lines[i]) || goesOn(lines[i])); i++) {
+  for (; i < lines.length && (QUOTE.test(lines[i]) || goesOn(lines[i])); i++) {
     quoted.push(lines[i].replace(QUOTE, ''));
   }
   return [node('blockquote', {}, blocks(quoted, inside(context))), i];
 }
 
 function list(lines, i, context) {
-  const first = untabbed(lines[i]).match(ITEM), kind = m => m?.[2].slice(-1), items = [];
+  const marker = () => RULE.test(lines[i]) ? null : untabbed(lines[i] ?? '').match(ITEM);
+  const first = marker(), kind = m => m?.[2].slice(-1), items = [];
   let loose = false, gap = false;
-  for (let m = first; kind(m) === kind(first); m = i < lines.length ? untabbed(lines[i]).match(ITEM) : null) {
-    if (items.length && RULE.test(lines[i])) break;
+  for (let m = first; kind(m) === kind(first); m = marker()) {
     loose ||= gap;
-    const own = itemLines(lines, i, m);
+    const own = itemLines(lines, i, m), task = own[0].match(TASK);
     i += own.length;
     gap = blank(own.at(-1));
-    while (own.length > 1 && blank(own.at(-1))) own.pop();
-    const task = own[0].match(TASK);
-    const text = own.join('\n').replace(TASK, '');
+    const text = own.join('\n').trimEnd().replace(TASK, '');
     const inner = once('item', text, inside(context), () => blocks(text.split('\n'), inside(context)));
     loose ||= inner.some((each, k) => k && blank(own[each.from - 1] ?? ''));
     items.push({task, inner});
@@ -313,35 +291,26 @@ function item(task, inner, loose) {
   return node('li', task ? {className: 'task'} : {}, own);
 }
 
-/** The lines of one item, without its marker and indentation. */
+/** An item's lines, without its marker and indentation. */
 function itemLines(lines, i, marker) {
   const spaces = marker[3].length, width = marker[0].length - (spaces > 4 ? spaces - 1 : 0) + (spaces ? 0 : 1);
   const own = [untabbed(lines[i]).slice(width)];
   for (i++; i < lines.length; i++) {
-    const line = untabbed(lines[i]);
+    const line = untabbed(lines[i]), indent = line.search(/[^ ]|$/);
     if (blank(line)) own.push('');
-    else if (indent(line) >= width) own.push(line.slice(width));
+    else if (indent >= width) own.push(line.slice(width));
     else if (!blank(own.at(-1)) && goesOn(line) && !ITEM.test(line)) own.push(line.trim()); // a lazy continuation
     else break;
   }
   return own;
 }
 
-function isTable(lines, i) {
-  if (!lines[i].includes('|') || !RULER.test(lines[i + 1]?.trim() ?? '')) return false;
-  return cells(lines[i]).length === cells(lines[i + 1]).length;
-}
+const isTable = (lines, i) => lines[i].includes('|') && RULER.test(lines[i + 1]?.trim())
+  && cells(lines[i]).length === cells(lines[i + 1]).length;
 
 /** A row's texts: split at each | that no backslash stands before. */
-function cells(line) {
-  const all = [''];
-  for (const part of line.trim().replace(/^\|/, '').match(/\\.|[^\\|]+|\||\\/g) ?? []) {
-    if (part === '|') all.push('');
-    else all[all.length - 1] += part === '\\|' ? '|' : part;
-  }
-  if (all.length > 1 && blank(all.at(-1))) all.pop();
-  return all.map(cell => cell.trim());
-}
+const cells = line => line.trim().replace(/^\||(?<!\\)\|$/g, '').split(/(?<!\\)\|/)
+  .map(cell => cell.replaceAll('\\|', '|').trim());
 
 function table(lines, i, context) {
   const sideOf = cell => !cell.endsWith(':') ? 'start' : cell.startsWith(':') ? 'center' : 'end';
@@ -351,20 +320,14 @@ function table(lines, i, context) {
     return node('tr', {}, sides.map((side, k) => node(tag, {className: side}, inline(texts[k] ?? '', context))));
   });
   const head = node('thead', {}, row('th', lines[i])), rows = [];
-  for (i += 2; i < lines.length && !blank(lines[i]) && goesOn(lines[i]); i++) rows.push(row('td', lines[i]));
+  for (i += 2; i < lines.length && goesOn(lines[i]); i++) rows.push(row('td', lines[i]));
   const body = rows.length ? [node('tbody', {}, rows)] : [];
   return [node('div', {className: 'wide', scrolls: true}, node('table', {}, head, body)), i];
 }
 
-/** The addresses that lines give to labels: [label]: address "title" */
-function addresses(lines) {
-  const all = new Map();
-  for (const line of lines) {
-    const [, label, whole, short] = line.match(REFERENCE) ?? [];
-    if (label && !all.has(normalized(label))) all.set(normalized(label), whole ?? short);
-  }
-  return all;
-}
+/** The addresses that lines give to labels, [label]: address "title". The first one counts. */
+const addresses = lines => new Map(lines.map(line => line.match(REFERENCE)).filter(Boolean).reverse()
+  .map(([, label, whole, short]) => [normalized(label), whole ?? short]));
 
 /**
  * @returns what reads a text into a tree, again and again while it grows: all but the last block is finished then. At
@@ -386,7 +349,6 @@ export function reader() {
   };
 }
 
-/** @returns the tree of a text */
 export const parse = text => reader()(text, false);
 
 const ENDS = /^(p|h\d|li|tr|pre|br|td|th|div)$/; // a line

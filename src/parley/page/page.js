@@ -27,14 +27,13 @@ function setFollow(now) {
 const letGo = () => scroll.scrollTop > 0 && setFollow(false);
 
 const sizes = new ResizeObserver(() => setFollow(follow));
-sizes.observe($('flow'));
-sizes.observe(scroll);
+[scroll, $('flow')].forEach(each => sizes.observe(each));
 scroll.addEventListener('wheel', event => event.deltaY < 0 && letGo(), {passive: true});
 scroll.addEventListener('touchmove', letGo, {passive: true});
 scroll.addEventListener('touchend', () => atEnd() && setFollow(true));
 scroll.addEventListener('keydown', ({key}) => ['ArrowUp', 'PageUp', 'Home'].includes(key) && letGo());
 $('turns').addEventListener('focusin', ({target}) =>
-  conversation.state.running && target.matches(':focus-visible') && letGo());
+  conversation.state.running && target.matches(':focus-visible') && setFollow(false));
 scroll.addEventListener('scroll', () => {
   const moved = scroll.scrollTop - place;
   place = scroll.scrollTop;
@@ -85,7 +84,7 @@ function render(event = {}) {
   drawControls(state);
   announce(state, event);
   if (focused === document.body || focused.isConnected && !focused.disabled) return;
-  box.focus(); // what had the focus is gone: it must not fall to the body
+  box.focus(); // else it would fall to the body
   movedAt = Date.now();
 }
 
@@ -98,21 +97,16 @@ function drawTurns(state, all) {
   });
   all.forEach((turn, i) => {
     if (!views.has(turn.key)) views.set(turn.key, new TurnView(turn.key));
-    const view = views.get(turn.key);
-    drawTurn(view, state, turn);
+    const view = views.get(turn.key), isLast = turn === lastKept(state), isOwn = turn.state !== 'kept';
+    view.draw({
+      turn,
+      last: isLast && !!turn.reply,
+      edit: isEdited(state, turn) ? state.edit.text : undefined,
+      busy: (isLast || isOwn) && !isFree(state),
+      replaces: isLast || canReplace(state, turn),
+      seconds: isOwn ? seconds(turn) : 0,
+    });
     if (children[i] !== view.element) $('turns').insertBefore(view.element, children[i]);
-  });
-}
-
-function drawTurn(view, state, turn) {
-  const isLast = turn === lastKept(state), isOwn = turn.state !== 'kept';
-  view.draw({
-    turn,
-    last: isLast && !!turn.reply,
-    edit: isEdited(state, turn) ? state.edit.text : undefined,
-    busy: (isLast || isOwn) && !isFree(state),
-    replaces: isLast || canReplace(state, turn),
-    seconds: isOwn ? seconds(turn) : 0,
   });
 }
 
@@ -151,7 +145,7 @@ function welcome(user) {
   ];
 }
 
-/** What is missing, and where it goes: the names are those of .env.example. */
+/** What is missing, and where it goes. */
 function setUp({provider, model}) {
   const name = provider.toUpperCase().replaceAll('-', '_') + (model ? '_API_KEY=' : '_CHAT_MODEL=');
   const link = {href: KEYS[provider], target: '_blank', rel: 'noopener noreferrer'};
@@ -173,7 +167,7 @@ function drawControls(state) {
   $('clear').disabled = !isFree(state) || !kept.length && !own.length;
 }
 
-/** For whoever listens: that a reply is on its way, and then its words. */
+/** For whoever listens. */
 function announce(state, {type, turn}) {
   if (type === 'began' && turn) $('live').textContent = turn.image ? 'An image is being drawn' : 'Parley is replying';
   if (type === 'answered') $('live').textContent = plain(parse(lastKept(state).reply));
@@ -227,8 +221,8 @@ const acts = {
     listIds();
     $('new').focus();
   },
-  json: async () => download(await wholeHistory(), 'application/json', 'json'),
-  markdown: async () => download(asMarkdown(JSON.parse(await wholeHistory())), 'text/markdown', 'md'),
+  json: async () => download(await server.wholeHistory(drawnUser), 'json'),
+  markdown: async () => download(asMarkdown(JSON.parse(await server.wholeHistory(drawnUser))), 'md'),
   print: async () => {
     await conversation.older(conversation.state.total);
     if (shown(conversation.state) >= conversation.state.total) window.print();
@@ -289,21 +283,16 @@ function pressDraw() {
   box.placeholder = on ? 'Describe an image' : 'Write a message';
 }
 
-const wholeHistory = () => server.wholeHistory(conversation.state.user);
-
 const asMarkdown = ({user_id, messages}) => `# ${user_id}\n\n` + messages.map(({role, content, time, model}) =>
   `**${between(role === 'user' ? 'You' : 'Parley', time, model)}**\n\n${content}\n`).join('\n---\n\n');
 
-function download(words, type, ending) {
-  const link = document.createElement('a'), name = drawnUser.replace(/[^\w.-]/g, '_');
-  link.href = URL.createObjectURL(new Blob([words], {type}));
-  link.download = `parley-${name}.${ending}`;
-  link.click();
+function download(words, ending) {
+  const href = URL.createObjectURL(new Blob([words])), name = drawnUser.replace(/[^\w.-]/g, '_');
+  Object.assign(document.createElement('a'), {href, download: `parley-${name}.${ending}`}).click();
 }
 
 // --- What is typed ---
 
-/** Sends what was written, or has it drawn. */
 function submit(words) {
   const image = words.match(/^\/image\s+([^]+)/), pressed = $('draw').ariaPressed === 'true';
   if (!isFree(conversation.state) || !words.trim()) return;
@@ -360,7 +349,7 @@ $('form').addEventListener('submit', event => {
 
 // --- Users ---
 
-/** Opens a user's conversation; the address follows. What runs for the one before goes on. */
+/** The address follows the user. What runs for the one before goes on. */
 function open(user, entry = 'pushState') {
   if (!user || user === drawnUser) return;
   if (entry) history[entry](null, '', '?' + new URLSearchParams({user_id: user}));

@@ -1,6 +1,6 @@
-/** What the server is asked, and what it answers: no DOM, no state. Every failure is a Problem. */
+/** What the server is asked, and what it answers. Every failure is a Problem. */
 
-/** A refusal (RFC 9457), or why no answer came; wait: seconds until another try makes sense. */
+/** A refusal, or why no answer came; wait: seconds until another try makes sense. */
 export class Problem extends Error {
   constructor({code, detail, wait = 0}) {
     super(detail);
@@ -22,7 +22,7 @@ export async function* events(body) {
   }
 }
 
-/** Parley's data is one line; a comment has none. */
+/** Parley's data is one line. */
 function event(block) {
   const field = name => block.match(`(?:^|\n)${name}: ?([^\r\n]*)`)?.[1] ?? '';
   return {name: field('event'), data: field('data')};
@@ -35,19 +35,18 @@ async function refusal(response) {
 
 /** @param {string | URL} base the folder that the page lies in: a proxy may put Parley under any path */
 export function connect(base) {
-  /** What is made of the response; all that fails on the way is a Problem. */
-  async function ask(path, options = {}, read = response => response.json()) {
+  async function ask(path, options, read = response => response.json()) {
     try {
       const response = await fetch(new URL(path, base), {cache: 'no-store', ...options});
       if (response.ok || response.status === 304) return await read(response);
       throw await refusal(response);
     } catch (error) {
       if (error instanceof Problem) throw error;
-      throw new Problem(options.signal?.reason?.name === 'AbortError' ? STOPPED : LOST); // not of a time limit
+      throw new Problem(options?.signal?.reason?.name === 'AbortError' ? STOPPED : LOST); // not of a time limit
     }
   }
 
-  const of = (user, more = {}) => 'history?' + new URLSearchParams({user_id: user, ...more});
+  const of = (user, more) => 'history?' + new URLSearchParams({user_id: user, ...more});
 
   const post = (body, signal) => ({
     method: 'POST',
@@ -62,10 +61,9 @@ export function connect(base) {
 
     /** {total, version, messages}; null where it still is in the known version. */
     history: (user, limit, {known, signal} = {}) => ask(of(user, {limit}),
-      {headers: known ? {'If-None-Match': `"${known}"`} : {}, signal},
+      {headers: known && {'If-None-Match': `"${known}"`}, signal},
       response => response.status === 304 ? null : response.json()),
 
-    /** As the server words it. */
     wholeHistory: user => ask(of(user), {}, response => response.text()),
 
     /** Takes the last turns back, or everything. */
@@ -83,7 +81,7 @@ export function connect(base) {
       throw new Problem(LOST);
     }),
 
-    /** The images, [{mime_type, data}], in base64. */
+    /** [{mime_type, data}], in base64 */
     image: async (user, prompt, signal) => (await ask('image', post({user_id: user, prompt}, signal))).images,
   };
 }

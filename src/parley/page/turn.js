@@ -42,7 +42,6 @@ const said = (who, turn, ...content) => node('article', {className: `said ${who}
 const heard = words => node('span', {className: 'hidden'}, words);
 const acts = (...buttons) => node('div', {className: 'acts'}, buttons);
 
-/** What is edited where it stands leaves the draft below alone. */
 const editor = (value, busy, replaces) => node('div', {className: 'edit'},
   node('textarea', {value, 'aria-label': 'Edit the message'}),
   button(replaces ? 'Send' : NEW, 'sendEdit', {className: 'strong', disabled: busy}),
@@ -65,7 +64,7 @@ function picture({mime_type, data}, alt) {
     node('figcaption', {}, 'Not kept in the conversation. ', node('a', {href: src, download}, 'Save')));
 }
 
-/** What stands behind the words, or instead of them. */
+/** What stands behind the words. */
 const behind = {
   waiting: dots,
   checking: dots,
