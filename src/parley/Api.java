@@ -4,12 +4,14 @@ import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static parley.Json.object;
+import static parley.Json.toJson;
 import static parley.Log.log;
 import static parley.Memory.MAX_REQUESTS;
 import static parley.Problem.Code.INTERNAL_ERROR;
 import static parley.Problem.Code.NOT_CONFIGURED;
 import static parley.Problem.invalid;
 import static parley.Problem.overloaded;
+import static parley.ReplyStream.noStream;
 import static parley.Settings.DEFAULTS;
 
 import com.sun.net.httpserver.HttpExchange;
@@ -133,14 +135,14 @@ final class Api implements HttpHandler {
     private record Question(String user, String message, boolean stream, boolean replace, String ifVersion) {}
 
     private void chat(Exchange http) throws IOException {
-        Map<String, Object> body = http.body();
+        var body = http.body();
         var question = new Question(
                 http.user(body),
                 text(body, "message"),
                 flag(body, "stream"),
                 flag(body, "replace"),
                 optional(body, "if_version", String.class, "a string"));
-        List<Account> services = setUp(http.settings.chats());
+        var services = setUp(http.settings.chats());
         Map<String, Object> answer;
         try (Turn turn = histories.begin(question.user, question.ifVersion)) {
             answer = reply(http, question, services, turn);
@@ -152,7 +154,7 @@ final class Api implements HttpHandler {
             throws IOException {
         Tail tail = turn.read(http.settings.history().window() - 1, question.replace ? 1 : 0);
         Message asked = Message.fromUser(question.message, tail.lastTime());
-        Answer<Reply> given = ask(http, question.stream, services, tail.messages(), asked);
+        var given = ask(http, question.stream, services, tail.messages(), asked);
         Reply reply = given.value();
         Account service = given.account();
         Message answer =
@@ -181,7 +183,7 @@ final class Api implements HttpHandler {
 
     /** The accounts that are set up, one at least. */
     private List<Account> setUp(List<Account> accounts) {
-        List<Account> ready = Settings.setUp(accounts);
+        var ready = Settings.setUp(accounts);
         String missing = ready.getFirst().missing();
         if (missing == null) return ready;
         boolean optional = missing.endsWith("_API_KEY") && !DEFAULTS.containsKey(missing);
@@ -210,7 +212,7 @@ final class Api implements HttpHandler {
                 : new HistoryReader(file, 0, memory);
         http.begin(Exchange.JSON);
         http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
-                .formatted(Json.write(user), total, version));
+                .formatted(toJson(user), total, version));
         String comma = "";
         for (Item item = reader.next(); item != null; item = reader.next()) {
             http.write(comma);
@@ -231,11 +233,11 @@ final class Api implements HttpHandler {
     }
 
     private void image(Exchange http) {
-        Map<String, Object> body = http.body();
+        var body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
         Answer<List<Image>> given = new Services(client, http.settings)
-                .ask(setUp(http.settings.images()), ReplyStream.none(), provider -> provider.generateImages(prompt));
+                .ask(setUp(http.settings.images()), noStream(), provider -> provider.generateImages(prompt));
         Image first = given.value().getFirst();
         if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
         else

@@ -77,7 +77,7 @@ record CommandLine(String options, Path env) {
     /** Copies the example, for the owner's eyes only: keys will stand in it. */
     private void writeFirst(Path file, Path example) {
         try {
-            List<String> lines = Files.readAllLines(example, UTF_8);
+            var lines = Files.readAllLines(example, UTF_8);
             Path folder = file.toAbsolutePath().getParent();
             Path made = Files.createTempFile(folder, ".env", null); // which gives it to its owner only
             Files.move(Files.write(made, lines, UTF_8), file);

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Math.max;
+import static java.lang.System.nanoTime;
 
 import java.time.Duration;
 
@@ -12,19 +13,15 @@ import java.time.Duration;
  */
 record Deadline(long nanos) {
     static Deadline in(Duration duration) {
-        return new Deadline(System.nanoTime() + duration.toNanos());
+        return new Deadline(nanoTime() + duration.toNanos());
     }
 
     /** {@return the nanoseconds until then, or 0 once it is over} */
     long nanosLeft() {
-        return max(0, nanos - System.nanoTime());
+        return max(0, nanos - nanoTime());
     }
 
     boolean isOver() {
         return nanosLeft() == 0;
-    }
-
-    Deadline orEarlier(Deadline other) {
-        return nanos - other.nanos <= 0 ? this : other;
     }
 }

@@ -5,6 +5,7 @@ import static java.util.Locale.ROOT;
 import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.string;
+import static parley.Json.toJson;
 import static parley.Settings.DEFAULTS;
 
 import com.sun.net.httpserver.HttpExchange;
@@ -131,7 +132,7 @@ final class Demo implements AutoCloseable {
 
     /** Fails as a service does where the words ask for it. */
     private void answer(HttpExchange http, Object request, Dialect dialect) throws IOException, InterruptedException {
-        List<String> texts = texts(request, dialect);
+        var texts = texts(request, dialect);
         String words = texts.getLast().toLowerCase(ROOT);
         boolean isImage =
                 at(request, "prompt") != null || at(request, "generationConfig", "responseModalities") != null;
@@ -164,7 +165,7 @@ final class Demo implements AutoCloseable {
         String usage = dialect.usage.formatted(prompt, words.length, prompt + words.length);
         if (isStream) stream(http, words, dialect, isCutOff ? null : dialect.end + usage);
         else if (isCutOff) http.sendResponseHeaders(200, 1); // and that byte never comes
-        else send(http, 200, dialect.reply.formatted(Json.write(reply)) + usage);
+        else send(http, 200, dialect.reply.formatted(toJson(reply)) + usage);
     }
 
     /** @param end the last event; null for a connection that breaks behind the first word */
@@ -173,7 +174,7 @@ final class Demo implements AutoCloseable {
         http.getResponseHeaders().set("Content-Type", "text/event-stream");
         http.sendResponseHeaders(200, 0);
         for (String word : words) {
-            event(http, dialect.delta.formatted(Json.write(word)));
+            event(http, dialect.delta.formatted(toJson(word)));
             if (end == null) return;
             Thread.sleep(pace);
         }

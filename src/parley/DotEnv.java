@@ -1,6 +1,8 @@
 package parley;
 
-import static java.util.stream.Collectors.toUnmodifiableMap;
+import static java.util.Objects.requireNonNullElse;
+import static java.util.regex.Pattern.compile;
+import static parley.Json.members;
 
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -12,7 +14,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -45,7 +46,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      * there is none such, the last one does that has a backslash before it. Here, no part is tried twice, so that no
      * text takes time or a stack without end.
      */
-    private static final Pattern VARIABLE = Pattern.compile(
+    private static final Pattern VARIABLE = compile(
             """
             ^ [\\s&&[^\\n]]*+ (?:export\\s+)? ([\\w.-]+) (?: \\s*= | :\\s )
             (   \\s*+ (['"`])
@@ -56,8 +57,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
                     .replace("\\s", SPACE),
             Pattern.MULTILINE | Pattern.UNIX_LINES | Pattern.DOTALL | Pattern.COMMENTS);
 
-    private static final Pattern QUOTED = Pattern.compile("^(['\"`])(.*)\\1\\z", Pattern.DOTALL);
-    private static final Pattern SPACE_AROUND = Pattern.compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
+    private static final Pattern QUOTED = compile("^(['\"`])(.*)\\1\\z", Pattern.DOTALL);
+    private static final Pattern SPACE_AROUND = compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
     /** A service's address: without a user's name, since a key in it would be shown. */
     private static final String ADDRESS = "(?i)https?://[^/?#@]+(?:[/?][^#]*)?";
@@ -68,13 +69,6 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** An endpoint's own path, which people paste along with a service's address, and slashes at the end. */
     private static final String ENDPOINT =
             "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)";
-
-    /** The pairs of a text, each of which stands on a line: {@code name=value}. */
-    static Map<String, String> pairs(String text) {
-        return text.lines()
-                .map(line -> line.split("=", 2))
-                .collect(toUnmodifiableMap(pair -> pair[0], pair -> pair[1]));
-    }
 
     /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
     static String text(byte[] file) throws InvalidSetting {
@@ -98,11 +92,11 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         var file = new DotEnv(new LinkedHashMap<>(), new LinkedHashMap<>());
         for (Matcher variable = VARIABLE.matcher(lines); variable.find(); ) {
             String name = variable.group(1);
-            String value = Objects.requireNonNullElse(variable.group(2), "");
+            String value = requireNonNullElse(variable.group(2), "");
             file.lines.put(name, lines.substring(0, variable.start(1)).split("\n", -1).length);
             file.values.put(name, file.unquoted(name, value));
         }
-        Map<String, String> merged = overlay.apply(file.values);
+        var merged = overlay.apply(file.values);
         file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
         return new DotEnv(merged, file.lines);
     }
@@ -147,7 +141,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
 
     /** The items of a list with commas; none where it is unset. */
     List<String> list(String name, String itemPattern, String what) throws InvalidSetting {
-        List<String> list = Stream.of(values.getOrDefault(name, "").split(","))
+        var list = Stream.of(values.getOrDefault(name, "").split(","))
                 .map(String::strip)
                 .filter(item -> !item.isEmpty())
                 .toList();
@@ -172,7 +166,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     Map<String, Object> object(String name) throws InvalidSetting {
         String text = text(name);
         try {
-            if (Json.parse(text == null ? "{}" : text) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parse(text == null ? "{}" : text) instanceof Map<?, ?> map) return members(map);
         } catch (ParseException e) {
             throw invalid(name, "must be a JSON object, but " + e.getMessage());
         }

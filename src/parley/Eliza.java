@@ -1,6 +1,7 @@
 package parley;
 
 import static java.util.Locale.ROOT;
+import static java.util.regex.Pattern.compile;
 
 import java.util.List;
 import java.util.Map;
@@ -17,10 +18,10 @@ import java.util.stream.Stream;
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
 
-    private static final Pattern WORD = Pattern.compile("[\\p{L}']+");
-    private static final Pattern NAME = Pattern.compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
-    private static final Pattern ASKS_NAME = Pattern.compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
-    private static final Map<String, String> OTHER_SIDE = DotEnv.pairs(
+    private static final Pattern WORD = compile("[\\p{L}']+");
+    private static final Pattern NAME = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
+    private static final Pattern ASKS_NAME = compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
+    private static final Map<String, String> OTHER_SIDE = Table.of(
             """
             i=you
             me=you
@@ -48,14 +49,14 @@ final class Eliza {
     private static Rule rule(String text) {
         String[] halves = text.split("\n", 2);
         return new Rule(
-                Pattern.compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$")),
+                compile("(?is).*?\\b" + halves[0].replace("REST", "(.+?)[.!?\\s]*$")),
                 halves[1].strip().split("\n--\n"));
     }
 
     /** The answer to a person's last message, in the light of all that came before it. */
     static String answer(List<String> messages) {
         String last = messages.getLast();
-        List<String> before = messages.subList(0, messages.size() - 1);
+        var before = messages.subList(0, messages.size() - 1);
         if (ASKS_NAME.matcher(last).find()) return name(before);
         for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);

@@ -2,9 +2,12 @@ package parley;
 
 import static java.lang.Math.clamp;
 import static java.lang.Math.min;
+import static java.lang.System.nanoTime;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Json.members;
 import static parley.Json.object;
+import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Log.log;
 import static parley.Memory.PER_BYTE;
@@ -47,7 +50,7 @@ final class Exchange implements AutoCloseable {
     private final HttpExchange exchange;
     final Settings settings;
     private final WriteTimeouts timeouts;
-    private final long begun = System.nanoTime();
+    private final long begun = nanoTime();
     private State state = State.UNANSWERED;
     private String outcome = ""; // for the log: the status, and what went wrong
     private String user = "";
@@ -85,7 +88,7 @@ final class Exchange implements AutoCloseable {
     void checkHead() {
         if (requestHeader("Content-Length").startsWith("+")) throw invalid("Content-Length must be a number");
         List<String> unnamed = exchange.getProtocol().equals("HTTP/1.0") ? List.of("localhost") : List.of();
-        List<String> hosts = exchange.getRequestHeaders().getOrDefault("Host", unnamed);
+        var hosts = exchange.getRequestHeaders().getOrDefault("Host", unnamed);
         if (hosts.size() != 1) throw invalid("A request must name one Host");
         URI target = exchange.getRequestURI();
         String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
@@ -118,7 +121,7 @@ final class Exchange implements AutoCloseable {
     Map<String, Object> body() {
         checkType();
         try {
-            if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return Json.members(map);
+            if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return members(map);
             throw invalid("The body must be a JSON object");
         } catch (CharacterCodingException e) {
             throw invalid("The body must be UTF-8");
@@ -229,7 +232,7 @@ final class Exchange implements AutoCloseable {
 
     /** The answer: the whole one, or the last event of a stream that has begun. */
     void json(Object value) {
-        String json = Json.write(value);
+        String json = toJson(value);
         if (state == State.STREAMING) event("event: done\ndata: " + json);
         else answer(200, JSON, json.getBytes(UTF_8));
     }
@@ -292,7 +295,7 @@ final class Exchange implements AutoCloseable {
     /** A delta of the reply, as an event; no text is a heartbeat. Whichever comes first sends the 200. */
     void delta(String text) {
         if (!text.isEmpty()) {
-            event("data: " + Json.write(object("text", text)));
+            event("data: " + toJson(object("text", text)));
         } else { // in two halves: a client that left lets the first one pass, and resets the connection
             send(":");
             send(" ping\n\n");
@@ -316,7 +319,7 @@ final class Exchange implements AutoCloseable {
 
     /** The refusal: as the answer, as the last event of a stream that has begun, or by breaking off another answer. */
     void problem(Problem problem) {
-        String json = Json.write(problem.document());
+        String json = toJson(problem.document());
         outcome += (outcome.isEmpty() ? "" : ", then ") + problem.status() + " " + problem.name();
         switch (state) {
             case UNANSWERED -> {
@@ -341,7 +344,7 @@ final class Exchange implements AutoCloseable {
             timeouts.run(exchange::close);
         } finally {
             Thread.interrupted(); // the thread serves another request next
-            long millis = (System.nanoTime() - begun) / 1_000_000;
+            long millis = (nanoTime() - begun) / 1_000_000;
             log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path(), outcome, millis, user));
         }
     }

@@ -1,11 +1,14 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
 import static parley.Json.items;
+import static parley.Json.members;
 import static parley.Json.object;
 import static parley.Json.string;
 import static parley.ProviderError.isEmpty;
+import static parley.ReplyStream.noStream;
 
 import java.net.URLEncoder;
 import java.net.http.HttpRequest;
@@ -20,7 +23,7 @@ import parley.Settings.Generation;
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
 record Gemini(Upstream upstream, ProviderProblems problems, Generation generation) implements Provider {
     private static final Pattern REFUSAL =
-            Pattern.compile("(IMAGE_)?(SAFETY|RECITATION|PROHIBITED_CONTENT)|LANGUAGE|BLOCKLIST|SPII");
+            compile("(IMAGE_)?(SAFETY|RECITATION|PROHIBITED_CONTENT)|LANGUAGE|BLOCKLIST|SPII");
 
     /** What tells an answer of this dialect, also where it offers no reply. */
     private static final Set<String> MEMBERS =
@@ -29,12 +32,12 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
         String instructions = generation.systemInstructions();
-        Map<String, Object> config = object(
+        var config = object(
                 "temperature", generation.temperature(),
                 "topP", generation.topP(),
                 "topK", generation.topK(),
                 "maxOutputTokens", generation.maxOutputTokens());
-        Map<String, Object> body = object(
+        var body = object(
                 "systemInstruction", instructions == null ? null : content(null, instructions),
                 "contents",
                         Provider.alternating(messages).stream()
@@ -62,7 +65,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
         reply.usage(at(usage, "promptTokenCount"), completion(usage), at(usage, "totalTokenCount"));
         finish(answer, candidate, reply);
         if (candidate != null) return true;
-        boolean known = !Collections.disjoint(MEMBERS, Json.members(answer).keySet());
+        boolean known = !Collections.disjoint(MEMBERS, members(answer).keySet());
         if (known) reply.declined();
         return known;
     }
@@ -102,7 +105,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
 
     @Override
     public List<Image> generateImages(String prompt) {
-        Map<String, Object> body = object(
+        var body = object(
                 "contents",
                 List.of(content("user", prompt)),
                 "generationConfig",
@@ -116,7 +119,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
             }
         }
         if (!images.isEmpty()) return images;
-        var words = new ReplyBuilder(ReplyStream.none());
+        var words = new ReplyBuilder(noStream());
         read(answer, words); // throws where it is a refusal
         throw problems.noImage(words.toString());
     }

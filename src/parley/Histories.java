@@ -5,11 +5,12 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
+import static java.util.regex.Pattern.compile;
 import static parley.Log.log;
 import static parley.Problem.Code.BUSY;
 import static parley.Problem.Code.CONVERSATION_CHANGED;
 import static parley.Problem.Code.STORAGE_UNAVAILABLE;
-import static parley.Problem.overloaded;
+import static parley.Problem.stopping;
 
 import java.io.IOException;
 import java.nio.channels.FileLock;
@@ -32,7 +33,7 @@ final class Histories implements AutoCloseable {
     /** A lock and a write that take longer may have met a broken network. */
     private static final Duration HANGING = ofSeconds(2);
 
-    private static final Pattern ESCAPED = Pattern.compile("[^a-z0-9_.@+-]");
+    private static final Pattern ESCAPED = compile("[^a-z0-9_.@+-]");
     private static final long WRITING = 1L << 61; // added to a turn's place, it is the place of the lock for storing
 
     /** A user's requests in this process: so many, one of which has the permit. Gone when the last one leaves. */
@@ -113,7 +114,7 @@ final class Histories implements AutoCloseable {
             try {
                 acquired = first.tryAcquire(deadline.nanosLeft(), NANOSECONDS);
             } catch (InterruptedException e) {
-                throw interrupted();
+                throw stopping();
             }
             if (!acquired) throw busy();
             lock = lock(position, deadline);
@@ -184,7 +185,7 @@ final class Histories implements AutoCloseable {
                 Thread.sleep(pause);
             }
         } catch (InterruptedException e) {
-            throw interrupted();
+            throw stopping();
         }
     }
 
@@ -195,11 +196,6 @@ final class Histories implements AutoCloseable {
         } catch (IOException e) {
             log("history: a lock could not be released: " + e);
         }
-    }
-
-    private static Problem interrupted() {
-        Thread.currentThread().interrupt();
-        return overloaded("stopping");
     }
 
     private static Problem busy() {

@@ -8,6 +8,7 @@ import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 import static java.util.stream.Collectors.joining;
+import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Lines.END;
 import static parley.Log.log;
@@ -213,7 +214,7 @@ final class HistoryFile {
     /** What stands behind the messages up to an offset: more messages, and the end of the file. */
     private static byte[] lines(long from, Message... messages) {
         String lines = Stream.of(messages)
-                .map(message -> ",\n" + Json.write(message.members()))
+                .map(message -> ",\n" + toJson(message.members()))
                 .collect(joining());
         return bytes((from == Tail.BEGINNING ? lines.replaceFirst(",", "") : lines) + END);
     }

@@ -2,6 +2,8 @@ package parley;
 
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Json.members;
+import static parley.Json.toJson;
 import static parley.Memory.HEAP;
 
 import java.io.IOException;
@@ -30,7 +32,7 @@ final class HistoryReader {
     record Item(Message message, byte[] json, boolean aLine, long end) {
         /** The message as one line. */
         byte[] line() {
-            return aLine ? json : Json.write(message.members()).getBytes(UTF_8);
+            return aLine ? json : toJson(message.members()).getBytes(UTF_8);
         }
     }
 
@@ -144,7 +146,7 @@ final class HistoryReader {
         byte[] json = file.copy(position - 1, end);
         try {
             String text = Json.decode(json);
-            return new Item(new Message(Json.members(Json.parse(text))), json, text.indexOf('\n') < 0, end);
+            return new Item(new Message(members(Json.parse(text))), json, text.indexOf('\n') < 0, end);
         } catch (CharacterCodingException | ParseException | IllegalArgumentException e) {
             return null; // damage, which the caller sees to
         }

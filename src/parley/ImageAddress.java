@@ -1,5 +1,7 @@
 package parley;
 
+import static java.util.regex.Pattern.compile;
+
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.URI;
@@ -14,7 +16,7 @@ import java.util.stream.Stream;
  */
 final class ImageAddress {
     /** How addresses begin, in hexadecimal digits, that are not of the public internet: RFC 6890, and groups. */
-    private static final Pattern SPECIAL_IPV4 = Pattern.compile(
+    private static final Pattern SPECIAL_IPV4 = compile(
             """
             (?x) 00                     # 0.0.0.0/8, this network
             | 0a | ac1 | c0a8           # 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, private ones
@@ -27,7 +29,7 @@ final class ImageAddress {
             | [ef]                      # 224.0.0.0/3, groups, and what is reserved
             """);
 
-    private static final Pattern SPECIAL_IPV6 = Pattern.compile(
+    private static final Pattern SPECIAL_IPV6 = compile(
             """
             (?x) [^23]                  # all but 2000::/3: this machine, links, groups, private, mapped and translated
             | 20010[01]                 # 2001::/23, protocols

@@ -31,7 +31,7 @@ final class JdkServer {
      * it. idleInterval: seconds for a connection without a request. maxConnections: also those that have yet to send a
      * whole request.
      */
-    private static final Map<String, String> LIMITS = DotEnv.pairs(
+    private static final Map<String, String> LIMITS = Table.of(
             """
             sun.net.httpserver.nodelay=true
             sun.net.httpserver.maxReqTime=30
@@ -71,7 +71,7 @@ final class JdkServer {
      */
     static List<String> addresses(String host, InetSocketAddress bound) throws SocketException {
         if (!bound.getAddress().isAnyLocalAddress()) return List.of(url(host, bound));
-        List<String> found = NetworkInterface.networkInterfaces()
+        var found = NetworkInterface.networkInterfaces()
                 .filter(JdkServer::isUp)
                 .flatMap(NetworkInterface::inetAddresses)
                 .filter(address -> !address.isLoopbackAddress() && !address.isLinkLocalAddress())

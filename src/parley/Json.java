@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.regex.Pattern.compile;
 
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
@@ -45,10 +46,10 @@ final class Json {
 
     private static final String ESCAPES = "\"\\/bfnrt";
 
-    private static final Pattern NUMBER = Pattern.compile("-?(?:0|[1-9]\\d*+)(?:\\.\\d++)?(?:[eE][+-]?\\d++)?");
+    private static final Pattern NUMBER = compile("-?(?:0|[1-9]\\d*+)(?:\\.\\d++)?(?:[eE][+-]?\\d++)?");
 
     /** A pair of surrogates is one character, of another category. */
-    static final Pattern LONE_SURROGATE = Pattern.compile("\\p{Cs}");
+    static final Pattern LONE_SURROGATE = compile("\\p{Cs}");
 
     /**
      * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider
@@ -125,16 +126,16 @@ final class Json {
     }
 
     /** The value as JSON on one line: of the kinds that {@link #parse} gives, and of no other. */
-    static String write(Object value) {
+    static String toJson(Object value) {
         if (value instanceof String string) return quoted(string);
         if (value instanceof Map<?, ?> map) {
             var members = new StringJoiner(",", "{", "}");
-            map.forEach((name, member) -> members.add(write(name) + ":" + write(member)));
+            map.forEach((name, member) -> members.add(toJson(name) + ":" + toJson(member)));
             return members.toString();
         }
         if (value instanceof List<?> list) {
             var items = new StringJoiner(",", "[", "]");
-            list.forEach(item -> items.add(write(item)));
+            list.forEach(item -> items.add(toJson(item)));
             return items.toString();
         }
         return String.valueOf(value); // a number, a boolean or null

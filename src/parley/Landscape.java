@@ -12,7 +12,7 @@ import javax.imageio.ImageIO;
 /** The demo's painter: a hill in the colour that a prompt names, and the same for the same prompt. */
 final class Landscape {
     private static final int SIZE = 512; // pixels, each way
-    private static final Map<String, String> COLOURS = DotEnv.pairs(
+    private static final Map<String, String> COLOURS = Table.of(
             """
             red=0xD7263D
             orange=0xF46036

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.util.Objects.requireNonNullElse;
 import static java.util.stream.Collectors.joining;
 import static parley.Log.log;
 import static parley.Settings.DEFAULTS;
@@ -13,7 +14,6 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -47,7 +47,7 @@ final class LiveSettings {
     LiveSettings(Path file, UnaryOperator<Map<String, String>> overlay) throws IOException {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
-        List<?> stamp = stamp(); // before the text: what is written meanwhile is read at the next request
+        var stamp = stamp(); // before the text: what is written meanwhile is read at the next request
         last = read(stamp, stamp.isEmpty() ? "" : DotEnv.text(Files.readAllBytes(this.file)));
         started = last;
         nameUnused(last);
@@ -69,10 +69,10 @@ final class LiveSettings {
      */
     Settings current() {
         try {
-            List<?> stamp = stamp();
+            var stamp = stamp();
             if (!stamp.isEmpty() && !stamp.equals(last.stamp) && isSettled()) refresh(stamp);
         } catch (FileSystemException e) { // its message has the path
-            refuse("cannot be read: " + Objects.requireNonNullElse(e.getReason(), "there is no permission"));
+            refuse("cannot be read: " + requireNonNullElse(e.getReason(), "there is no permission"));
         } catch (IOException e) {
             refuse("cannot be read: " + e.getMessage());
         }

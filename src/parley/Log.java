@@ -1,13 +1,14 @@
 package parley;
 
 import static java.time.temporal.ChronoUnit.MILLIS;
+import static java.util.regex.Pattern.compile;
 
 import java.time.Instant;
 import java.util.regex.Pattern;
 
 /** The console: a line an event, with its time. */
 final class Log {
-    private static final Pattern UNSAFE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
+    private static final Pattern UNSAFE = compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
 
     /** Prints one line, whatever the text holds: {@link #sanitized} sees to it. */
     static void log(String text) {

@@ -2,9 +2,11 @@ package parley;
 
 import static java.lang.Math.clamp;
 import static java.lang.Math.max;
+import static java.lang.System.nanoTime;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Problem.overloaded;
+import static parley.Problem.stopping;
 
 import java.util.concurrent.Semaphore;
 
@@ -78,16 +80,15 @@ final class Memory {
         Share share = SHARE.get();
         long wanted = share.reserved + bytes / UNIT;
         long more = max(0, wanted) - max(0, share.reserved);
-        long begun = System.nanoTime();
+        long begun = nanoTime();
         try {
             boolean acquired =
                     more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS);
             if (!acquired) throw overloaded("short of memory");
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw overloaded("stopping");
+            throw stopping();
         }
-        share.waiting -= System.nanoTime() - begun;
+        share.waiting -= nanoTime() - begun;
         share.reserved = wanted;
     }
 

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.util.regex.Pattern.compile;
 import static java.util.stream.Collectors.joining;
 import static parley.Json.at;
 import static parley.Json.items;
@@ -20,10 +21,10 @@ import parley.Settings.Generation;
  * speak.
  */
 record OpenAi(Upstream upstream, ProviderProblems problems, Generation generation) implements Provider {
-    private static final Pattern LENGTH = Pattern.compile("(?i)length|max.{0,20}tokens|token.?limit");
+    private static final Pattern LENGTH = compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
-            Pattern.compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
-    private static final Pattern FAILURE = Pattern.compile("(?i)error|fail|abort|cancel|time.?out|overload|unavailable"
+            compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
+    private static final Pattern FAILURE = compile("(?i)error|fail|abort|cancel|time.?out|overload|unavailable"
             + "|insufficient|interrupt|malformed|tool|function");
 
     /** Members of a message that hold thoughts, or parts of the content that are no words. */
@@ -31,7 +32,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
-        Map<String, Object> body = object(
+        var body = object(
                 "model", problems.account().model(),
                 "messages", messages(messages),
                 "temperature", generation.temperature(),
@@ -121,7 +122,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
     @Override
     public void check() {
         String model = problems.account().model();
-        List<String> names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
+        var names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
         Object answer = upstream.ask(request("/models"));
         if (items(answer, "data").stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
             throw problems.unknownModel("does not list %s", model);

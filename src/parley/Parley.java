@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -140,7 +139,7 @@ public final class Parley implements AutoCloseable {
 
     private void announce(String name, LiveSettings settings) throws IOException {
         Settings now = settings.current();
-        List<String> addresses = JdkServer.addresses(now.server().host(), server.getAddress());
+        var addresses = JdkServer.addresses(now.server().host(), server.getAddress());
         log(name + " is at " + addresses.getFirst() + ", with the settings of " + settings.file);
         for (String address : addresses.subList(1, addresses.size())) log(name + " is also at " + address);
         now.chats().forEach(Parley::logService);

@@ -14,35 +14,51 @@ import java.util.Map;
 final class Problem extends RuntimeException {
     /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
     enum Code {
-        INVALID_REQUEST(400, "Bad Request"),
-        NOT_FOUND(404, "Not Found"),
-        METHOD_NOT_ALLOWED(405, "Method Not Allowed"),
-        CONVERSATION_CHANGED(409, "Conflict"),
-        TOO_LARGE(413, "Content Too Large"),
-        UNSUPPORTED_MEDIA_TYPE(415, "Unsupported Media Type"),
-        MISDIRECTED_REQUEST(421, "Misdirected Request"),
-        BLOCKED(422, "Unprocessable Content"),
-        RATE_LIMITED(429, "Too Many Requests"),
-        BUSY(429, "Too Many Requests"),
-        INTERNAL_ERROR(500, "Internal Server Error"),
-        PROVIDER_ERROR(502, "Bad Gateway"),
-        PROVIDER_REFUSED_KEY(502, "Bad Gateway"),
-        UNKNOWN_MODEL(502, "Bad Gateway"),
-        EMPTY_REPLY(502, "Bad Gateway"),
-        NOT_CONFIGURED(503, "Service Unavailable"),
-        OVERLOADED(503, "Service Unavailable"),
-        STORAGE_UNAVAILABLE(503, "Service Unavailable"),
-        STORAGE_FULL(507, "Insufficient Storage"),
-        PROVIDER_TIMEOUT(504, "Gateway Timeout");
+        INVALID_REQUEST(400),
+        NOT_FOUND(404),
+        METHOD_NOT_ALLOWED(405),
+        CONVERSATION_CHANGED(409),
+        TOO_LARGE(413),
+        UNSUPPORTED_MEDIA_TYPE(415),
+        MISDIRECTED_REQUEST(421),
+        BLOCKED(422),
+        RATE_LIMITED(429),
+        BUSY(429),
+        INTERNAL_ERROR(500),
+        PROVIDER_ERROR(502),
+        PROVIDER_REFUSED_KEY(502),
+        UNKNOWN_MODEL(502),
+        EMPTY_REPLY(502),
+        NOT_CONFIGURED(503),
+        OVERLOADED(503),
+        STORAGE_UNAVAILABLE(503),
+        STORAGE_FULL(507),
+        PROVIDER_TIMEOUT(504);
 
         private final int status;
-        private final String title; // the status's phrase in RFC 9110 or RFC 4918
 
-        Code(int status, String title) {
+        Code(int status) {
             this.status = status;
-            this.title = title;
         }
     }
+
+    /** The statuses' phrases in RFC 9110 and RFC 4918. */
+    private static final Map<String, String> TITLES = Table.of(
+            """
+            400=Bad Request
+            404=Not Found
+            405=Method Not Allowed
+            409=Conflict
+            413=Content Too Large
+            415=Unsupported Media Type
+            421=Misdirected Request
+            422=Unprocessable Content
+            429=Too Many Requests
+            500=Internal Server Error
+            502=Bad Gateway
+            503=Service Unavailable
+            504=Gateway Timeout
+            507=Insufficient Storage""");
 
     private static final int MAX_DETAIL = 1000; // characters, whoever's words they are
 
@@ -81,6 +97,12 @@ final class Problem extends RuntimeException {
         return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L, false);
     }
 
+    /** The refusal of a request whose thread was interrupted, as at a stop. The thread stays so. */
+    static Problem stopping() {
+        Thread.currentThread().interrupt();
+        return overloaded("stopping");
+    }
+
     /** This problem, with what is known of another try. */
     Problem withRetry(Long after, boolean isTransient) {
         return new Problem(code, getMessage(), after, isTransient);
@@ -100,6 +122,15 @@ final class Problem extends RuntimeException {
     /** The members of the problem document. */
     Map<String, Object> document() {
         return object(
-                "type", "about:blank", "title", code.title, "status", status(), "code", name(), "detail", getMessage());
+                "type",
+                "about:blank",
+                "title",
+                TITLES.get("" + status()),
+                "status",
+                status(),
+                "code",
+                name(),
+                "detail",
+                getMessage());
     }
 }

@@ -36,7 +36,7 @@ interface Provider {
     /** An image's own bytes, and what they are. */
     record Image(String mimeType, byte[] bytes) {
         /** How each type begins (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm). */
-        private static final Map<String, String> TYPES = DotEnv.pairs(
+        private static final Map<String, String> TYPES = Table.of(
                 """
                 image/png=\\x89PNG\\r\\n\\x1a\\n.*
                 image/jpeg=\\xff\\xd8\\xff.*

@@ -2,7 +2,9 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.lang.Math.min;
+import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
+import static parley.Json.toJson;
 
 import java.net.http.HttpHeaders;
 import java.text.ParseException;
@@ -37,17 +39,17 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     private static final List<String> CODES = List.of("code", "type", "status", "status_code");
 
     /** Of a code, or of a 403 whatever it says. */
-    private static final Pattern MODERATION = Pattern.compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
+    private static final Pattern MODERATION = compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
             + "|responsible.?ai|data_inspection_failed|(?<!case.)sensitive");
 
     private static final Pattern RATE_LIMIT =
-            Pattern.compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern NO_MODEL = Pattern.compile("(?is)\\bmodel\\b.{0,200}"
+            compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
+    private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
             + "(not found|not exist|unknown|not a valid|not supported|no longer)|(unknown|no such|invalid) model\\b");
-    private static final Pattern TOO_LONG = Pattern.compile("(?i)context.?(length|window|size)"
+    private static final Pattern TOO_LONG = compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
-    private static final Pattern RETRY_DELAY = Pattern.compile("\"retryDelay\":\"([^\"s]*)s?\"");
+    private static final Pattern RETRY_DELAY = compile("\"retryDelay\":\"([^\"s]*)s?\"");
 
     ProviderError {
         if (status == 0) status = toldStatus(codes(json));
@@ -120,12 +122,12 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     String words() {
         // OpenRouter's raw words are those of the service behind it
         String words = wordsIn(json) + " " + wordsIn(at(json, "error", "metadata", "raw"));
-        return words.isBlank() ? Json.write(json) : words;
+        return words.isBlank() ? toJson(json) : words;
     }
 
     /** Whether prompt or reply were refused; to be asked before {@link #isBadKey}, since both may be a 403. */
     boolean isRefusal() {
-        return !refusalCode().isEmpty() || status == 403 && holds(MODERATION, Json.write(json));
+        return !refusalCode().isEmpty() || status == 403 && holds(MODERATION, toJson(json));
     }
 
     /** {@return the code that tells of a refusal; empty where none does} */
@@ -181,7 +183,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     /** Google's details (https://google.aip.dev/193), whose kinds have members of different names. */
     private String details() {
-        return Json.write(at(json, "error", "details"));
+        return toJson(at(json, "error", "details"));
     }
 
     private static boolean holds(Pattern pattern, String text) {

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.util.regex.Pattern.compile;
 import static java.util.stream.Collectors.joining;
 import static parley.Log.sanitized;
 import static parley.Problem.Code.BLOCKED;
@@ -27,7 +28,7 @@ import parley.Settings.Account;
  * whoever said it.
  */
 record ProviderProblems(Account account, Duration timeout) {
-    private static final Pattern CALL = Pattern.compile("(?i)tool|function");
+    private static final Pattern CALL = compile("(?i)tool|function");
 
     /** {@return the problem that a failure to ask the provider makes} */
     Problem of(Exception failure) {
@@ -134,7 +135,7 @@ record ProviderProblems(Account account, Duration timeout) {
     /** @param what what it did, with {@code %s} for the words */
     Problem unknownModel(String what, String words) {
         boolean other = account.use().equals("IMAGE") && !account.provider().equals("gemini");
-        String model = account.modelVariable() + (other ? ", or IMAGE_PROVIDER=gemini" : "");
+        String model = account.variable(account.use() + "_MODEL") + (other ? ", or IMAGE_PROVIDER=gemini" : "");
         String advice = " (set %s in .env: it is %s; or %s, where a /v1 may be missing)";
         return made(UNKNOWN_MODEL, what + advice, words, model, account.model(), account.variable("BASE_URL"));
     }

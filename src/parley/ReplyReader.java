@@ -1,5 +1,6 @@
 package parley;
 
+import static parley.Json.toJson;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.isIn;
 import static parley.ProviderError.jsonOrText;
@@ -28,7 +29,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
         var buffer = new byte[BUFFER_SIZE];
         body.waitUntil(reply.waitUntil(end, problems.timeout()));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
-            List<Event> ended = events.read(buffer, count);
+            var ended = events.read(buffer, count);
             ended.forEach(this::take);
             memory.grownTo(events.held() + reply.length());
             if (!ended.isEmpty()) body.waitUntil(reply.waitUntil(end, problems.timeout()));
@@ -79,10 +80,10 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
     private void takeAnswer(Object answer, boolean whole) {
         if (isIn(answer)) throw problems.of(new ProviderError(answer));
         if (!(answer instanceof Map)) {
-            reply.unreadable(Json.write(answer));
+            reply.unreadable(toJson(answer));
         } else if (!dialect.test(answer, reply)) {
             String words = wordsIn(answer);
-            reply.otherWords(words.isEmpty() && whole ? Json.write(answer) : words);
+            reply.otherWords(words.isEmpty() && whole ? toJson(answer) : words);
         } else if (whole) {
             reply.end();
         }

@@ -1,8 +1,9 @@
 package parley;
 
+import static java.lang.Math.min;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
-import static parley.Problem.overloaded;
+import static parley.Problem.stopping;
 
 import java.time.Duration;
 import java.util.concurrent.BlockingQueue;
@@ -29,7 +30,7 @@ final class ReplyStream {
     }
 
     /** {@return one for a whole answer: nobody hears of it before} */
-    static ReplyStream none() {
+    static ReplyStream noStream() {
         return new ReplyStream(null);
     }
 
@@ -63,12 +64,12 @@ final class ReplyStream {
         try {
             while (true) {
                 if (!isWhole() && nextHeartbeat.isOver()) send("");
-                Deadline wakeUp = isWhole() ? deadline : deadline.orEarlier(nextHeartbeat);
-                T came = queue.poll(wakeUp.nanosLeft(), NANOSECONDS);
+                long left = deadline.nanosLeft();
+                T came = queue.poll(isWhole() ? left : min(left, nextHeartbeat.nanosLeft()), NANOSECONDS);
                 if (came != null || deadline.isOver()) return came;
             }
         } catch (InterruptedException e) {
-            throw overloaded("stopping");
+            throw stopping();
         }
     }
 }

@@ -4,7 +4,7 @@ import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.ofNanos;
 import static parley.Memory.HEAP;
-import static parley.Problem.overloaded;
+import static parley.Problem.stopping;
 
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
@@ -85,7 +85,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
             body.await();
             return body;
         } catch (InterruptedException e) {
-            throw overloaded("stopping");
+            throw stopping();
         } catch (IllegalArgumentException e) { // a host that the client cannot take, or a length that is no number
             throw new IOException(e.getMessage(), e);
         } catch (IOException | RuntimeException e) {

@@ -2,6 +2,8 @@ package parley;
 
 import static java.time.Duration.ofMillis;
 import static java.util.Locale.ROOT;
+import static java.util.Objects.requireNonNullElse;
+import static java.util.regex.Pattern.compile;
 
 import java.net.InetSocketAddress;
 import java.net.URI;
@@ -9,7 +11,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -115,16 +116,12 @@ record Settings(
             if (key == null && (DEFAULTS.containsKey(variable("BASE_URL")) || !isLoopback(base.getHost()))) {
                 return variable("API_KEY");
             }
-            return model == null ? modelVariable() : null;
+            return model == null ? variable(use + "_MODEL") : null;
         }
 
         /** The name of this provider's variable: NAME_BASE_URL for {@code BASE_URL}. */
         String variable(String what) {
             return prefix(provider) + "_" + what;
-        }
-
-        String modelVariable() {
-            return variable(use + "_MODEL");
         }
 
         /** What is used for what, without the key. */
@@ -138,7 +135,7 @@ record Settings(
      * Every variable, with what holds where {@code .env} is silent. A test compares them with {@code .env.example},
      * which explains each.
      */
-    static final Map<String, String> DEFAULTS = DotEnv.pairs(
+    static final Map<String, String> DEFAULTS = Table.of(
             """
             HOST=127.0.0.1
             PORT=8080
@@ -181,14 +178,14 @@ record Settings(
 
     private static final String ORIGIN =
             "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
-    private static final Pattern LOOPBACK = Pattern.compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
-    private static final Pattern IP_ADDRESS = Pattern.compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
+    private static final Pattern LOOPBACK = compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
+    private static final Pattern IP_ADDRESS = compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
 
     /**
      * A proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy): another scheme or a user, then host and
      * port, which is 1080 where none is told.
      */
-    private static final Pattern PROXY = Pattern.compile(
+    private static final Pattern PROXY = compile(
             "(?i)(?:http://)?+([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
 
     /**
@@ -251,8 +248,7 @@ record Settings(
     }
 
     private static List<String> directHosts(DotEnv env) {
-        return Stream.of(Objects.requireNonNullElse(
-                                env.text("no_proxy"), env.values().get("NO_PROXY"))
+        return Stream.of(requireNonNullElse(env.text("no_proxy"), env.values().get("NO_PROXY"))
                         .split("[,\\s]+"))
                 .map(host -> canonicalHost(host).replaceAll("^\\.+|[\\[\\]]", ""))
                 .toList();
@@ -274,7 +270,7 @@ record Settings(
 
     private static List<Account> accounts(DotEnv env, String use) throws InvalidSetting {
         String variable = use + "_PROVIDER";
-        List<String> names = env.list(variable, "[A-Za-z][\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
+        var names = env.list(variable, "[A-Za-z][\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
         if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
         for (String name : names) {

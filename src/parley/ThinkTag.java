@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Math.max;
+import static java.util.regex.Pattern.compile;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -10,7 +11,7 @@ import java.util.regex.Pattern;
  * where their server does not part thought and reply.
  */
 final class ThinkTag {
-    private static final Pattern OPEN = Pattern.compile("\\s{0,100}<think>");
+    private static final Pattern OPEN = compile("\\s{0,100}<think>");
     private static final String CLOSE = "</think>";
 
     private enum State {

@@ -6,10 +6,12 @@ import static java.time.Duration.ofNanos;
 import static java.time.Duration.ofSeconds;
 import static parley.Json.at;
 import static parley.Json.items;
+import static parley.Json.toJson;
 import static parley.Log.log;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.isIn;
 import static parley.ProviderError.jsonOrText;
+import static parley.ReplyStream.noStream;
 
 import java.io.IOException;
 import java.net.URI;
@@ -51,7 +53,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** The request as a POST of the body, with the account's extra members merged into it. */
     HttpRequest.Builder post(HttpRequest.Builder request, Map<String, Object> body) {
-        String json = Json.write(Json.merge(body, problems.account().extra()));
+        String json = toJson(Json.merge(body, problems.account().extra()));
         return request.header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
     }
 
@@ -73,8 +75,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** The whole answer, a JSON object. */
     Object ask(HttpRequest.Builder request) {
-        return attempts(ReplyStream.none(), end -> {
-            try (ResponseBody body = sent(request, ReplyStream.none(), end)) {
+        return attempts(noStream(), end -> {
+            try (ResponseBody body = sent(request, noStream(), end)) {
                 String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
                 Object json = jsonOrText(text);
                 if (isIn(json)) throw problems.of(new ProviderError(json));
@@ -89,8 +91,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(String address) {
         HttpRequest.Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
-        return attempts(ReplyStream.none(), end -> {
-            try (ResponseBody body = ResponseBody.of(http.client(), request, ReplyStream.none(), end)) {
+        return attempts(noStream(), end -> {
+            try (ResponseBody body = ResponseBody.of(http.client(), request, noStream(), end)) {
                 if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
                 boolean isTransient = new ProviderError(body.status(), null, body.headers()).isTransient();
                 throw problems.ofImageAddress("answered %s", body.status()).withRetry(null, isTransient);
@@ -117,9 +119,9 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      * @throws Problem where one is no object
      */
     List<?> objects(Object answer, String list) {
-        List<?> items = items(answer, list);
+        var items = items(answer, list);
         if (items.stream().allMatch(Map.class::isInstance)) return items;
-        throw problems.failed("sent what is not its own format: %s", Json.write(answer));
+        throw problems.failed("sent what is not its own format: %s", toJson(answer));
     }
 
     /** Tries until it works, fails for good, or there is no time left, which each try is told. */

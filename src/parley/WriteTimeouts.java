@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.System.nanoTime;
 import static java.util.concurrent.TimeUnit.SECONDS;
 
 import java.io.IOException;
@@ -31,7 +32,7 @@ final class WriteTimeouts implements AutoCloseable {
 
     private void interruptIfLate(Thread thread) {
         running.computeIfPresent(thread, (same, begun) -> {
-            if (System.nanoTime() - begun < TIMEOUT) return begun;
+            if (nanoTime() - begun < TIMEOUT) return begun;
             thread.interrupt();
             return null;
         });
@@ -42,7 +43,7 @@ final class WriteTimeouts implements AutoCloseable {
      * hands.
      */
     void run(Write write) {
-        running.put(Thread.currentThread(), System.nanoTime());
+        running.put(Thread.currentThread(), nanoTime());
         try {
             write.run();
         } catch (IOException e) {

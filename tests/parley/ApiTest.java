@@ -124,7 +124,7 @@ class ApiTest {
                     {"role":"user","content":"one"},\
                     {"role":"assistant","content":"from Gemini"},\
                     {"role":"user","content":"two"}]""",
-                    Json.write(Json.at(running.provider.last().json(), "messages")));
+                    Json.toJson(Json.at(running.provider.last().json(), "messages")));
             assertEquals("/v1/chat/completions", running.provider.last().path());
             assertEquals(
                     "Bearer " + Running.KEY, running.provider.last().headers().get("Authorization"));
@@ -285,7 +285,7 @@ class ApiTest {
     private static Running.Answer replace(Running running, String message, boolean stream) throws Exception {
         return running.post(
                 "/chat",
-                Json.write(Json.object("user_id", "alice", "message", message, "replace", true, "stream", stream)));
+                Json.toJson(Json.object("user_id", "alice", "message", message, "replace", true, "stream", stream)));
     }
 
     @ParameterizedTest

@@ -206,7 +206,7 @@ class BrowserTest {
         Files.createDirectories(file.getParent());
         Files.writeString(
                 file,
-                Json.write(List.of(
+                Json.toJson(List.of(
                         Json.object("role", "user", "content", hostile),
                         Json.object("role", "assistant", "content", hostile))),
                 StandardCharsets.UTF_8);

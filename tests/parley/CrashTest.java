@@ -234,7 +234,7 @@ class CrashTest {
                             URI.create("http://127.0.0.1:" + port.applyAsInt(n) + "/chat?user_id=user" + user))
                     .timeout(Duration.ofSeconds(40))
                     .header("Content-Type", "application/json")
-                    .POST(HttpRequest.BodyPublishers.ofString(Json.write(
+                    .POST(HttpRequest.BodyPublishers.ofString(Json.toJson(
                             Json.object("user_id", "user" + user, "message", message, "replace", replacing))))
                     .build();
             try {

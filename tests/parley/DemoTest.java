@@ -66,7 +66,7 @@ class DemoTest {
         var response = CLIENT.send(
                 HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
                         .header("Content-Type", "application/json")
-                        .POST(HttpRequest.BodyPublishers.ofString(Json.write(body)))
+                        .POST(HttpRequest.BodyPublishers.ofString(Json.toJson(body)))
                         .build(),
                 HttpResponse.BodyHandlers.ofByteArray());
         return new Running.Answer(response.statusCode(), response);

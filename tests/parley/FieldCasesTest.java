@@ -375,7 +375,7 @@ class FieldCasesTest extends OneServer {
         running.settings("CHAT_PROVIDER=nebius");
         running.provider.usually(Scripted.of("nebius", "events", what.replace("TOLD", told)));
         Running.Answer answer = running.chat("counter", "hi");
-        assertEquals(usage.replace("TOLD", told), Json.write(answer.at("usage")), answer.text());
+        assertEquals(usage.replace("TOLD", told), Json.toJson(answer.at("usage")), answer.text());
     }
 
     private static final String PNG =

@@ -30,7 +30,7 @@ class FirefoxTest {
             String told = new String(node.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             Object expected = Json.object(
                     "said", List.of("my cat is old", "write a long story"), "aligned", true, "faults", List.of());
-            assertEquals(Json.write(expected), told.strip());
+            assertEquals(Json.toJson(expected), told.strip());
         }
     }
 

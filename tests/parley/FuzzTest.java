@@ -93,7 +93,7 @@ class FuzzTest {
                 bytes -> {
                     try {
                         Object value = Json.parse(new String(bytes, StandardCharsets.UTF_8));
-                        assertEquals(value, Json.parse(Json.write(value)));
+                        assertEquals(value, Json.parse(Json.toJson(value)));
                     } catch (ParseException e) {
                         int offset = Integer.parseInt(e.getMessage().replaceAll(".* at offset ", ""));
                         assertTrue(offset >= 0, e.getMessage());
@@ -139,7 +139,7 @@ class FuzzTest {
     }
 
     private static final List<String> LINES = IntStream.range(0, 8)
-            .mapToObj(i -> Json.write(Json.object(
+            .mapToObj(i -> Json.toJson(Json.object(
                     "role",
                     i % 2 == 0 ? "user" : "assistant",
                     "content",

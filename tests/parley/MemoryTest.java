@@ -102,7 +102,7 @@ class MemoryTest {
 
     private static HttpRequest post(String path, Map<String, Object> body) {
         return to(path).header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofString(Json.write(body)))
+                .POST(HttpRequest.BodyPublishers.ofString(Json.toJson(body)))
                 .build();
     }
 

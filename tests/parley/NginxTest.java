@@ -85,7 +85,7 @@ class NginxTest {
         var request = HttpRequest.newBuilder(URI.create(address + "/chat?user_id=user" + user))
                 .header("Content-Type", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofString(
-                        Json.write(Json.object("message", "m" + number, "stream", stream))))
+                        Json.toJson(Json.object("message", "m" + number, "stream", stream))))
                 .build();
         try {
             var answer = client.send(request, HttpResponse.BodyHandlers.ofString());

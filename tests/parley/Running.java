@@ -111,12 +111,12 @@ final class Running implements AutoCloseable {
     }
 
     Answer chat(String user, String message) throws IOException, InterruptedException {
-        return post("/chat", Json.write(Json.object("user_id", user, "message", message)));
+        return post("/chat", Json.toJson(Json.object("user_id", user, "message", message)));
     }
 
     CompletableFuture<Answer> chatting(String user, String message) {
         return client.sendAsync(
-                        posting("/chat", Json.write(Json.object("user_id", user, "message", message)))
+                        posting("/chat", Json.toJson(Json.object("user_id", user, "message", message)))
                                 .build(),
                         HttpResponse.BodyHandlers.ofByteArray())
                 .thenApply(response -> new Answer(response.statusCode(), response));
@@ -124,7 +124,7 @@ final class Running implements AutoCloseable {
 
     /** A stream's lines, as they come. */
     HttpResponse<Stream<String>> stream(String user, String message) throws IOException, InterruptedException {
-        String json = Json.write(Json.object("user_id", user, "message", message, "stream", true));
+        String json = Json.toJson(Json.object("user_id", user, "message", message, "stream", true));
         return client.send(posting("/chat", json).build(), HttpResponse.BodyHandlers.ofLines());
     }
 

@@ -237,7 +237,7 @@ final class Scripted implements AutoCloseable {
     static Script gemini(String... deltas) {
         return exchange -> {
             if (!exchange.path().contains(":streamGenerateContent")) {
-                String parts = Json.write(List.of(Json.object("text", String.join("", deltas))));
+                String parts = Json.toJson(List.of(Json.object("text", String.join("", deltas))));
                 exchange.json(200, GEMINI_END.replace("{\"role\":\"model\"}", "{\"parts\":" + parts + "}"));
                 return;
             }
@@ -248,7 +248,7 @@ final class Scripted implements AutoCloseable {
     }
 
     static String geminiDelta(String text) {
-        return "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":" + Json.write(text) + "}]}}]}";
+        return "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":" + Json.toJson(text) + "}]}}]}";
     }
 
     /** A whole reply where one is asked for, and else a stream of the deltas. */
@@ -260,7 +260,7 @@ final class Scripted implements AutoCloseable {
                         """
                         {"choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],\
                         "usage":%s}"""
-                                .formatted(Json.write(String.join("", deltas)), OPENAI_USAGE));
+                                .formatted(Json.toJson(String.join("", deltas)), OPENAI_USAGE));
                 return;
             }
             exchange.stream();
@@ -272,7 +272,7 @@ final class Scripted implements AutoCloseable {
     }
 
     static String openAiDelta(String text) {
-        return "{\"choices\":[{\"index\":0,\"delta\":{\"content\":" + Json.write(text) + "}}]}";
+        return "{\"choices\":[{\"index\":0,\"delta\":{\"content\":" + Json.toJson(text) + "}}]}";
     }
 
     /**

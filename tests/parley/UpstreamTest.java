@@ -535,7 +535,7 @@ class UpstreamTest extends OneServer {
         running.provider.then(Scripted.openAi("ok"));
         Running.Answer answer = running.chat("heidi", "hi");
         assertEquals(
-                "{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}", Json.write(answer.at("usage")));
+                "{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}", Json.toJson(answer.at("usage")));
         assertEquals("local", answer.at("provider"));
         var sent = running.provider.last();
         assertEquals("/v1/chat/completions", sent.path());

@@ -23,7 +23,7 @@ class VersionTest extends OneServer {
     private static Running.Answer chat(String user, String message, boolean replace, Object version) throws Exception {
         return running.post(
                 "/chat",
-                Json.write(
+                Json.toJson(
                         Json.object("user_id", user, "message", message, "replace", replace, "if_version", version)));
     }
 
@@ -135,7 +135,7 @@ class VersionTest extends OneServer {
 
     @Test
     void answersAStaleStreamWithAnOrdinaryProblem() throws Exception {
-        String json = Json.write(Json.object("user_id", "s", "message", "hi", "stream", true, "if_version", "old"));
+        String json = Json.toJson(Json.object("user_id", "s", "message", "hi", "stream", true, "if_version", "old"));
         Running.Answer answer = running.post("/chat", json);
         assertEquals("409 conversation_changed", answer.status() + " " + answer.at("code"));
         assertEquals("application/problem+json", answer.header("Content-Type").split(";")[0]);
