@@ -5,6 +5,9 @@ import static java.lang.Math.min;
 import static java.lang.System.nanoTime;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Exchange.State.ANSWERING;
+import static parley.Exchange.State.STREAMING;
+import static parley.Exchange.State.UNANSWERED;
 import static parley.Json.members;
 import static parley.Json.object;
 import static parley.Json.toJson;
@@ -41,7 +44,7 @@ final class Exchange implements AutoCloseable {
     private static final String ID = "(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
-    private enum State {
+    enum State {
         UNANSWERED,
         ANSWERING,
         STREAMING
@@ -51,7 +54,7 @@ final class Exchange implements AutoCloseable {
     final Settings settings;
     private final WriteTimeouts timeouts;
     private final long begun = nanoTime();
-    private State state = State.UNANSWERED;
+    private State state = UNANSWERED;
     private String outcome = ""; // for the log: the status, and what went wrong
     private String user = "";
 
@@ -233,7 +236,7 @@ final class Exchange implements AutoCloseable {
     /** The answer: the whole one, or the last event of a stream that has begun. */
     void json(Object value) {
         String json = toJson(value);
-        if (state == State.STREAMING) event("event: done\ndata: " + json);
+        if (state == STREAMING) event("event: done\ndata: " + json);
         else answer(200, JSON, json.getBytes(UTF_8));
     }
 
@@ -252,7 +255,7 @@ final class Exchange implements AutoCloseable {
     /** @param length bytes of the body; as the JDK has it, 0 for an unknown number, and -1 for no body at all */
     private void begin(int status, String type, int length) {
         if (outcome.isEmpty()) outcome = Integer.toString(status);
-        state = State.ANSWERING;
+        state = ANSWERING;
         answerHeaders(status, type);
         if (is("HEAD") && length > 0) header("Content-Length", Integer.toString(length));
         timeouts.run(() -> exchange.sendResponseHeaders(status, is("HEAD") ? -1 : length));
@@ -307,11 +310,11 @@ final class Exchange implements AutoCloseable {
     }
 
     private void send(String text) {
-        if (state == State.UNANSWERED) {
+        if (state == UNANSWERED) {
             header("Cache-Control", "no-cache");
             header("X-Accel-Buffering", "no");
             begin("text/event-stream");
-            state = State.STREAMING;
+            state = STREAMING;
         }
         write(text);
         flush();

@@ -3,6 +3,10 @@ package parley;
 import static java.util.Locale.ROOT;
 import static parley.Json.LONE_SURROGATE;
 import static parley.Json.object;
+import static parley.Problem.Code.INVALID_REQUEST;
+import static parley.Problem.Code.OVERLOADED;
+import static parley.Problem.Code.STORAGE_FULL;
+import static parley.Problem.Code.STORAGE_UNAVAILABLE;
 
 import java.util.Map;
 
@@ -89,12 +93,12 @@ final class Problem extends RuntimeException {
 
     /** A refusal of the request as it was sent: 400. */
     static Problem invalid(String detail) {
-        return new Problem(Code.INVALID_REQUEST, detail);
+        return new Problem(INVALID_REQUEST, detail);
     }
 
     /** A refusal of a moment: 503. */
     static Problem overloaded(String how) {
-        return new Problem(Code.OVERLOADED, "The server is " + how + ": send it again soon", 1L, false);
+        return new Problem(OVERLOADED, "The server is " + how + ": send it again soon", 1L, false);
     }
 
     /** The refusal of a request whose thread was interrupted, as at a stop. The thread stays so. */
@@ -114,9 +118,7 @@ final class Problem extends RuntimeException {
 
     /** The code as clients read it. */
     String name() {
-        return (code == Code.STORAGE_FULL ? Code.STORAGE_UNAVAILABLE : code)
-                .name()
-                .toLowerCase(ROOT);
+        return (code == STORAGE_FULL ? STORAGE_UNAVAILABLE : code).name().toLowerCase(ROOT);
     }
 
     /** The members of the problem document. */

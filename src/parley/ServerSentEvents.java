@@ -1,6 +1,10 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.ServerSentEvents.Kind.DATA;
+import static parley.ServerSentEvents.Kind.ERROR;
+import static parley.ServerSentEvents.Kind.IGNORED;
+import static parley.ServerSentEvents.Kind.JSON;
 
 import java.io.ByteArrayOutputStream;
 import java.util.ArrayList;
@@ -29,7 +33,7 @@ final class ServerSentEvents {
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
     private List<Event> events; // of the bytes that are being read
     private final StringBuilder data = new StringBuilder(); // of the event that is being read
-    private Kind kind = Kind.DATA;
+    private Kind kind = DATA;
     private boolean begun;
     private byte last;
 
@@ -61,7 +65,7 @@ final class ServerSentEvents {
         String text = line.toString(UTF_8);
         line.reset();
         if (!begun) text = begin(text);
-        if (kind == Kind.JSON) addData(text);
+        if (kind == JSON) addData(text);
         else if (text.isBlank()) endEvent();
         else field(text);
     }
@@ -70,7 +74,7 @@ final class ServerSentEvents {
     private String begin(String line) {
         String text = line.startsWith("\ufeff") ? line.substring(1) : line;
         begun = !text.isBlank();
-        if (text.matches("(?s)\\s*[{\\[].*")) kind = Kind.JSON;
+        if (text.matches("(?s)\\s*[{\\[].*")) kind = JSON;
         return text;
     }
 
@@ -80,10 +84,10 @@ final class ServerSentEvents {
         if (value.startsWith(" ")) value = value.substring(1);
         switch (field[0]) {
             case "data" -> addData(value);
-            case "event" -> kind = value.equals("error") ? Kind.ERROR : Kind.DATA;
-            case "error" -> events.add(new Event(Kind.ERROR, value));
-            case "", "id", "retry" -> events.add(new Event(Kind.DATA, ""));
-            default -> events.add(new Event(Kind.IGNORED, text));
+            case "event" -> kind = value.equals("error") ? ERROR : DATA;
+            case "error" -> events.add(new Event(ERROR, value));
+            case "", "id", "retry" -> events.add(new Event(DATA, ""));
+            default -> events.add(new Event(IGNORED, text));
         }
     }
 
@@ -95,6 +99,6 @@ final class ServerSentEvents {
     private void endEvent() {
         events.add(new Event(kind, data.toString()));
         data.setLength(0);
-        kind = Kind.DATA;
+        kind = DATA;
     }
 }

@@ -2,6 +2,10 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.util.regex.Pattern.compile;
+import static parley.ThinkTag.State.BEFORE;
+import static parley.ThinkTag.State.BEHIND;
+import static parley.ThinkTag.State.NONE;
+import static parley.ThinkTag.State.WITHIN;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -14,7 +18,7 @@ final class ThinkTag {
     private static final Pattern OPEN = compile("\\s{0,100}<think>");
     private static final String CLOSE = "</think>";
 
-    private enum State {
+    enum State {
         BEFORE,
         WITHIN,
         BEHIND,
@@ -22,39 +26,39 @@ final class ThinkTag {
     }
 
     private String held = ""; // what may yet turn out to be a tag
-    private State state = State.BEFORE;
+    private State state = BEFORE;
 
     /** {@return what the reply says in this delta, and in those that were held back until it} */
     String reply(String delta) {
         held += delta;
-        if (state == State.BEFORE) open();
-        if (state == State.WITHIN) close();
-        if (state == State.BEFORE || state == State.WITHIN) return "";
-        String reply = state == State.BEHIND ? held.stripLeading() : held;
+        if (state == BEFORE) open();
+        if (state == WITHIN) close();
+        if (state == BEFORE || state == WITHIN) return "";
+        String reply = state == BEHIND ? held.stripLeading() : held;
         held = "";
-        if (!reply.isEmpty()) state = State.NONE;
+        if (!reply.isEmpty()) state = NONE;
         return reply;
     }
 
     /** {@return what was held back, where no more will come} */
     String end() {
-        return state == State.BEFORE ? held : "";
+        return state == BEFORE ? held : "";
     }
 
     /** {@return whether all so far was a thought} */
     boolean isThought() {
-        return state == State.WITHIN || state == State.BEHIND;
+        return state == WITHIN || state == BEHIND;
     }
 
     private void open() {
         Matcher tag = OPEN.matcher(held);
-        if (tag.lookingAt()) state = State.WITHIN;
-        else if (!tag.hitEnd()) state = State.NONE; // whatever comes
+        if (tag.lookingAt()) state = WITHIN;
+        else if (!tag.hitEnd()) state = NONE; // whatever comes
     }
 
     private void close() {
         int end = held.indexOf(CLOSE);
-        if (end >= 0) state = State.BEHIND;
+        if (end >= 0) state = BEHIND;
         held = held.substring(end >= 0 ? end + CLOSE.length() : max(0, held.length() - CLOSE.length()));
     }
 }
