@@ -45,7 +45,8 @@ build() {
   [ "$(cat "$known" 2>/dev/null)" != "$sources $(cksum "$jar" 2>/dev/null)" ] || return 0
   mkdir -p "$home/build/try$$" 2>/dev/null && rmdir "$home/build/try$$" || return 1
   # What these hold is meant for Parley, such as a debugger's port. A stop while it builds is passed on.
-  (unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS && exec "$java" -Dparley.build=only "$home/Main.java") &
+  set -- -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dparley.build=only "$home/Main.java"
+  (unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS && exec "$java" "$@") &
   builder=$!
   trap 'kill $builder; wait $builder; exit 143' INT TERM HUP
   wait $builder || exit

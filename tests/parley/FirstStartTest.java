@@ -17,16 +17,43 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each door builds the program where it must, on whatever machine: here with one that says no more than its version. */
 class FirstStartTest extends Programs {
-    /** A clone whose program says no more than its version: that compiles quickly. */
+    @TempDir
+    private static Path shared;
+
+    /** A clone that run.sh has built, which no test changes. */
+    private static Path built;
+
+    /** Compiles Main once, for what it does whoever has compiled it. */
+    @BeforeAll
+    static void build() throws Exception {
+        String classes = shared.resolve("classes").toString();
+        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-d", classes, "Main.java"));
+        built = small(shared);
+        var builder = new ProcessBuilder(built.resolve("run.sh").toString(), "--version");
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        try (var program = new Program(builder)) {
+            assertEquals(0, program.exit());
+            assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
+        }
+    }
+
     Path small() throws IOException {
+        return small(folder);
+    }
+
+    /** A clone whose program says no more than its version: that compiles quickly. */
+    private static Path small(Path folder) throws IOException {
         Path home = Files.createDirectory(folder.resolve("a clone"));
         copyFiles(home, "Main.java", "run.sh");
         Files.createDirectories(home.resolve("src/parley"));
@@ -60,14 +87,22 @@ class FirstStartTest extends Programs {
         }
     }
 
+    /** A door is Main.java, the same compiled before, or run.sh. */
     Program open(String door, Path home, Map<String, String> environment, String... arguments) throws IOException {
-        if (door.equals("Main.java")) return start(home, environment, arguments);
-        Map<String, String> all = new HashMap<>(environment);
-        all.put("JAVA_HOME", System.getProperty("java.home"));
-        return run(
-                all,
-                Stream.concat(Stream.of(home.resolve("run.sh").toString()), Stream.of(arguments))
-                        .toList());
+        return switch (door) {
+            case "Main.java" -> start(home, environment, arguments);
+            case "Main" -> {
+                String launched = "-Djdk.launcher.sourcefile=" + home.resolve("Main.java");
+                List<String> main = List.of("-cp", shared.resolve("classes") + ":.", launched, "Main");
+                yield java(environment, QUICKLY, main, arguments);
+            }
+            default -> {
+                Map<String, String> all = new HashMap<>(environment);
+                all.put("JAVA_HOME", System.getProperty("java.home"));
+                Stream<String> program = Stream.of(home.resolve("run.sh").toString());
+                yield run(all, Stream.concat(program, Stream.of(arguments)).toList());
+            }
+        };
     }
 
     static List<String> names(Path folder) throws IOException {
@@ -93,7 +128,7 @@ class FirstStartTest extends Programs {
                     built.map(file -> file.getFileName().toString()).toList(),
                     "nothing is left beside it");
         }
-        Path link = Files.createSymbolicLink(folder.resolve("parley"), home.resolve("run.sh"));
+        Path link = Files.createSymbolicLink(shared.resolve("parley"), built.resolve("run.sh"));
         try (var linked =
                 run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
             assertEquals(0, linked.exit());
@@ -108,10 +143,10 @@ class FirstStartTest extends Programs {
         Files.setLastModifiedTime(source, FileTime.from(Instant.now().plus(Duration.ofDays(1))));
         assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
         assertEquals(List.of("Parley 1.0"), says("run.sh", home, Map.of()));
-        assertEquals(List.of("Parley 1.0"), says("Main.java", home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says("Main", home, Map.of()));
         writeSmall(home, "0.9");
         Files.setLastModifiedTime(source, FileTime.from(Instant.EPOCH));
-        assertEquals(List.of(COMPILES, "Parley 0.9"), says("Main.java", home, Map.of()));
+        assertEquals(List.of(COMPILES, "Parley 0.9"), says("Main", home, Map.of()));
         writeSmall(home, "1.0");
         assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
         Files.createDirectory(home.resolve("src/parley/page"));
@@ -123,7 +158,7 @@ class FirstStartTest extends Programs {
     void printsJavacsOwnWordsWhenASourceDoesNotCompile() throws Exception {
         Path home = small();
         Files.writeString(home.resolve("src/parley/Broken.java"), "class Broken { int x = \"no\"; }");
-        try (var program = start(home, Map.of())) {
+        try (var program = open("Main", home, Map.of())) {
             assertEquals(1, program.exit());
             assertTrue(
                     String.join("\n", program.lines).contains("Broken.java:1: error: incompatible types"),
@@ -137,15 +172,20 @@ class FirstStartTest extends Programs {
             useHeadersInDisplayName = true,
             textBlock =
                     """
-                    variable          | options
-                    JAVA_TOOL_OPTIONS | -XX:+UseZGC -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
-                    JDK_JAVA_OPTIONS  | @options
-                    _JAVA_OPTIONS     | -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
-                    JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
-                    JAVA_OPTS         | -Dnonsense="a b" -Dhttp.nonProxyHosts='*.local;$(false)'
-                    JDK_JAVAC_OPTIONS | -nonsense""")
-    void startsWithWhateverJavaStartsWith(String variable, String options) throws Exception {
-        Path home = small();
+                    door      | variable          | options
+                    Main.java | JAVA_TOOL_OPTIONS | -XX:+UseZGC \
+                    -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
+                    Main.java | JDK_JAVA_OPTIONS  | @options
+                    Main.java | _JAVA_OPTIONS     | -XX:-TieredCompilation -Xms300m
+                    Main.java | JDK_JAVAC_OPTIONS | -nonsense
+                    run.sh    | JAVA_TOOL_OPTIONS | -XX:+UseZGC \
+                    -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
+                    run.sh    | JDK_JAVA_OPTIONS  | @options
+                    run.sh    | _JAVA_OPTIONS     | \
+                    -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
+                    run.sh    | JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
+                    run.sh    | JAVA_OPTS         | -Dnonsense="a b" -Dhttp.nonProxyHosts='*.local;$(false)'""")
+    void startsWithWhateverJavaStartsWith(String door, String variable, String options) throws Exception {
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
         Files.writeString(elsewhere.resolve("options"), "-XX:+UseParallelGC -Xmx96m");
         int port;
@@ -153,45 +193,54 @@ class FirstStartTest extends Programs {
             port = free.getLocalPort();
         }
         var environment = Map.of(variable, options.formatted(port));
-        for (String door : List.of("Main.java", "run.sh")) {
-            List<String> lines = says(door, home, environment);
-            assertTrue(lines.contains("Parley 1.0"), lines.toString());
+        List<String> lines = door.equals("run.sh") ? says(door, built, environment) : plainly(small(), environment);
+        assertTrue(lines.contains("Parley 1.0"), lines.toString());
+    }
+
+    /** What Main.java says to --version where java is given no options, which those of a variable could contradict. */
+    private List<String> plainly(Path home, Map<String, String> environment) throws Exception {
+        List<String> main = List.of(home.resolve("Main.java").toString());
+        try (var program = java(environment, List.of(), main, "--version")) {
+            assertEquals(0, program.exit(), program.lines.toString());
+            return program.lines;
         }
     }
 
+    /** Java says which options it picks up: the one that builds must not. */
     @Test
-    void runShStartsWithoutAHome() throws Exception {
+    void runShStartsWithoutAHomeAndBuildsWithoutTheOptionsOfTheServer() throws Exception {
         var builder = new ProcessBuilder("sh", "run.sh", "--version").directory(small().toFile());
         builder.environment().remove("HOME");
         builder.environment().put("CDPATH", folder.toString());
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().put("JAVA_TOOL_OPTIONS", "-Da=b");
         try (var program = new Program(builder)) {
             assertEquals(0, program.exit());
-            assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
+            assertEquals(List.of(COMPILES, "Picked up JAVA_TOOL_OPTIONS: -Da=b", "Parley 1.0"), program.lines);
         }
     }
 
     @Test
     void leavesNothingWhereItIsStoppedWhileItCompiles() throws Exception {
         Path home = small();
-        try (var program = start(home, Map.of())) {
+        try (var program = open("Main", home, Map.of())) {
             program.awaitLine(COMPILES);
             program.process.toHandle().destroy();
             program.exit();
         }
         assertEquals(List.of(), names(home.resolve("build")));
-        try (var killed = start(home, Map.of())) {
+        try (var killed = open("Main", home, Map.of())) {
             killed.awaitLine(COMPILES);
             killed.process.destroyForcibly().waitFor();
         }
-        try (var program = start(home, Map.of(), "--version")) {
+        try (var program = open("Main", home, Map.of(), "--version")) {
             assertEquals(0, program.exit());
         }
         assertEquals(List.of("parley.jar"), names(home.resolve("build")));
     }
 
     @ParameterizedTest
-    @CsvSource({"Main.java", "run.sh"})
+    @CsvSource({"Main", "run.sh"})
     void leavesNothingOfAnInstallationThatCannotBeWritten(String door) throws Exception {
         Path home = small();
         Files.writeString(home.resolve("build"), "in the way, for root too");
@@ -251,7 +300,7 @@ class FirstStartTest extends Programs {
     void passesOverWhatOthersPutIntoItsBuildFolder(String name) throws Exception {
         Path home = small();
         Files.createDirectories(home.resolve("build").resolve(name));
-        assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main.java", home, Map.of()));
+        assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main", home, Map.of()));
         assertEquals(List.of(name, "parley.jar"), names(home.resolve("build")));
     }
 
@@ -259,7 +308,7 @@ class FirstStartTest extends Programs {
     void saysInOneLineThatItCannotBeBuilt() throws Exception {
         Path home = Files.createDirectory(folder.resolve("alone"));
         copyFiles(home, "Main.java");
-        try (var program = start(home, Map.of())) {
+        try (var program = open("Main", home, Map.of())) {
             assertEquals(1, program.exit());
             assertEquals(1, program.lines.size(), program.lines.toString());
             assertTrue(program.lines.get(0).startsWith("Parley cannot be built: "), program.lines.toString());
@@ -279,6 +328,6 @@ class FirstStartTest extends Programs {
     @Test
     void javaOptsMayHoldBlanksInQuotes() throws Exception {
         var environment = Map.of("JAVA_OPTS", "-Da=\"x y\" '-Db=it is $HOME *' -Xmx64m");
-        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", small(), environment));
+        assertEquals(List.of("Parley 1.0"), says("run.sh", built, environment));
     }
 }

@@ -8,6 +8,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -16,6 +17,9 @@ import org.junit.jupiter.api.io.TempDir;
 /** What the tests of a started program share: a clone, and its two doors. */
 abstract class Programs {
     static final Path JAVA = Path.of(System.getProperty("java.home"), "bin", "java");
+
+    /** For a start that says nothing about the options it is made with. */
+    static final List<String> QUICKLY = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
 
     static final String COMPILES = "Parley compiles itself: this takes a few seconds, once.";
 
@@ -35,26 +39,24 @@ abstract class Programs {
     }
 
     Program start(Path home, Map<String, String> environment, String... arguments) throws IOException {
-        return run(
-                environment,
-                Stream.concat(
-                                Stream.of(
-                                        JAVA.toString(),
-                                        home.resolve("Main.java").toString()),
-                                Stream.of(arguments))
-                        .toList());
+        return java(environment, QUICKLY, List.of(home.resolve("Main.java").toString()), arguments);
     }
 
     /** Starts what Main would have compiled, which takes a tenth of the time. */
     Program startCompiled(Path home, Map<String, String> environment, String... arguments) throws IOException {
         String compiled =
                 Parley.class.getProtectionDomain().getCodeSource().getLocation().getPath();
-        return run(
-                environment,
-                Stream.concat(
-                                Stream.of(JAVA.toString(), "-Dparley.home=" + home, "-cp", compiled, "parley.Parley"),
-                                Stream.of(arguments))
-                        .toList());
+        List<String> program = List.of("-Dparley.home=" + home, "-cp", compiled, "parley.Parley");
+        return java(environment, QUICKLY, program, arguments);
+    }
+
+    Program java(Map<String, String> environment, List<String> options, List<String> program, String... arguments)
+            throws IOException {
+        List<String> command = new ArrayList<>(List.of(JAVA.toString()));
+        command.addAll(options);
+        command.addAll(program);
+        command.addAll(List.of(arguments));
+        return run(environment, command);
     }
 
     Program run(Map<String, String> environment, List<String> command) throws IOException {
