@@ -12,6 +12,7 @@ import java.util.logging.Level;
 import org.junit.jupiter.api.Assumptions;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Dimension;
+import org.openqa.selenium.JavascriptException;
 import org.openqa.selenium.Keys;
 import org.openqa.selenium.StaleElementReferenceException;
 import org.openqa.selenium.WebDriver;
@@ -46,6 +47,9 @@ final class Browser implements AutoCloseable {
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
+                "--disable-extensions",
+                "--disable-features=BackForwardCache,SpareRendererForSitePerProcess", // a process for each page
+                "--in-process-gpu",
                 "--window-size=1280,800");
         var logs = new LoggingPreferences();
         logs.enable(LogType.BROWSER, Level.ALL);
@@ -94,8 +98,40 @@ final class Browser implements AutoCloseable {
         return driver.findElements(By.cssSelector(css));
     }
 
+    /** What a person reads in each of them: nothing where it is hidden. */
+    @SuppressWarnings("unchecked")
     List<String> texts(String css) {
-        return all(css).stream().map(WebElement::getText).toList();
+        return (List<String>) script(READ + "return texts(arguments[0])", css);
+    }
+
+    /** In the page: to ask it for each element and each word takes a hundred times as long. */
+    private static final String READ =
+            """
+            const all = css => [...document.querySelectorAll(css)];
+            const seen = (each, laidOut) => each.checkVisibility(
+                {opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: laidOut});
+            const words = each => seen(each, true) ? each.innerText : each.textContent; // innerText wants a layout
+            const text = each => seen(each, false) ? words(each).trim().replace(/\\n+/g, '\\n') : '';
+            const texts = css => all(css).map(text);
+            """;
+
+    /** Waits in the page, which looks whenever it changes. */
+    private void await(String condition, String css, Object wanted) {
+        String script = READ
+                + """
+                const [css, wanted, done] = arguments;
+                const end = result => { watcher.disconnect(); timers.forEach(clearInterval); done(result); };
+                const look = () => (CONDITION) && end(true);
+                const watcher = new MutationObserver(look);
+                const timers = [setInterval(look, 50), setTimeout(() => end(false), 5000)];
+                watcher.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+                look();
+                """
+                        .replace("CONDITION", condition);
+        waiting()
+                .ignoring(JavascriptException.class) // the page was left meanwhile
+                .withMessage(() -> css + " is " + texts(css))
+                .until(any -> driver.executeAsyncScript(script, css, wanted));
     }
 
     /** A look at an element that the page has just replaced is taken again. */
@@ -105,16 +141,16 @@ final class Browser implements AutoCloseable {
     }
 
     WebElement await(String css) {
+        await("all(css).length > 0", css, 0);
         return waiting().until(any -> all(css).stream().findFirst().orElse(null));
     }
 
     void awaitCount(String css, int count) {
-        waiting().until(any -> all(css).size() == count);
+        await("all(css).length === wanted", css, count);
     }
 
     void awaitTexts(String css, String... expected) {
-        waiting().withMessage(() -> css + " is " + texts(css)).until(any -> texts(css)
-                .equals(List.of(expected)));
+        await("JSON.stringify(texts(css)) === JSON.stringify(wanted)", css, List.of(expected));
     }
 
     WebElement box() {
@@ -134,17 +170,14 @@ final class Browser implements AutoCloseable {
         int before = all(".said.model.kept").size();
         send(text);
         awaitCount(".said.model.kept", before + 1);
-        return all(".said.model.kept .text").get(before).getText();
+        return texts(".said.model.kept .text").get(before);
     }
 
     /** Clicks the last button that can be clicked and has these words. */
     void click(String words) {
-        waiting()
-                .until(any -> all("button").stream()
-                        .filter(button -> button.getText().equals(words) && button.isEnabled())
-                        .reduce((first, second) -> second)
-                        .orElse(null))
-                .click();
+        String last = READ
+                + "return all('button').filter(each => text(each) === arguments[0] && !each.matches(':disabled')).pop()";
+        waiting().until(any -> (WebElement) script(last, words)).click();
     }
 
     Object script(String script, Object... arguments) {
@@ -163,8 +196,18 @@ final class Browser implements AutoCloseable {
         script("window.dispatchEvent(new Event('focus'))");
     }
 
-    void command(String name, Map<String, Object> parameters) {
-        driver.executeCdpCommand(name, parameters);
+    Map<String, Object> command(String name, Map<String, Object> parameters) {
+        return driver.executeCdpCommand(name, parameters);
+    }
+
+    /** Runs a script before each page's own, until the work is done. */
+    void beforeEachPage(String script, Runnable work) {
+        Map<String, Object> id = command("Page.addScriptToEvaluateOnNewDocument", Map.of("source", script));
+        try {
+            work.run();
+        } finally {
+            command("Page.removeScriptToEvaluateOnNewDocument", id);
+        }
     }
 
     /** As the person's settings have it: such as prefers-color-scheme and dark. */

@@ -351,34 +351,21 @@ class BrowserTest {
     /** Chrome refuses locks too where site data is blocked. */
     @Test
     void worksWhereLocksAreRefused() {
-        browser.command(
-                "Page.addScriptToEvaluateOnNewDocument",
-                Map.of(
-                        "source",
-                        "navigator.locks.request = () => Promise.reject(new DOMException('denied', 'SecurityError'))"));
-        browser.open(parley.port(), user + "-blocked");
-        browser.say("hello");
-        browser.close();
-        browser = new Browser();
+        String refuses = "navigator.locks.request = () => Promise.reject(new DOMException('denied', 'SecurityError'))";
+        browser.beforeEachPage(refuses, () -> {
+            browser.open(parley.port(), user + "-blocked");
+            browser.say("hello");
+        });
     }
 
     @Test
     void worksWithoutStorage() {
-        browser.command(
-                "Page.addScriptToEvaluateOnNewDocument",
-                Map.of(
-                        "source",
-                        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, "
-                                + "{get() { throw new DOMException('blocked', 'SecurityError'); }});"));
-        try {
+        String blocked = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, "
+                + "{get() { throw new DOMException('blocked', 'SecurityError'); }});";
+        browser.beforeEachPage(blocked, () -> {
             browser.reload();
-            browser.await("#empty, .said");
             browser.say("hello");
-        } finally {
-            browser.close();
-            browser = new Browser();
-            browser.open(parley.port(), user);
-        }
+        });
     }
 
     @ParameterizedTest

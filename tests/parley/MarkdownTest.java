@@ -60,11 +60,11 @@ class MarkdownTest {
             "Promise.all([import('./markdown.js'), import('./dom.js')]).then(([{parse}, {drawer}]) => {"
                     + " const body = document.createElement('div'); drawer(body)(parse(arguments[0])); return body; })";
 
-    private static String marked;
+    private static boolean marked;
 
-    /** npm's own package, for the test only. */
-    private static String marked() throws Exception {
-        if (marked != null) return marked;
+    /** Gives the page npm's own package, for the test only. */
+    private static void giveMarked() throws Exception {
+        if (marked) return;
         Path npm = Files.createDirectories(Path.of("target/npm"));
         Process install = new ProcessBuilder(
                         "npm",
@@ -79,8 +79,9 @@ class MarkdownTest {
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();
         Assumptions.assumeTrue(install.waitFor() == 0, "npm has no marked here");
-        marked = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
-        return marked;
+        String source = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
+        browser.script("const module = undefined, exports = undefined, define = undefined;" + source);
+        marked = true;
     }
 
     static Stream<String> markdown() throws Exception {
@@ -94,9 +95,9 @@ class MarkdownTest {
         Assumptions.assumeTrue(
                 Files.isExecutable(Path.of("/usr/bin/npm")) || Files.isExecutable(Path.of("/usr/local/bin/npm")),
                 "no npm here");
+        giveMarked();
         Object theirs = browser.script(
-                "const module = undefined, exports = undefined, define = undefined;" + marked()
-                        + ";\nconst parse = globalThis.marked.marked.parse;" + SHAPE
+                "const parse = marked.marked.parse;" + SHAPE
                         + "const html = parse(arguments[0], {gfm: true, breaks: true});"
                         + "return all([...new DOMParser().parseFromString(html, 'text/html').body.childNodes]);",
                 text);
