@@ -72,7 +72,6 @@ final class Api implements HttpHandler {
             http.checkHead();
             route(http);
         } catch (Problem e) {
-            Thread.interrupted(); // at a stop: it would close the connection before the client hears of it
             http.problem(e);
         } catch (IOException e) { // of the disk: where a client leaves, it is unchecked
             http.problem(Histories.unavailable(e));

@@ -322,6 +322,7 @@ final class Exchange implements AutoCloseable {
 
     /** The refusal: as the answer, as the last event of a stream that has begun, or by breaking off another answer. */
     void problem(Problem problem) {
+        Thread.interrupted(); // at a stop: it would close the connection before the client hears of it
         String json = toJson(problem.document());
         outcome += (outcome.isEmpty() ? "" : ", then ") + problem.status() + " " + problem.name();
         switch (state) {

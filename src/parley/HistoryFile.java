@@ -8,11 +8,14 @@ import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 import static java.util.stream.Collectors.joining;
+import static parley.HistoryReader.MAX_MESSAGE;
 import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Lines.END;
 import static parley.Log.log;
 import static parley.Problem.Code.STORAGE_FULL;
+import static parley.Problem.overloaded;
+import static parley.Tail.BEGINNING;
 
 import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
@@ -33,6 +36,7 @@ import java.util.Arrays;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
+import parley.HistoryReader.Item;
 
 /**
  * One user's file. It is a JSON array, a message a line:
@@ -104,38 +108,42 @@ final class HistoryFile {
     private Stamp append(Tail tail, Message... messages) throws IOException {
         long from = tail.keptUntil();
         byte[] end = lines(from, messages);
-        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
-            Stamp.of(new Lines(channel)).unchangedSince(tail.stamp());
-            try {
-                write(channel, from, end);
-            } catch (IOException e) {
-                undo(channel, from, end);
-                tellIfFull(e, end.length);
-                throw e;
-            }
+        try {
+            stamp().unchangedSince(tail.stamp());
+            write(from, end);
+        } catch (IOException e) {
+            Thread.interrupted(); // a stop has closed the channel, and would close the next one
+            undo(from, end);
+            tellIfFull(e, end.length);
+            throw e;
         }
         return tail.stamp().overwritten(from, end);
     }
 
-    private static void write(FileChannel channel, long position, byte[] bytes) throws IOException {
-        for (int done = 0; done < bytes.length; ) {
-            int length = min(bytes.length - done, BUFFER_SIZE);
-            done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
+    /** Writes the file's end anew, from an offset on. */
+    private void write(long position, byte[] bytes) throws IOException {
+        try (var channel = FileChannel.open(file, WRITE, NOFOLLOW_LINKS)) {
+            for (int done = 0; done < bytes.length; ) {
+                int length = min(bytes.length - done, BUFFER_SIZE);
+                done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
+            }
+            channel.force(false);
         }
-        channel.force(false);
     }
 
     /**
      * Puts the old end back where nothing but a beginning of the written bytes is found: else another server has gone
      * on with this file, as a file system in a network allows.
      */
-    private static void undo(FileChannel channel, long from, byte[] written) throws IOException {
-        var lines = new Lines(channel);
-        if (lines.size < from || lines.size - from > written.length) return;
-        byte[] found = lines.copy(from, lines.size);
-        if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
-        channel.truncate(from + END.length());
-        write(channel, from, bytes(END));
+    private void undo(long from, byte[] written) throws IOException {
+        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
+            var lines = new Lines(channel);
+            if (lines.size < from) return;
+            byte[] found = lines.copy(from, lines.size);
+            if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
+            channel.truncate(from + END.length());
+        }
+        write(from, bytes(END));
     }
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
@@ -201,12 +209,12 @@ final class HistoryFile {
 
     private boolean writeMessages(Lines lines, long keptUntil, OutputStream out) throws IOException {
         var reader = new HistoryReader(lines, 0, memory);
-        String comma = "";
         out.write('[');
-        for (HistoryReader.Item item = reader.next(); item != null && item.end() <= keptUntil; item = reader.next()) {
-            out.write(bytes(comma + "\n"));
+        String between = "\n";
+        for (Item item = reader.next(); item != null && item.end() <= keptUntil; item = reader.next()) {
+            out.write(bytes(between));
             out.write(item.line());
-            comma = ",";
+            between = ",\n";
         }
         return reader.damaged();
     }
@@ -216,7 +224,9 @@ final class HistoryFile {
         String lines = Stream.of(messages)
                 .map(message -> ",\n" + toJson(message.members()))
                 .collect(joining());
-        return bytes((from == Tail.BEGINNING ? lines.replaceFirst(",", "") : lines) + END);
+        byte[] all = bytes((from == BEGINNING ? lines.replaceFirst(",", "") : lines) + END);
+        if (all.length > MAX_MESSAGE) throw overloaded("short of memory"); // as a reader would be
+        return all;
     }
 
     private static byte[] bytes(String text) {

@@ -3,7 +3,6 @@ package parley;
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Json.members;
-import static parley.Json.toJson;
 import static parley.Memory.HEAP;
 
 import java.io.IOException;
@@ -18,23 +17,18 @@ import java.util.function.Predicate;
  * one message in memory, so the file may be of any length.
  */
 final class HistoryReader {
-    private static final int MAX_MESSAGE = (int) min(64 << 20, HEAP / 16); // bytes; a longer one is damage
-    private static final String BYTE_ORDER_MARK = "\uffef\uffbb\uffbf"; // its bytes, as signed characters
+    static final int MAX_MESSAGE = (int) min(64 << 20, HEAP / 16); // bytes; a longer one is damage
+    private static final String BYTE_ORDER_MARK = "^\uffef\uffbb\uffbf"; // its bytes, as signed characters
     private static final Set<String> IN_ORDER = Set.of("^$", "^[]$", "^[{", "},{", "}]$"); // from ^, or } of a message
 
     /**
      * A message of the file.
      *
-     * @param json  its text
-     * @param aLine whether that stands on one line
+     * @param line  its text on one line
+     * @param begin the offset of it
      * @param end   the offset behind it
      */
-    record Item(Message message, byte[] json, boolean aLine, long end) {
-        /** The message as one line. */
-        byte[] line() {
-            return aLine ? json : toJson(message.members()).getBytes(UTF_8);
-        }
-    }
+    record Item(Message message, byte[] line, long begin, long end) {}
 
     private final Lines file;
     private final Memory.Growing memory; // for a message
@@ -56,19 +50,18 @@ final class HistoryReader {
     /** A reader of the last messages that have so many of a kind among them, or of more where there are fewer. */
     static HistoryReader ofLast(long count, Predicate<Message> kind, Lines file, Memory.Growing memory)
             throws IOException {
-        long lines = 0;
-        long from;
-        long left;
-        do {
-            lines = 8 * lines + count;
-            from = file.last(lines, lines, file.size);
-            left = new HistoryReader(file, from, memory).count(kind);
-        } while (left < count && from > 0); // some of these lines are damaged
-        var reader = new HistoryReader(file, from, memory);
-        while (left > count) {
-            if (kind.test(reader.next().message)) left--;
+        for (long lines = count; ; lines = 8 * lines + count) {
+            long from = file.last(lines, lines, file.size);
+            var reader = new HistoryReader(file, from, memory);
+            long left = reader.count(kind);
+            // Some of these lines are damaged, or the first one is inside a message.
+            if (from > 0 && (left < count || reader.damaged)) continue;
+            reader = new HistoryReader(file, from, memory);
+            while (left > count) {
+                if (kind.test(reader.next().message)) left--;
+            }
+            return reader;
         }
-        return reader;
     }
 
     /** How many messages a file holds. */
@@ -109,10 +102,9 @@ final class HistoryReader {
         while (found == null && position < file.size) {
             byte b = file.at(position++);
             if (b == '{') found = item();
-            boolean space = b == ' ' || b == '\t' || b == '\r' || b == '\n';
-            if (found == null && !space && between.length() < 10) between.append((char) b);
+            if (found == null && " \t\r\n".indexOf(b) < 0 && between.length() < 10) between.append((char) b);
         }
-        String gap = between.append(found == null ? '$' : '{').toString().replace(BYTE_ORDER_MARK, "");
+        String gap = between.append(found == null ? '$' : '{').toString().replace(BYTE_ORDER_MARK, "^");
         damagedBehind = !IN_ORDER.contains(gap);
         damaged |= damagedBehind;
         before = "}";
@@ -136,17 +128,22 @@ final class HistoryReader {
             else if (b == '}' || b == ']') depth--;
             if (b > ' ') last = b;
         }
-        Item item = depth == 0 ? parsed(end) : null;
-        if (item != null) position = end;
-        return item;
+        return depth == 0 ? parsed(end) : null;
     }
 
     private Item parsed(long end) throws IOException {
-        memory.grownTo(end - position);
-        byte[] json = file.copy(position - 1, end);
+        long begin = position - 1;
+        memory.grownTo(end - begin);
         try {
+            byte[] json = file.copy(begin, end);
             String text = Json.decode(json);
-            return new Item(new Message(members(Json.parse(text))), json, text.indexOf('\n') < 0, end);
+            var message = new Message(members(Json.parse(text)));
+            position = end;
+            // no string holds a line feed
+            byte[] line = text.indexOf('\n') < 0
+                    ? json
+                    : text.replaceAll("[\r\n]\\s*", "").getBytes(UTF_8);
+            return new Item(message, line, begin, end);
         } catch (CharacterCodingException | ParseException | IllegalArgumentException e) {
             return null; // damage, which the caller sees to
         }

@@ -52,7 +52,7 @@ record Tail(
         HistoryReader reader = HistoryReader.ofLast(turns, Message::byUser, file, memory);
         Item first = reader.next();
         while (first != null && !first.message().byUser()) first = reader.next();
-        return first == null ? file.size : first.end() - first.json().length;
+        return first == null ? file.size : first.begin();
     }
 
     /** Reads to the end of the file; gives the last messages that end before an offset, and fit into the window. */
@@ -62,9 +62,9 @@ record Tail(
         for (Item item = reader.next(); item != null; item = reader.next()) {
             if (item.end() > until) continue;
             last.add(item);
-            length += item.json().length;
+            length += item.line().length;
             while (length > MAX_WINDOW && last.size() > 1) {
-                length -= last.remove().json().length;
+                length -= last.remove().line().length;
             }
         }
         return last;
@@ -78,7 +78,7 @@ record Tail(
                 .toList();
         Instant lastTime = end == null ? Instant.MIN : end.message().time();
         long kept = end == null ? BEGINNING : end.end();
-        boolean appendable = file.endsAt(kept) && (end == null || end.aLine());
+        boolean appendable = file.endsAt(kept) && (end == null || kept - end.begin() == end.line().length);
         return new Tail(messages, lastTime, kept, appendable, damaged, Stamp.of(file));
     }
 }

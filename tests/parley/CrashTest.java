@@ -98,6 +98,11 @@ class CrashTest {
             return process.isAlive();
         }
 
+        /** Asks Java to stop (SIGTERM), and not its wrapper. */
+        void stop() {
+            process.descendants().findFirst().orElse(process.toHandle()).destroy();
+        }
+
         void kill() throws InterruptedException {
             process.descendants().forEach(ProcessHandle::destroyForcibly); // a wrapper's end is not Java's
             process.destroyForcibly().waitFor(); // SIGKILL

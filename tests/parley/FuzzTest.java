@@ -192,6 +192,10 @@ class FuzzTest {
             fuzz(4, new String(HISTORY, StandardCharsets.UTF_8), bytes -> {
                 Files.write(file, bytes);
                 List<Message> before = HistoriesTest.stored(histories, "a");
+                for (int i = 1; i <= before.size(); i++) {
+                    assertEquals(
+                            before.subList(before.size() - i, before.size()), HistoriesTest.shown(histories, "a", i));
+                }
                 try (Histories.Turn turn = histories.begin("a", null)) {
                     Tail tail = turn.read(100, 0);
                     assertEquals(before, tail.messages());

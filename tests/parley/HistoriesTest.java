@@ -90,6 +90,16 @@ class HistoriesTest {
         return stored;
     }
 
+    /** What GET shows with a limit. */
+    static List<Message> shown(Histories histories, String user, int limit) throws Exception {
+        var shown = new ArrayList<Message>();
+        try (Lines file = histories.openStored(user)) {
+            var reader = HistoryReader.ofLast(limit, any -> true, file, new Memory.Growing());
+            for (var item = reader.next(); item != null; item = reader.next()) shown.add(item.message());
+        }
+        return shown;
+    }
+
     private List<String> last(int count) throws Exception {
         return last(count, 0);
     }
@@ -604,12 +614,34 @@ class HistoriesTest {
     void givesTheLastMessagesAlsoWhereOneIsDamaged() throws Exception {
         for (int i = 0; i < 5; i++) turn("q" + i, "a" + i);
         Files.writeString(file(), Files.readString(file()).replace("\"a3\"", "a3\""));
-        try (Lines lines = histories.openStored("alice")) {
-            var reader = HistoryReader.ofLast(3, any -> true, lines, new Memory.Growing());
-            var last = new ArrayList<Message>();
-            for (var item = reader.next(); item != null; item = reader.next()) last.add(item.message());
-            assertEquals(List.of("q3", "q4", "a4"), contents(last));
-        }
+        assertEquals(List.of("q3", "q4", "a4"), contents(shown(histories, "alice", 3)));
+    }
+
+    /** A line begins with an object that is a part of a message, as Python's {@code dumps(…, indent=0)} writes it. */
+    @Test
+    void takesNoPartOfAMessageForOne() throws Exception {
+        String reply = line("assistant", "a").replace("}", ",\"drafts\":[\n" + line("assistant", "draft") + "\n]}");
+        Files.writeString(file(), "[\n" + line("user", "q") + ",\n" + reply + "\n]\n");
+        assertEquals(List.of("a"), contents(shown(histories, "alice", 1)));
+        turn(histories, 1, user("other"), assistant("reply"));
+        assertEquals(List.of("other", "reply"), all());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"\n  ", "\r\n\t"})
+    void writesAMessageOfSeveralLinesOnOneAndElseAsItWas(String between) throws Exception {
+        String message = "{~\"role\": \"user\",~\"content\": \"\\ud83e  \\u00e9\",~\"n\": 1.50e1}";
+        Files.writeString(file(), "[" + message.replace("~", between) + "]");
+        turn("next", "answer");
+        assertEquals(message.replace("~", "") + ",", Files.readAllLines(file()).get(1));
+    }
+
+    @Test
+    void mendsAByteOrderMarkBetweenMessages() throws Exception {
+        Files.writeString(file(), "[\n" + line("user", "q") + ",\n\ufeff" + line("assistant", "a") + "\n]\n");
+        turn("next", "answer");
+        assertEquals(4, Json.items(Json.parse(Files.readString(file()))).size());
+        assertEquals(2, names().size());
     }
 
     /** The time is a hang's: to read all of these lines again for each message that is missing took minutes. */

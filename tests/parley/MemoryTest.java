@@ -180,6 +180,15 @@ class MemoryTest {
         assertServedOrRefused(statuses(AT_ONCE, i -> chat("long" + i, message)));
     }
 
+    /** A reply that is longer than what a history's reader takes for a message would be stored, and never be seen. */
+    @Test
+    void storesNoReplyThatIsTooLongToBeShown() throws Exception {
+        String reply = "x".repeat(4_300_000); // a sixteenth of the heap has 4,194,304 bytes
+        provider.usually(Scripted.openAi(reply));
+        assertEquals(List.of(503), statuses(List.of(chat("wordy", "hi"))));
+        assertTrue(Files.notExists(folder.resolve("histories/history_wordy.json")));
+    }
+
     @Test
     void refusesBodiesOfManyValues() {
         List<Object> values = Collections.nCopies(300_000, Map.of());

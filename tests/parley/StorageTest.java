@@ -18,6 +18,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.FutureTask;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Assumptions;
@@ -150,6 +151,25 @@ class StorageTest {
                 var client = HttpClient.newHttpClient();
                 var server = server(home, folder, provider, failing)) {
             assertEquals(503, chat(client, server.port(), "a", "x".repeat(40_000)));
+            assertEquals(TURN, Files.readString(file));
+        }
+    }
+
+    /** The ten seconds of a stop are over while the disk hangs: a turn that is told as failed is not stored. */
+    @Test
+    void takesATurnBackThatAStopHasInterrupted(@TempDir Path home, @TempDir Path folder) throws Exception {
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        String[] hanging = {"strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:delay_enter=12000000:when=1"};
+        Path file = Files.writeString(folder.resolve("history_a.json"), TURN);
+        try (var provider = new Scripted(Scripted.openAi("ok"));
+                var client = HttpClient.newHttpClient();
+                var server = server(home, folder, provider, hanging)) {
+            var status = new FutureTask<>(() -> chat(client, server.port(), "a", "x".repeat(40_000)));
+            Thread.ofPlatform().start(status);
+            Running.await(() -> file.toFile().length() > TURN.length());
+            server.stop();
+            assertEquals(503, status.get());
             assertEquals(TURN, Files.readString(file));
         }
     }
