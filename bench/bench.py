@@ -91,14 +91,14 @@ def rates(jdk, provider, connections, label):
 
 
 def streams(servers, jdk):
-    """The first piece of 500 streams at once, Parley's against bare's: five rounds after two to warm up."""
+    """The first delta of 500 streams at once, Parley's against bare's: five rounds after two to warm up."""
     first = {name: [] for name in ("parley", "bare")}
     for number in range(7):
         for server in servers:
             if server.name in first:
-                piece = float(subprocess.run([jdk + "/bin/java", HERE + "/Streams.java", str(server.port), "500"], capture_output=True, text=True, check=True).stdout)
-                first[server.name] += [piece] if number >= 2 else []
-    return f"| 500 streams at once, the median first piece, against bare | {spread(ratios(first['parley'], first['bare']))} |"
+                delta = float(subprocess.run([jdk + "/bin/java", HERE + "/Streams.java", str(server.port), "500"], capture_output=True, text=True, check=True).stdout)
+                first[server.name] += [delta] if number >= 2 else []
+    return f"| 500 streams at once, the median first delta, against bare | {spread(ratios(first['parley'], first['bare']))} |"
 
 
 def memory(servers):

@@ -55,8 +55,8 @@ final class Json {
      * The value that the text holds. A byte order mark before it is passed over. Lone surrogates are kept: a provider
      * may send a character's two halves in two events.
      *
-     * @throws ParseException where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds more
-     *                   than {@link #MAX_VALUES}
+     * @throws ParseException where the text is not one JSON value, is nested deeper than {@link #MAX_DEPTH}, or holds
+     *                        more than {@link #MAX_VALUES}
      */
     static Object parse(String text) throws ParseException {
         return new Json(text, false).document();

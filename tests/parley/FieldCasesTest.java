@@ -350,7 +350,7 @@ class FieldCasesTest extends OneServer {
         running.provider.usually(events(gem("some"), wrong));
         assertTrue(
                 running.stream(reason + "2", "hi").body().toList().contains("event: error"),
-                "not once a piece was given");
+                "not once a delta was given");
     }
 
     @ParameterizedTest
