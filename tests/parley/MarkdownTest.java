@@ -1,6 +1,7 @@
 package parley;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -192,6 +193,18 @@ class MarkdownTest {
                 head,
                 piece);
         assertEquals(List.of(true, true), built);
+    }
+
+    @Test
+    void readsALineOfOpenFormulasInTime() {
+        Object took = browser.eventually(
+                """
+                import('./markdown.js').then(({parse}) => {
+                    const begin = performance.now();
+                    parse('\\\\('.repeat(150_000));
+                    return Math.round(performance.now() - begin);
+                })""");
+        assertTrue((Long) took < 10_000, took + " ms");
     }
 
     /** A finished paragraph keeps its selection while more comes, and a word more at 32 KB changes one text. */

@@ -51,7 +51,7 @@ const current = state => state.own.find(turn => !hasEnded(turn));
 
 export const lastKept = state => state.kept.at(-1);
 
-/** How many messages of the server's. */
+/** How many of the server's messages are shown. */
 export const shown = ({kept, total}) => kept.length ? total - kept[0].at : 0;
 
 /** Whether the turn can still take the place that it is meant for. */
@@ -123,7 +123,7 @@ const events = {
     return {...state, loaded: true, looking: null, version, total, kept, own};
   },
 
-  /** Where the present state cannot be had, none is shown. */
+  /** Where the present state cannot be had, no older one is shown. */
   notLoaded(state, {problem}) {
     const {looking} = state, next = {...state, looking: null};
     const nothing = looking === 'open' && {loaded: false, version: '', total: 0, kept: []};
