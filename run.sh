@@ -3,6 +3,8 @@
 # ./run.sh test runs the tests (with Maven). ./run.sh image DIR makes a folder that runs where there is no JDK.
 # JAVA_OPTS is given to java. What it, JAVA_TOOL_OPTIONS or JDK_JAVA_OPTIONS chooses wins over the flags below.
 set -eu
+# In the locale C, Java opens no file whose path has a letter outside ASCII.
+case ${LC_ALL:-${LC_CTYPE:-${LANG:-C}}} in C | POSIX) export LC_ALL=C.UTF-8 ;; esac
 home=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0" 2>/dev/null || echo "$0")")" && pwd)
 
 # The JDK's own file "release" tells its version without starting it.
@@ -109,7 +111,8 @@ case " $* " in
   *) keep=+ ;;
 esac
 set -- "-Dparley.home=$home" -jar "$jar" "$@"
-if ! chosen Archive -Xshare AOT; then
+# With an agent, such as a debugger's, or a flight recorder Java does not keep it, or does not start.
+if ! chosen Archive -Xshare AOT agent -Xrun FlightRecord; then
   set -- "-XX:SharedArchiveFile=${jar%jar}jsa" "-XX:${keep}AutoCreateSharedArchive" "$@"
   set -- -Xlog:cds=off -Xlog:cds+dynamic=off "$@"
 fi

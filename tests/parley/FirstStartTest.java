@@ -184,6 +184,7 @@ class FirstStartTest extends Programs {
                     run.sh    | _JAVA_OPTIONS     | \
                     -XX:-TieredCompilation -XX:MaxHeapFreeRatio=50 -XX:MinHeapFreeRatio=45 -Xms300m
                     run.sh    | JAVA_OPTS         | -XX:+UseSerialGC -XX:ArchiveClassesAtExit=archive
+                    run.sh    | JAVA_OPTS         | -Xrunjdwp:transport=dt_socket,server=y,suspend=n,address=%d
                     run.sh    | JAVA_OPTS         | -Dnonsense="a b" -Dhttp.nonProxyHosts='*.local;$(false)'""")
     void startsWithWhateverJavaStartsWith(String door, String variable, String options) throws Exception {
         Path elsewhere = Files.createDirectories(folder.resolve("elsewhere"));
@@ -193,17 +194,15 @@ class FirstStartTest extends Programs {
             port = free.getLocalPort();
         }
         var environment = Map.of(variable, options.formatted(port));
-        List<String> lines = door.equals("run.sh") ? says(door, built, environment) : plainly(small(), environment);
-        assertTrue(lines.contains("Parley 1.0"), lines.toString());
+        try (var program = door.equals("run.sh") ? open(door, built, environment) : plainly(small(), environment)) {
+            assertEquals(0, program.exit(), program.lines.toString());
+            assertTrue(program.lines.contains("Parley 1.0"), program.lines.toString());
+        }
     }
 
-    /** What Main.java says to --version where java is given no options, which those of a variable could contradict. */
-    private List<String> plainly(Path home, Map<String, String> environment) throws Exception {
-        List<String> main = List.of(home.resolve("Main.java").toString());
-        try (var program = java(environment, List.of(), main, "--version")) {
-            assertEquals(0, program.exit(), program.lines.toString());
-            return program.lines;
-        }
+    /** Main.java where java is given no options, which those of a variable could contradict. */
+    private Program plainly(Path home, Map<String, String> environment) throws Exception {
+        return java(environment, List.of(), List.of(home.resolve("Main.java").toString()));
     }
 
     /** Java says which options it picks up: the one that builds must not. */
@@ -320,8 +319,19 @@ class FirstStartTest extends Programs {
     void startsFromAFolderOfAnyName(String name) throws Exception {
         Assumptions.assumeTrue(System.getProperty("sun.jnu.encoding").equals("UTF-8"), "Java reads no such name here");
         Path home = Files.move(small(), folder.resolve(name));
-        for (String door : List.of("Main.java", "run.sh")) {
-            assertEquals("Parley 1.0", says(door, home, Map.of()).getLast(), door);
+        assertEquals("Parley 1.0", says("Main.java", home, Map.of()).getLast());
+        assertEquals("Parley 1.0", says("run.sh", home, Map.of("LC_ALL", "C")).getLast());
+    }
+
+    @Test
+    void gitOfWindowsLeavesTheScriptsAsAShellReadsThem() throws Exception {
+        Path clone = Files.createDirectories(folder.resolve("clone/deploy")).getParent();
+        copyFiles(clone, ".gitattributes", "run.sh", "deploy/image.sh");
+        String commands = "git init -q && git -c core.autocrlf=true add . && rm run.sh deploy/image.sh"
+                + " && git -c core.autocrlf=true checkout -q -- . && ! grep -l '\r' run.sh deploy/image.sh";
+        var builder = new ProcessBuilder("sh", "-c", commands).directory(clone.toFile());
+        try (var git = new Program(builder)) {
+            assertEquals(0, git.exit(), git.lines.toString());
         }
     }
 
