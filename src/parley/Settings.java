@@ -183,10 +183,11 @@ record Settings(
 
     /**
      * A proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy): another scheme or a user, then host and
-     * port, which is 1080 where none is told.
+     * port, which is 1080 where none is told, and a path that tells nothing.
      */
-    private static final Pattern PROXY = compile(
-            "(?i)(?:http://)?+([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT + "))?/?");
+    private static final Pattern PROXY =
+            compile("(?i)(?:http://)?+([a-z][a-z0-9+.-]*://.*|.*@)?([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(?::(" + PORT
+                    + "))?(?:/.*)?");
 
     /**
      * The settings that the variables make.
@@ -257,7 +258,7 @@ record Settings(
     private static History history(DotEnv env) throws InvalidSetting {
         return new History(
                 env.text("HISTORY_DIR")
-                        .replaceFirst("^~(?=/)", Matcher.quoteReplacement(System.getProperty("user.home"))),
+                        .replaceFirst("^~(?![^/\\\\])", Matcher.quoteReplacement(System.getProperty("user.home"))),
                 env.number("HISTORY_WINDOW", true, "1", "1000000").intValue());
     }
 

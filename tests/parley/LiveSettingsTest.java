@@ -266,6 +266,7 @@ class LiveSettingsTest {
                     variables                                             | address                | proxy
                     HTTPS_PROXY=http://proxy.example:3128                 | https://a.example/     | proxy.example:3128
                     HTTPS_PROXY=HTTP://proxy.example:3128/                | https://a.example/     | proxy.example:3128
+                    HTTPS_PROXY=http://proxy.example:3128/p.pac?a         | https://a.example/     | proxy.example:3128
                     HTTPS_PROXY=proxy.example                             | https://a.example/     | proxy.example:1080
                     https_proxy=http://lower:1/;HTTPS_PROXY=http://up:2   | https://a.example/     | lower:1
                     HTTPS_PROXY=http://p:1                                | http://a.example/      |

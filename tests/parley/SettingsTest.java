@@ -243,7 +243,7 @@ class SettingsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"~/parley, {home}/parley", "~/, {home}/", "~other/x, ~other/x", "a/~/b, a/~/b"})
+    @CsvSource({"~/p, {home}/p", "~/, {home}/", "~, {home}", "~\\p, {home}\\p", "~other/x, ~other/x", "a/~/b, a/~/b"})
     void putHistoriesIntoTheHomeFolderWhereATildeSaysSo(String folder, String expected) throws Exception {
         assertEquals(
                 expected.replace("{home}", System.getProperty("user.home")),
