@@ -176,7 +176,8 @@ final class Browser implements AutoCloseable {
     /** Clicks the last button that can be clicked and has these words. */
     void click(String words) {
         String last = READ
-                + "return all('button').filter(each => text(each) === arguments[0] && !each.matches(':disabled')).pop()";
+                + "const fits = each => text(each) === arguments[0] && !each.matches(':disabled');"
+                + "return all('button').filter(fits).pop()";
         waiting().until(any -> (WebElement) script(last, words)).click();
     }
 

@@ -6,7 +6,12 @@ import {resolve} from 'node:path';
 const require = createRequire(resolve('target/npm-firefox/node_modules/'));
 const puppeteer = require('puppeteer-core');
 const [address, user] = process.argv.slice(2);
-const browser = await puppeteer.launch({browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true});
+const extraPrefsFirefox = { // one process for pages, few frames: the machine has more to do
+  'dom.ipc.processCount': 1, 'dom.ipc.processPrelaunch.enabled': false, 'fission.autostart': false, 'layout.frame_rate': 20,
+};
+const browser = await puppeteer.launch({
+  browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true, extraPrefsFirefox,
+});
 
 async function flow(page) {
   const faults = [];
