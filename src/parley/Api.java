@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.concurrent.Semaphore;
 import parley.Histories.Turn;
 import parley.HistoryReader.Item;
+import parley.Memory.Growing;
 import parley.Provider.Image;
 import parley.Provider.Reply;
 import parley.Services.Answer;
@@ -113,16 +114,15 @@ final class Api implements HttpHandler {
     }
 
     private void health(Exchange http) {
-        Settings now = http.settings;
         http.json(object(
                 "status",
                 "ok",
                 "demo",
                 demo ? true : null,
                 "chat",
-                health(now.chats()),
+                health(http.settings.chats()),
                 "image",
-                health(now.images())));
+                health(http.settings.images())));
     }
 
     private static Map<String, Object> health(List<Account> accounts) {
@@ -204,7 +204,7 @@ final class Api implements HttpHandler {
     /** Hands messages on one by one, since a history may be longer than the memory. */
     private static void sendHistory(Exchange http, String user, String version, Lines file, int limit)
             throws IOException {
-        var memory = new Memory.Growing();
+        var memory = new Growing();
         long total = HistoryReader.count(file, memory);
         HistoryReader reader = limit < total
                 ? HistoryReader.ofLast(limit, any -> true, file, memory)

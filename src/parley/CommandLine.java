@@ -1,6 +1,8 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.Files.exists;
+import static java.nio.file.Files.notExists;
 import static parley.Log.log;
 
 import java.io.IOException;
@@ -62,14 +64,14 @@ record CommandLine(String options, Path env) {
     /** The file that was asked for, or the {@code .env} of the working folder, or else of Parley's own. */
     private Path file() throws IOException {
         if (env != null) {
-            if (Files.notExists(env)) throw new IOException("there is no file " + env);
+            if (notExists(env)) throw new IOException("there is no file " + env);
             return env;
         }
         Path home = Path.of(System.getProperty("parley.home", ""));
-        Path file = Files.exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
+        Path file = exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
         Path renamed = file.resolveSibling(".env.txt");
-        if (Files.exists(file)) return file;
-        if (Files.exists(renamed)) log(renamed + " is not read: Windows has added .txt to its name, call it .env");
+        if (exists(file)) return file;
+        if (exists(renamed)) log(renamed + " is not read: Windows has added .txt to its name, call it .env");
         else writeFirst(file, home.resolve(".env.example"));
         return file;
     }

@@ -27,8 +27,6 @@ final class Demo implements AutoCloseable {
     /**
      * What a service is sent and what it answers, in the shape of its documentation.
      *
-     * @param messages where a request has them
-     * @param text     where a message has its text
      * @param delta    a part of a reply: %s is its text in JSON
      * @param usage    the members with the tokens of the prompt, of the reply, and of both
      * @param end      of a stream, before its usage
@@ -37,19 +35,9 @@ final class Demo implements AutoCloseable {
      * @param refusal  of a subject, which has a status of its own
      */
     private record Dialect(
-            String messages,
-            List<Object> text,
-            String delta,
-            String end,
-            String reply,
-            String usage,
-            String image,
-            int refusalStatus,
-            String refusal) {}
+            String delta, String end, String reply, String usage, String image, int refusalStatus, String refusal) {}
 
     private static final Dialect GEMINI = new Dialect(
-            "contents",
-            List.of("parts", 0, "text"),
             """
             {"candidates":[{"content":{"role":"model","parts":[{"text":%s}]}}]}""",
             """
@@ -66,8 +54,6 @@ final class Demo implements AutoCloseable {
             {"promptFeedback":{"blockReason":"SAFETY"}}""");
 
     private static final Dialect OPENAI = new Dialect(
-            "messages",
-            List.of("content"),
             """
             {"choices":[{"index":0,"delta":{"role":"assistant","content":%s}}]}""",
             """
@@ -132,7 +118,7 @@ final class Demo implements AutoCloseable {
 
     /** Fails as a service does where the words ask for it. */
     private void answer(HttpExchange http, Object request, Dialect dialect) throws IOException, InterruptedException {
-        var texts = texts(request, dialect);
+        var texts = texts(request);
         String words = texts.getLast().toLowerCase(ROOT);
         boolean isImage =
                 at(request, "prompt") != null || at(request, "generationConfig", "responseModalities") != null;
@@ -146,12 +132,13 @@ final class Demo implements AutoCloseable {
         else chat(http, texts, dialect, isStream);
     }
 
-    /** The beginnings of what is said in a request, oldest first. */
-    private static List<String> texts(Object request, Dialect dialect) {
+    /** The beginnings of what is said in a request of either dialect, oldest first. */
+    private static List<String> texts(Object request) {
+        Stream<String> ofGemini =
+                items(request, "contents").stream().map(message -> string(message, "parts", 0, "text"));
+        Stream<String> ofOpenAi = items(request, "messages").stream().map(message -> string(message, "content"));
         String prompt = string(request, "prompt");
-        Stream<String> texts =
-                items(request, dialect.messages).stream().map(message -> string(message, dialect.text.toArray()));
-        return (prompt == null ? texts : Stream.of(prompt))
+        return (prompt == null ? Stream.concat(ofGemini, ofOpenAi) : Stream.of(prompt))
                 .map("%.500s"::formatted) // patterns take their time for each character
                 .toList();
     }

@@ -254,10 +254,10 @@ final class Exchange implements AutoCloseable {
 
     /** @param length bytes of the body; as the JDK has it, 0 for an unknown number, and -1 for no body at all */
     private void begin(int status, String type, int length) {
-        if (outcome.isEmpty()) outcome = Integer.toString(status);
+        if (outcome.isEmpty()) outcome = "" + status;
         state = ANSWERING;
         answerHeaders(status, type);
-        if (is("HEAD") && length > 0) header("Content-Length", Integer.toString(length));
+        if (is("HEAD") && length > 0) header("Content-Length", "" + length);
         timeouts.run(() -> exchange.sendResponseHeaders(status, is("HEAD") ? -1 : length));
     }
 

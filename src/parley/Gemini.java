@@ -11,7 +11,7 @@ import static parley.ProviderError.isEmpty;
 import static parley.ReplyStream.noStream;
 
 import java.net.URLEncoder;
-import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.Builder;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -134,7 +134,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
     }
 
     /** A request of the model's method, or of the model itself. */
-    private HttpRequest.Builder request(String method) {
+    private Builder request(String method) {
         String name = problems.account().model().replaceFirst("^models/", "");
         String encoded = URLEncoder.encode(name, UTF_8).replace("+", "%20");
         boolean hasVersion = problems.account().base().getPath().matches(".*/v\\d\\w*");

@@ -211,7 +211,7 @@ final class Histories implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
+    public void close() {
         locks.close();
     }
 }

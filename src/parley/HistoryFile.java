@@ -2,6 +2,8 @@ package parley;
 
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.Files.deleteIfExists;
+import static java.nio.file.Files.notExists;
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
@@ -24,7 +26,6 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
@@ -37,6 +38,7 @@ import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
 import parley.HistoryReader.Item;
+import parley.Memory.Growing;
 
 /**
  * One user's file. It is a JSON array, a message a line:
@@ -59,7 +61,7 @@ final class HistoryFile {
     private final boolean posix; // Windows has no modes
     private final Path file;
     private final Path made; // takes the file's place once it is written
-    private final Memory.Growing memory = new Memory.Growing();
+    private final Growing memory = new Growing();
     final UUID id; // names what is this user's alone
 
     HistoryFile(Folder folder, String name) {
@@ -108,9 +110,9 @@ final class HistoryFile {
     private Stamp append(Tail tail, Message... messages) throws IOException {
         long from = tail.keptUntil();
         byte[] end = lines(from, messages);
-        try {
-            stamp().unchangedSince(tail.stamp());
-            write(from, end);
+        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
+            Stamp.of(new Lines(channel)).unchangedSince(tail.stamp());
+            write(channel, from, end);
         } catch (IOException e) {
             Thread.interrupted(); // a stop has closed the channel, and would close the next one
             undo(from, end);
@@ -120,15 +122,12 @@ final class HistoryFile {
         return tail.stamp().overwritten(from, end);
     }
 
-    /** Writes the file's end anew, from an offset on. */
-    private void write(long position, byte[] bytes) throws IOException {
-        try (var channel = FileChannel.open(file, WRITE, NOFOLLOW_LINKS)) {
-            for (int done = 0; done < bytes.length; ) {
-                int length = min(bytes.length - done, BUFFER_SIZE);
-                done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
-            }
-            channel.force(false);
+    private static void write(FileChannel channel, long position, byte[] bytes) throws IOException {
+        for (int done = 0; done < bytes.length; ) {
+            int length = min(bytes.length - done, BUFFER_SIZE);
+            done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
         }
+        channel.force(false);
     }
 
     /**
@@ -142,8 +141,8 @@ final class HistoryFile {
             byte[] found = lines.copy(from, lines.size);
             if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
             channel.truncate(from + END.length());
+            write(channel, from, bytes(END));
         }
-        write(from, bytes(END));
     }
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
@@ -171,8 +170,8 @@ final class HistoryFile {
             }
             return written;
         } catch (IOException | RuntimeException e) {
-            Files.deleteIfExists(made);
-            if (copy != null) Files.deleteIfExists(copy);
+            deleteIfExists(made);
+            if (copy != null) deleteIfExists(copy);
             if (e instanceof IOException failure) tellIfFull(failure, 2 * before.size() + lines(0, messages).length);
             throw e;
         }
@@ -196,14 +195,14 @@ final class HistoryFile {
 
     /** Makes the new file, for its owner's eyes only. */
     private void create() throws IOException {
-        Files.deleteIfExists(made);
+        deleteIfExists(made);
         if (posix) Files.createFile(made, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */
     private void keepMode() throws IOException {
-        if (!posix || Files.notExists(file, NOFOLLOW_LINKS)) return;
-        Set<PosixFilePermission> mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
+        if (!posix || notExists(file, NOFOLLOW_LINKS)) return;
+        var mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
         if (!mode.equals(Files.getPosixFilePermissions(made))) Files.setPosixFilePermissions(made, mode);
     }
 
@@ -252,12 +251,12 @@ final class HistoryFile {
     /** Removes the file, the copies of damaged ones, and what a crash has left. */
     void delete() throws IOException {
         String glob = copyPrefix() + "????????T??????.???Z";
-        try (DirectoryStream<Path> copies = Files.newDirectoryStream(folder.path, glob)) {
-            for (Path copy : copies) Files.deleteIfExists(copy);
+        try (var copies = Files.newDirectoryStream(folder.path, glob)) {
+            for (Path copy : copies) deleteIfExists(copy);
         } catch (DirectoryIteratorException e) {
             throw e.getCause();
         }
-        Files.deleteIfExists(made);
-        if (Files.deleteIfExists(file)) folder.force();
+        deleteIfExists(made);
+        if (deleteIfExists(file)) folder.force();
     }
 }

@@ -11,6 +11,7 @@ import java.text.ParseException;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Predicate;
+import parley.Memory.Growing;
 
 /**
  * Reads the messages of a history file one after another, in any layout of JSON, and goes on behind damage. It holds
@@ -31,7 +32,7 @@ final class HistoryReader {
     record Item(Message message, byte[] line, long begin, long end) {}
 
     private final Lines file;
-    private final Memory.Growing memory; // for a message
+    private final Growing memory; // for a message
     private long position;
     private String before; // the next message, but for white space
     private boolean damaged;
@@ -39,7 +40,7 @@ final class HistoryReader {
     private Item ahead;
 
     /** @param from 0, or where a line begins with a message */
-    HistoryReader(Lines file, long from, Memory.Growing memory) throws IOException {
+    HistoryReader(Lines file, long from, Growing memory) throws IOException {
         this.file = file;
         this.memory = memory;
         position = from;
@@ -48,8 +49,7 @@ final class HistoryReader {
     }
 
     /** A reader of the last messages that have so many of a kind among them, or of more where there are fewer. */
-    static HistoryReader ofLast(long count, Predicate<Message> kind, Lines file, Memory.Growing memory)
-            throws IOException {
+    static HistoryReader ofLast(long count, Predicate<Message> kind, Lines file, Growing memory) throws IOException {
         for (long lines = count; ; lines = 8 * lines + count) {
             long from = file.last(lines, lines, file.size);
             var reader = new HistoryReader(file, from, memory);
@@ -65,7 +65,7 @@ final class HistoryReader {
     }
 
     /** How many messages a file holds. */
-    static long count(Lines file, Memory.Growing memory) throws IOException {
+    static long count(Lines file, Growing memory) throws IOException {
         OptionalLong lines = file.count();
         return lines.isPresent() ? lines.getAsLong() : new HistoryReader(file, 0, memory).count(any -> true);
     }

@@ -1,7 +1,10 @@
 package parley;
 
+import static java.nio.file.Files.exists;
+import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static parley.Log.log;
 
 import java.io.IOException;
@@ -11,6 +14,7 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -49,9 +53,9 @@ final class LockFile implements AutoCloseable {
         opening.lock();
         try {
             if (closed) throw new ClosedChannelException();
-            if (file != null && file.isOpen() && Files.exists(path)) return file;
+            if (file != null && file.isOpen() && exists(path)) return file;
             if (file != null) file.close();
-            if (Files.notExists(folder.path)) {
+            if (notExists(folder.path)) {
                 Files.createDirectories(folder.path);
                 new Folder(folder.path.toAbsolutePath().getParent()).force();
             }
@@ -63,7 +67,7 @@ final class LockFile implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
+    public void close() {
         opening.lock();
         try {
             closed = true;
@@ -74,21 +78,19 @@ final class LockFile implements AutoCloseable {
     }
 
     /** Closes the file while it has all locks, so that nobody here gets one that would be lost. */
-    private boolean closedAlone() throws IOException {
+    private boolean closedAlone() {
         try {
             if (file.isOpen() && file.tryLock() == null) return false; // another process has a lock
             file.close();
-            return true;
         } catch (OverlappingFileLockException e) { // this process has one
             return false;
+        } catch (IOException e) {
+            log("history: .lock could not be closed: " + e);
         }
+        return true;
     }
 
     private void closeBehindOthers() {
-        try {
-            while (!closedAlone()) Thread.sleep(20);
-        } catch (IOException | InterruptedException e) {
-            log("history: .lock could not be closed: " + e);
-        }
+        while (!closedAlone()) LockSupport.parkNanos(MILLISECONDS.toNanos(20));
     }
 }

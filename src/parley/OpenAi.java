@@ -9,7 +9,7 @@ import static parley.Json.string;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.wordsIn;
 
-import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.Builder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -129,7 +129,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         }
     }
 
-    private HttpRequest.Builder request(String path) {
+    private Builder request(String path) {
         return upstream.request(path, "Authorization", "Bearer ");
     }
 }

@@ -79,7 +79,7 @@ public final class Parley implements AutoCloseable {
 
     /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. A second call does nothing. */
     @Override
-    public void close() throws IOException {
+    public void close() {
         if (closed.getAndSet(true)) return;
         try {
             api.stop(SHUTDOWN_TIMEOUT);
@@ -152,11 +152,7 @@ public final class Parley implements AutoCloseable {
     }
 
     private void shutDown() {
-        try {
-            close();
-        } catch (IOException e) {
-            log("closing: " + e);
-        }
+        close();
         Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
     }
 }

@@ -1,6 +1,7 @@
 package parley;
 
 import static parley.Json.toJson;
+import static parley.Lines.BUFFER_SIZE;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.isIn;
 import static parley.ProviderError.jsonOrText;
@@ -12,6 +13,7 @@ import java.text.ParseException;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiPredicate;
+import parley.Memory.Growing;
 import parley.ServerSentEvents.Event;
 
 /**
@@ -20,12 +22,10 @@ import parley.ServerSentEvents.Event;
  * @param dialect takes what one event, or the whole answer, says of the reply; false where it is of another format
  */
 record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect, ProviderProblems problems) {
-    private static final int BUFFER_SIZE = 8 << 10;
-
     /** @param end by when a whole reply must be there; a stream may go on, but not be silent for the timeout */
     void read(ResponseBody body, Deadline end) throws IOException {
         var events = new ServerSentEvents();
-        Memory.Growing memory = body.memory(Integer.MAX_VALUE);
+        Growing memory = body.memory(Integer.MAX_VALUE);
         var buffer = new byte[BUFFER_SIZE];
         body.waitUntil(reply.waitUntil(end, problems.timeout()));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {

@@ -3,6 +3,7 @@ package parley;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.ofNanos;
+import static parley.Lines.BUFFER_SIZE;
 import static parley.Memory.HEAP;
 import static parley.Problem.stopping;
 
@@ -14,6 +15,7 @@ import java.io.InputStream;
 import java.net.http.HttpClient;
 import java.net.http.HttpHeaders;
 import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.Builder;
 import java.net.http.HttpResponse.BodyHandler;
 import java.net.http.HttpResponse.BodySubscriber;
 import java.net.http.HttpResponse.ResponseInfo;
@@ -27,6 +29,7 @@ import java.util.concurrent.Flow.Subscription;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
+import parley.Memory.Growing;
 
 /**
  * A response as it arrives: waited for until a deadline, with heartbeats meanwhile, read up to a limit, gzip undone.
@@ -44,7 +47,6 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
     private static final int MAX_LENGTH = (int) min(32 << 20, HEAP / 8); // bytes
     private static final int AHEAD = 4; // buffers, each of 16 KiB at most
-    private static final int BUFFER_SIZE = 16 << 10;
     private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
     private static final ByteBuffer END = ByteBuffer.allocate(0);
 
@@ -73,7 +75,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
      *
      * @throws HttpTimeoutException where it has not come by the deadline
      */
-    static ResponseBody of(HttpClient client, HttpRequest.Builder request, ReplyStream stream, Deadline deadline)
+    static ResponseBody of(HttpClient client, Builder request, ReplyStream stream, Deadline deadline)
             throws IOException {
         var body = new ResponseBody(stream, deadline);
         HttpRequest asked = request.setHeader("Accept-Encoding", "identity")
@@ -133,8 +135,8 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     }
 
     /** Memory for the body, or so many bytes of it: what will be read is reserved at once, as far as it is known. */
-    Memory.Growing memory(int limit) {
-        var memory = new Memory.Growing();
+    Growing memory(int limit) {
+        var memory = new Growing();
         String announced = headers()
                 .firstValue("Content-Length")
                 .filter(length -> length.matches("\\d{1,18}"))
@@ -145,7 +147,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
     /** The body, or so many bytes of it. */
     byte[] read(int limit) throws IOException {
-        Memory.Growing memory = memory(limit);
+        Growing memory = memory(limit);
         var whole = new ByteArrayOutputStream();
         var buffer = new byte[BUFFER_SIZE];
         while (whole.size() < limit) {

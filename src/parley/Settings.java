@@ -244,7 +244,7 @@ record Settings(
         Matcher proxy = PROXY.matcher(text);
         if (!proxy.matches()) throw env.invalid(variable, "must be an address such as http://host:3128");
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
-        int port = proxy.group(3) == null ? 1080 : Integer.parseInt(proxy.group(3));
+        int port = Integer.parseInt(requireNonNullElse(proxy.group(3), "1080"));
         return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
     }
 

@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.List;
 import parley.HistoryReader.Item;
+import parley.Memory.Growing;
 
 /**
  * What a turn knows of its user's history file, without the last turns where these are to be replaced.
@@ -31,7 +32,7 @@ record Tail(
      * @param count    how many messages at most; fewer where {@link Lines#MAX_WINDOW} does not hold them
      * @param replaced how many of the last turns are to be replaced; a turn is a user's message and all behind it
      */
-    static Tail read(Lines file, int count, int replaced, Memory.Growing memory) throws IOException {
+    static Tail read(Lines file, int count, int replaced, Growing memory) throws IOException {
         long kept = replaced == 0 ? file.size : beginOf(replaced, file, memory);
         for (long lines = 1; ; lines *= 8) {
             long from = file.last(lines, lines + count, kept);
@@ -39,7 +40,7 @@ record Tail(
             memory.release(); // first: who holds memory and waits for more could wait for others who do the same
             memory.grownTo(min(length, MAX_WINDOW));
             var reader = new HistoryReader(file, from, memory);
-            ArrayDeque<Item> last = lastOf(reader, kept);
+            var last = lastOf(reader, kept);
             boolean full = last.size() >= count || length > MAX_WINDOW;
             if (from == 0 || reader.damaged() || full && !last.isEmpty()) {
                 return of(last, count, reader.damaged(), file);
@@ -48,7 +49,7 @@ record Tail(
     }
 
     /** The offset where the last turns begin: so many, or all where there are fewer. */
-    private static long beginOf(int turns, Lines file, Memory.Growing memory) throws IOException {
+    private static long beginOf(int turns, Lines file, Growing memory) throws IOException {
         HistoryReader reader = HistoryReader.ofLast(turns, Message::byUser, file, memory);
         Item first = reader.next();
         while (first != null && !first.message().byUser()) first = reader.next();
@@ -72,7 +73,7 @@ record Tail(
 
     private static Tail of(ArrayDeque<Item> last, int count, boolean damaged, Lines file) throws IOException {
         Item end = last.peekLast();
-        List<Message> messages = last.stream()
+        var messages = last.stream()
                 .skip(max(0, last.size() - count))
                 .map(Item::message)
                 .toList();

@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpRequest.Builder;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -45,20 +46,20 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      *
      * @param scheme what stands before the key in the header that holds it
      */
-    HttpRequest.Builder request(String path, String keyHeader, String scheme) {
-        HttpRequest.Builder request = HttpRequest.newBuilder(uri(path));
+    Builder request(String path, String keyHeader, String scheme) {
+        Builder request = HttpRequest.newBuilder(uri(path));
         String key = problems.account().key();
         return key == null ? request : request.header(keyHeader, scheme + key);
     }
 
     /** The request as a POST of the body, with the account's extra members merged into it. */
-    HttpRequest.Builder post(HttpRequest.Builder request, Map<String, Object> body) {
+    Builder post(Builder request, Map<String, Object> body) {
         String json = toJson(Json.merge(body, problems.account().extra()));
         return request.header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
     }
 
     /** Asks for a reply; the dialect reads it, as {@link ReplyReader} has it. */
-    Reply chat(HttpRequest.Builder request, ReplyStream stream, BiPredicate<Object, ReplyBuilder> dialect) {
+    Reply chat(Builder request, ReplyStream stream, BiPredicate<Object, ReplyBuilder> dialect) {
         return attempts(stream, end -> {
             var reply = new ReplyBuilder(stream);
             try (ResponseBody body = sent(request, stream, end)) {
@@ -74,7 +75,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     }
 
     /** The whole answer, a JSON object. */
-    Object ask(HttpRequest.Builder request) {
+    Object ask(Builder request) {
         return attempts(noStream(), end -> {
             try (ResponseBody body = sent(request, noStream(), end)) {
                 String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
@@ -90,7 +91,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(String address) {
-        HttpRequest.Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
+        Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
         return attempts(noStream(), end -> {
             try (ResponseBody body = ResponseBody.of(http.client(), request, noStream(), end)) {
                 if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
@@ -150,7 +151,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     }
 
     /** Sends the request. The body has yet to arrive, and its status is a good one. */
-    private ResponseBody sent(HttpRequest.Builder request, ReplyStream stream, Deadline end) throws IOException {
+    private ResponseBody sent(Builder request, ReplyStream stream, Deadline end) throws IOException {
         ResponseBody body = ResponseBody.of(http.client(), request, stream, end);
         if (body.status() / 100 == 2) return body;
         try (body) {
