@@ -69,10 +69,10 @@ public class Main extends Thread {
         File[] inside = file.listFiles();
         if (inside == null) {
             found.add(file);
-            return;
+        } else {
+            Arrays.sort(inside);
+            for (File each : inside) add(found, each);
         }
-        Arrays.sort(inside);
-        for (File each : inside) add(found, each);
     }
 
     /** The platform's loader is its parent, not the class path's: what lies in the working folder is not Parley's. */

@@ -40,7 +40,6 @@ final class Exchange implements AutoCloseable {
     static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
     private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
-    private static final int MAX_FILE_NAME = 255; // bytes, on every common file system
     private static final String ID = "(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
@@ -173,7 +172,7 @@ final class Exchange implements AutoCloseable {
         if (inQuery != null && !inQuery.equals(id)) {
             throw invalid("user_id is one in the query and another in the body");
         }
-        if (!id.matches(ID) || Histories.fileName(id).length() > MAX_FILE_NAME) {
+        if (!id.matches(ID) || Histories.fileName(id).length() > 255) { // bytes, on every common file system
             throw invalid("user_id must have 1 to 128 characters, not be blank, hold no control characters, "
                     + "and fit into the name of a file");
         }

@@ -12,7 +12,6 @@ import java.net.SocketException;
 import java.nio.channels.UnsupportedAddressTypeException;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
@@ -20,35 +19,30 @@ import java.util.concurrent.ThreadPoolExecutor;
 
 /** The JDK's HTTP server, with the limits and the threads that it lacks by default. */
 final class JdkServer {
-    private static final int BACKLOG = 4096; // connections that the system holds until they are accepted
-
-    /**
-     * The server reads them once, when the first one is made. What the command line sets wins.
-     *
-     * <p>nodelay: without it, the kernel holds small answers back for 40 ms. maxReqTime: seconds for headers and body
-     * together, although its documentation says milliseconds (JDK-8387598). maxReqHeaderSize: bytes, and all of them
-     * for each connection that is open. drainAmount: bytes of a refused body that are read, so that its client hears of
-     * it. idleInterval: seconds for a connection without a request. maxConnections: also those that have yet to send a
-     * whole request.
-     */
-    private static final Map<String, String> LIMITS = Table.of(
-            """
-            sun.net.httpserver.nodelay=true
-            sun.net.httpserver.maxReqTime=30
-            sun.net.httpserver.maxReqHeaderSize=32768
-            sun.net.httpserver.drainAmount=16777216
-            sun.net.httpserver.idleInterval=60
-            sun.net.httpserver.maxIdleConnections=%d
-            jdk.httpserver.maxConnections=%d"""
-                    .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS));
-
     static {
-        LIMITS.forEach(System.getProperties()::putIfAbsent);
+        // The JDK reads these once, when the first server is made. What the command line sets wins.
+        // nodelay: else the kernel holds small answers back for 40 ms.
+        // maxReqTime: seconds for headers and body together, although its documentation says ms (JDK-8387598).
+        // maxReqHeaderSize: bytes, and all of them for each connection that is open.
+        // drainAmount: bytes of a refused body that are read, so that its client hears of it.
+        // idleInterval: seconds for a connection without a request.
+        // maxConnections: also those that have yet to send a whole request.
+        String limits =
+                """
+                sun.net.httpserver.nodelay=true
+                sun.net.httpserver.maxReqTime=30
+                sun.net.httpserver.maxReqHeaderSize=32768
+                sun.net.httpserver.drainAmount=16777216
+                sun.net.httpserver.idleInterval=60
+                sun.net.httpserver.maxIdleConnections=%d
+                jdk.httpserver.maxConnections=%d"""
+                        .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS);
+        Table.of(limits).forEach(System.getProperties()::putIfAbsent);
     }
 
-    /** A server that holds the address, and has yet to be started. */
+    /** A server that holds the address, and has yet to be started. 4096 connections may wait to be accepted. */
     static HttpServer listen(InetSocketAddress address) throws IOException {
-        return HttpServer.create(address, BACKLOG);
+        return HttpServer.create(address, 4096);
     }
 
     /** The same, where settings say; the exception's message is for the person who made them. */

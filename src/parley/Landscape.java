@@ -6,6 +6,7 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 
@@ -27,9 +28,10 @@ final class Landscape {
         String words = prompt.strip().toLowerCase(ROOT);
         int seed = words.hashCode();
         int hill = Stream.of(words.split("\\W+"))
-                .filter(COLOURS::containsKey)
-                .map(colour -> Integer.decode(COLOURS.get(colour)))
+                .map(COLOURS::get)
+                .filter(Objects::nonNull)
                 .findFirst()
+                .map(Integer::decode)
                 .orElse(seed);
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
         for (int x = 0; x < SIZE; x++) {

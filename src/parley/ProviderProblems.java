@@ -1,6 +1,5 @@
 package parley;
 
-import static java.util.regex.Pattern.compile;
 import static java.util.stream.Collectors.joining;
 import static parley.Log.sanitized;
 import static parley.Problem.Code.BLOCKED;
@@ -18,7 +17,6 @@ import java.net.http.HttpTimeoutException;
 import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.util.Objects;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import parley.Provider.Image;
 import parley.Settings.Account;
@@ -28,8 +26,6 @@ import parley.Settings.Account;
  * whoever said it.
  */
 record ProviderProblems(Account account, Duration timeout) {
-    private static final Pattern CALL = compile("(?i)tool|function");
-
     /** {@return the problem that a failure to ask the provider makes} */
     Problem of(Exception failure) {
         return switch (failure) {
@@ -106,8 +102,9 @@ record ProviderProblems(Account account, Duration timeout) {
 
     /** @param reason the service's word for why the reply is none */
     Problem ended(String reason) {
-        String why =
-                CALL.matcher(reason).find() ? ", but no tools are offered: send it in other words" : ": send it again";
+        String why = reason.matches("(?is).*(tool|function).*")
+                ? ", but no tools are offered: send it in other words"
+                : ": send it again";
         return failed("ended its reply with %s" + why, reason);
     }
 
