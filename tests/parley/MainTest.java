@@ -159,7 +159,7 @@ class MainTest extends Programs {
         for (String line : dockerfile.lines().toList()) {
             String words = line.substring(line.indexOf(' ') + 1);
             if (line.startsWith("COPY ")) shell(context, "cp -r " + words.replaceFirst("[^ ]*$", image.toString()));
-            if (line.startsWith("RUN ")) { // it builds nothing anew: FirstStartTest sees that it would
+            if (line.startsWith("RUN ")) { // it builds nothing anew: StartTest sees that it would
                 Files.copy(
                         first.resolve("build/parley.jar"),
                         Files.createDirectories(image.resolve("build")).resolve("parley.jar"));

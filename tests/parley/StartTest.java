@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each door builds the program where it must, on whatever machine: here one that says no more than its version. */
-class FirstStartTest extends Programs {
+class StartTest extends Programs {
     @TempDir
     private static Path shared;
 
