@@ -169,7 +169,7 @@ public class Main extends Thread {
             return classes;
         }
         for (File left : jar.getParentFile().listFiles()) {
-            String name = left.getName(); // new and a process that was killed
+            String name = left.getName(); // new, and the id of a process that was killed
             if (name.matches("new\\d{1,18}")
                     && ProcessHandle.of(Long.parseLong(name.substring(3))).isEmpty()) delete(left);
         }

@@ -54,7 +54,7 @@ final class Api implements HttpHandler {
     /** Answers every request, whatever happens: a handler that throws would leave its client without an answer. */
     @Override
     public void handle(HttpExchange exchange) {
-        boolean served = free.tryAcquire();
+        boolean served = !stopping && free.tryAcquire();
         try (var http = new Exchange(exchange, settings.current(), timeouts)) {
             try {
                 answer(http, served);
@@ -69,7 +69,7 @@ final class Api implements HttpHandler {
 
     private void answer(Exchange http, boolean served) {
         try {
-            if (!served || stopping) throw overloaded(stopping ? "stopping" : "full");
+            if (!served) throw overloaded(stopping ? "stopping" : "full");
             http.checkHead();
             route(http);
         } catch (Problem e) {
@@ -126,7 +126,7 @@ final class Api implements HttpHandler {
     }
 
     private static Map<String, Object> health(List<Account> accounts) {
-        Account account = Settings.setUp(accounts).getFirst();
+        Account account = Settings.usable(accounts).getFirst();
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
@@ -182,7 +182,7 @@ final class Api implements HttpHandler {
 
     /** The accounts that are set up, one at least. */
     private List<Account> setUp(List<Account> accounts) {
-        var ready = Settings.setUp(accounts);
+        var ready = Settings.usable(accounts);
         String missing = ready.getFirst().missing();
         if (missing == null) return ready;
         boolean optional = missing.endsWith("_API_KEY") && !DEFAULTS.containsKey(missing);

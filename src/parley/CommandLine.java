@@ -1,6 +1,7 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.Files.deleteIfExists;
 import static java.nio.file.Files.exists;
 import static java.nio.file.Files.notExists;
 import static parley.Log.log;
@@ -82,7 +83,11 @@ record CommandLine(String options, Path env) {
             var lines = Files.readAllLines(example, UTF_8);
             Path folder = file.toAbsolutePath().getParent();
             Path made = Files.createTempFile(folder, ".env", null); // which gives it to its owner only
-            Files.move(Files.write(made, lines, UTF_8), file);
+            try {
+                Files.move(Files.write(made, lines, UTF_8), file);
+            } finally {
+                deleteIfExists(made);
+            }
             int line = 1 + lines.indexOf("GEMINI_API_KEY=");
             String advice = isDemo() ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
             log("made " + file + " from " + example.getFileName() + advice);

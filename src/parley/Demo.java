@@ -25,14 +25,15 @@ import java.util.stream.Stream;
  */
 final class Demo implements AutoCloseable {
     /**
-     * What a service is sent and what it answers, in the shape of its documentation.
+     * What a service answers, in the shape of its documentation.
      *
-     * @param delta    a part of a reply: %s is its text in JSON
-     * @param usage    the members with the tokens of the prompt, of the reply, and of both
-     * @param end      of a stream, before its usage
-     * @param reply    a whole one, before its usage
-     * @param image    %s is its bytes in base64
-     * @param refusal  of a subject, which has a status of its own
+     * @param delta         a part of a reply: %s is its text in JSON
+     * @param end           of a stream, before its usage
+     * @param reply         a whole one, before its usage
+     * @param usage         the members with the tokens of the prompt, of the reply, and of both
+     * @param image         %s is its bytes in base64
+     * @param refusalStatus of the refusal
+     * @param refusal       of a subject
      */
     private record Dialect(
             String delta, String end, String reply, String usage, String image, int refusalStatus, String refusal) {}

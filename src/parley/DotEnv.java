@@ -70,7 +70,11 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     private static final String ENDPOINT =
             "(?<!/)(?:/+(?:(?:chat/)?completions|responses|images/generations|models/[^/?]+:\\w+))?/*(?=\\?|$)";
 
-    /** The text of a file. @throws InvalidSetting where it is not UTF-8 */
+    /**
+     * The text of a file.
+     *
+     * @throws InvalidSetting where it is not UTF-8
+     */
     static String text(byte[] file) throws InvalidSetting {
         try {
             String text = Json.decode(file);

@@ -18,7 +18,7 @@ import java.util.stream.Stream;
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
 
-    private static final Pattern WORD = compile("[\\p{L}']+");
+    private static final Pattern WORD = compile("(?i)you (are|were)|[\\p{L}']+");
     private static final Pattern NAME = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Pattern ASKS_NAME = compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
     private static final Map<String, String> OTHER_SIDE = Table.of(
@@ -37,8 +37,8 @@ final class Eliza {
             your=my
             yours=mine
             yourself=myself
-            are=am
-            were=was
+            you are=I am
+            you were=I was
             """);
 
     private static final List<Rule> RULES = Stream.of(
@@ -61,7 +61,8 @@ final class Eliza {
         for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
-            String answer = rule.answers[before.size() / 2 % rule.answers.length]; // each turn another
+            String answer = rule.answers[
+                    before.size() / 2 % rule.answers.length]; // each turn another, until the window is full
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));
         }
         return "Please go on."; // a message without a word

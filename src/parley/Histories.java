@@ -137,9 +137,9 @@ final class Histories implements AutoCloseable {
          * @return the conversation's version then
          */
         String store(Tail tail, Message... messages) throws IOException {
-            Deadline end = Deadline.in(timeout);
             Deadline hung = Deadline.in(HANGING);
             Stamp stored = locked(() -> file.store(tail, messages));
+            Deadline end = Deadline.in(timeout);
             while (hung.isOver() && !end.isOver()) {
                 hung = Deadline.in(HANGING);
                 locked(() -> file.stamp().unchangedSince(stored));

@@ -48,7 +48,7 @@ import parley.Memory.Growing;
  * {"role":"assistant", …}
  * ]
  * </pre>
- * While the file's end looks like this, a turn reads and writes the end only. Any other layout, and a damaged file, is
+ * While the file's end looks like this, a turn reads and writes the end only, unless it replaces the last one. Any other layout, and a damaged file, is
  * read from its beginning and rewritten in this layout. What is written has been forced to disk when a method returns.
  */
 final class HistoryFile {
@@ -159,7 +159,8 @@ final class HistoryFile {
     private Stamp rewrite(Stamp before, long keptUntil, Message... messages) throws IOException {
         Path copy = null; // of a damaged file
         try {
-            if (write(before, keptUntil, messages)) copy = keepCopy();
+            boolean damaged = write(before, keptUntil, messages);
+            if (damaged) copy = keepCopy();
             Stamp written = stamp(made);
             keepMode();
             Files.move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it

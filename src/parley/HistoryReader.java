@@ -36,7 +36,7 @@ final class HistoryReader {
     private long position;
     private String before; // the next message, but for white space
     private boolean damaged;
-    private boolean damagedBehind; // the message before the one ahead
+    private boolean damagedBehind; // whether damage stands behind the message that next() gives
     private Item ahead;
 
     /** @param from 0, or where a line begins with a message */
@@ -54,7 +54,7 @@ final class HistoryReader {
             long from = file.last(lines, lines, file.size);
             var reader = new HistoryReader(file, from, memory);
             long left = reader.count(kind);
-            // Some of these lines are damaged, or the first one is inside a message.
+            // Too few: some of these lines are damaged, or of another kind, or the first one is inside a message.
             if (from > 0 && (left < count || reader.damaged)) continue;
             reader = new HistoryReader(file, from, memory);
             while (left > count) {
@@ -80,8 +80,8 @@ final class HistoryReader {
     }
 
     /**
-     * The next message; null at the end. The last question before a damage has lost its reply, and counts as damaged
-     * too.
+     * The next message; null at the end. A question behind which there is only damage has lost its reply, and counts as
+     * damaged too.
      */
     Item next() throws IOException {
         Item item = ahead;
@@ -90,7 +90,7 @@ final class HistoryReader {
         return ahead == null && damagedBehind && item.message.byUser() ? null : item;
     }
 
-    /** Once the end is reached: whether there was anything that is no message of an array. */
+    /** Whether there was anything, in what has been read, that is no message of an array. */
     boolean damaged() {
         return damaged;
     }

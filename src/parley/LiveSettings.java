@@ -72,11 +72,17 @@ final class LiveSettings {
             var stamp = stamp();
             if (!stamp.isEmpty() && !stamp.equals(last.stamp) && isSettled()) refresh(stamp);
         } catch (FileSystemException e) { // its message has the path
-            refuse("cannot be read: " + requireNonNullElse(e.getReason(), "there is no permission"));
+            unreadable(requireNonNullElse(e.getReason(), "there is no permission"));
         } catch (IOException e) {
-            refuse("cannot be read: " + e.getMessage());
+            unreadable(e.getMessage());
         }
         return last.settings;
+    }
+
+    /** It is read anew as soon as it can be, whatever its time says then. */
+    private void unreadable(String why) {
+        refuse("cannot be read: " + why);
+        last = new Read(List.of(), last.env, last.settings);
     }
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
@@ -156,11 +162,13 @@ final class LiveSettings {
         return new Read(stamp, env, Settings.of(env));
     }
 
-    /** Every setting that is in force, by the name of its variable, with keys masked. */
+    /** Every setting that is in force, by the name of its variable: keys are masked, and whatever an address hides. */
     Map<String, String> shown() {
         var shown = new TreeMap<>(last.env.values());
         shown.keySet().removeIf(name -> !isRead(name, last.env));
-        shown.replaceAll((name, value) -> name.endsWith("_API_KEY") && !value.isEmpty() ? "***" : value);
+        shown.replaceAll((name, value) -> name.endsWith("_API_KEY")
+                ? value.replaceFirst(".+", "***")
+                : value.replaceAll("(?<=//)[^/@]+(?=@)|(?i)(?<=key=)[^&]+", "***"));
         return shown;
     }
 

@@ -33,9 +33,6 @@ final class Memory {
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
 
-    /** Units that every request may fill without asking, so that small chats are never kept out. */
-    private static final int FREE = 128;
-
     /** How long a request waits, in all, for others to release memory. */
     private static final long TIMEOUT = SECONDS.toNanos(10);
 
@@ -45,20 +42,21 @@ final class Memory {
 
     /** What one request has. */
     private static final class Share {
-        private long reserved = -FREE; // units, beyond the free ones
+        private long reserved; // units
         private long waiting = TIMEOUT; // that it may still wait
     }
 
     /** Memory for a text whose length is not known before it is read. */
     static final class Growing {
-        private static final long SMALL = FREE * UNIT / PER_BYTE;
+        /** Bytes of text that need no memory to be reserved, so that small chats are never kept out. */
+        private static final long SMALL = 16 << 10;
 
         private long reserved = SMALL; // bytes of text
 
         /** Reserves memory for a text that has grown to so many bytes, or will. */
         void grownTo(long bytes) {
             if (bytes <= reserved) return;
-            long more = max(bytes, reserved + reserved / 4);
+            long more = (max(bytes, reserved + reserved / 4) / UNIT + 1) * UNIT; // so that as much is released later
             reserve(PER_BYTE * (more - reserved));
             reserved = more;
         }
@@ -78,30 +76,26 @@ final class Memory {
      */
     static void reserve(long bytes) {
         Share share = SHARE.get();
-        long wanted = share.reserved + bytes / UNIT;
-        long more = max(0, wanted) - max(0, share.reserved);
+        long more = bytes / UNIT;
         long begun = nanoTime();
         try {
-            boolean acquired =
-                    more == 0 || more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS);
+            boolean acquired = more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS);
             if (!acquired) throw overloaded("short of memory");
         } catch (InterruptedException e) {
             throw stopping();
         }
         share.waiting -= nanoTime() - begun;
-        share.reserved = wanted;
+        share.reserved += more;
     }
 
     private static void release(long bytes) {
-        Share share = SHARE.get();
-        long left = share.reserved - bytes / UNIT;
-        BUDGET_LEFT.release((int) (max(0, share.reserved) - max(0, left)));
-        share.reserved = left;
+        SHARE.get().reserved -= bytes / UNIT;
+        BUDGET_LEFT.release((int) (bytes / UNIT));
     }
 
     /** Gives back all that this thread's request has reserved. */
     static void release() {
-        release((SHARE.get().reserved + FREE) * UNIT);
+        release(SHARE.get().reserved * UNIT);
         SHARE.remove();
     }
 }

@@ -82,12 +82,15 @@ public final class Parley implements AutoCloseable {
     public void close() {
         if (closed.getAndSet(true)) return;
         try {
-            api.stop(SHUTDOWN_TIMEOUT);
-            threads.shutdownNow(); // what still runs is interrupted, and tells its client so
-            threads.awaitTermination(3, SECONDS);
-            server.stop(0);
-            histories.close();
-            client.close();
+            try {
+                api.stop(SHUTDOWN_TIMEOUT);
+                threads.shutdownNow(); // what still runs is interrupted, and tells its client so
+                threads.awaitTermination(3, SECONDS);
+            } finally {
+                server.stop(0);
+                histories.close();
+                client.close();
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -102,7 +105,7 @@ public final class Parley implements AutoCloseable {
     public static void main(String[] args) {
         try {
             run(CommandLine.of(args));
-        } catch (IOException e) {
+        } catch (IOException | InvalidPathException e) {
             System.err.println("Parley cannot start: " + sanitized(e.getMessage()));
             System.exit(1);
         }

@@ -16,7 +16,8 @@ import java.util.Map;
  */
 @SuppressWarnings("serial")
 final class Problem extends RuntimeException {
-    /** What programs tell refusals by. Each is its constant's name in lower case, and never changes. */
+    /** What programs tell refusals by. Each is its constant's name in lower case, and never changes; but
+     * STORAGE_FULL is told as storage_unavailable, with a status of its own. */
     enum Code {
         INVALID_REQUEST(400),
         NOT_FOUND(404),

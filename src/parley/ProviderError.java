@@ -38,7 +38,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     /** Members with words for programs. */
     private static final List<String> CODES = List.of("code", "type", "status", "status_code");
 
-    /** Of a code, or of a 403 whatever it says. */
+    /** Looked for in codes and, of a 403, in all its words. */
     private static final Pattern MODERATION = compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
             + "|responsible.?ai|data_inspection_failed|(?<!case.)sensitive");
 

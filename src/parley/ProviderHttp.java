@@ -44,7 +44,7 @@ final class ProviderHttp implements AutoCloseable {
         try {
             if (made == null || untrusting && canTrust()) made = client(context());
             return made;
-        } catch (GeneralSecurityException | UncheckedIOException e) { // unchecked, it would mean that the client left
+        } catch (GeneralSecurityException | UncheckedIOException e) { // unchecked, it would mean that the browser left
             log("no connection to a provider can be made: " + e);
             throw overloaded("unable to make a connection");
         } finally {

@@ -123,7 +123,7 @@ record ProviderProblems(Account account, Duration timeout) {
         return empty("made no image: try other words. %s", words);
     }
 
-    /** @param image null for what is none */
+    /** {@return the image} @param image null for what is none: a failure */
     Image checked(Image image) {
         if (image == null) throw failed("sent what is no image of a known type, or is not base64");
         return image;
@@ -131,8 +131,9 @@ record ProviderProblems(Account account, Duration timeout) {
 
     /** @param what what it did, with {@code %s} for the words */
     Problem unknownModel(String what, String words) {
-        boolean other = account.use().equals("IMAGE") && !account.provider().equals("gemini");
-        String model = account.variable(account.use() + "_MODEL") + (other ? ", or IMAGE_PROVIDER=gemini" : "");
+        boolean geminiMayHelp =
+                account.use().equals("IMAGE") && !account.provider().equals("gemini");
+        String model = account.variable(account.use() + "_MODEL") + (geminiMayHelp ? ", or IMAGE_PROVIDER=gemini" : "");
         String advice = " (set %s in .env: it is %s; or %s, where a /v1 may be missing)";
         return made(UNKNOWN_MODEL, what + advice, words, model, account.model(), account.variable("BASE_URL"));
     }

@@ -89,7 +89,8 @@ final class ReplyBuilder {
         finishReason = reason;
     }
 
-    /** Takes the end of a stream that came as it should: the reply is finished, with or without a reason. */
+    /** Takes the end of a stream that came as it should: the reply is finished, with or without a
+     * reason, unless what came last could not be read. */
     void end() {
         if (isFinished() || !doubtful) rest = Deadline.in(AFTER_END);
     }

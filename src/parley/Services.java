@@ -33,9 +33,9 @@ record Services(ProviderHttp http, Settings settings) {
     /**
      * Asks one service after the other until one answers.
      *
-     * @param accounts at least one; those that are not set up are asked by nobody
+     * @param accounts at least one, and each is set up
      * @param stream   once it has begun, no other service is asked
-     * @throws Problem the first service's, where none answers; the console tells all of them
+     * @throws Problem the first service's, where none answers: the console tells all of them; or a refusal, which is final
      */
     <T> Answer<T> ask(List<Account> accounts, ReplyStream stream, Function<Provider, T> asking) {
         Problem first = null;

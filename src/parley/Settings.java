@@ -208,7 +208,7 @@ record Settings(
                 cors(env));
     }
 
-    /** {@return these, of a server that listens since its start where other settings had it} */
+    /** {@return these settings, with the host and the port of the start} */
     Settings listeningAs(Server started) {
         var listening = new Server(started.host, started.port, server.allowedHosts);
         return new Settings(listening, chats, images, generation, timeout, proxy, history, cors);
@@ -263,7 +263,7 @@ record Settings(
     }
 
     /** {@return the accounts that can be asked, the one that would answer now first; the first one where none can} */
-    static List<Account> setUp(List<Account> accounts) {
+    static List<Account> usable(List<Account> accounts) {
         List<Account> ready =
                 accounts.stream().filter(account -> account.missing() == null).toList();
         return ready.isEmpty() ? accounts.subList(0, 1) : ready;

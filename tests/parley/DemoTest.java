@@ -88,6 +88,7 @@ class DemoTest {
                     my name is Ada         | Ada
                     hello                  | Hello
                     you are funny          | I am funny
+                    I think they are late  | they are late
                     I like your hat!       | my hat
                     help                   | error 429
                     """)

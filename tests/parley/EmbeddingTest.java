@@ -153,6 +153,16 @@ class EmbeddingTest {
     }
 
     @Test
+    void freesItsPortWhereItsCloseIsInterrupted() throws Exception {
+        Path env = Files.writeString(folder.resolve(".env"), "PORT=0\n");
+        var parley = Parley.start(env);
+        Thread.currentThread().interrupt();
+        parley.close();
+        assertTrue(Thread.interrupted(), "who interrupts is heard");
+        new ServerSocket(parley.port()).close();
+    }
+
+    @Test
     void closesOnce() throws Exception {
         var parley = Parley.start(settings("PORT=0"));
         parley.close();

@@ -372,6 +372,21 @@ class LiveSettingsTest {
     }
 
     @Test
+    void forgetsARefusalOnceTheFileCanBeReadAgain() throws Exception {
+        try (var running = new Running(Scripted.gemini("ok"), "GEMINI_API_KEY=")) {
+            Path aside = running.folder.resolve("aside");
+            Files.move(running.env, aside);
+            Files.createSymbolicLink(running.env, running.env); // a loop
+            String detail = (String) running.chat("a", "hi").at("detail");
+            assertTrue(detail.contains("it cannot be read: "), detail);
+            Files.delete(running.env);
+            Files.move(aside, running.env); // as it was, its time too
+            detail = (String) running.chat("a", "hi").at("detail");
+            assertFalse(detail.contains("refused"), detail);
+        }
+    }
+
+    @Test
     void tellsWhyTheFileCannotBeReadAndNotWhereItIs() throws Exception {
         try (var running = new Running(Scripted.gemini("ok"), "GEMINI_API_KEY=")) {
             Files.delete(running.env);

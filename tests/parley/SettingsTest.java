@@ -57,6 +57,19 @@ class SettingsTest {
 
     @ParameterizedTest
     @CsvSource(
+            textBlock =
+                    """
+                    # in .env,                                           shown
+                    HTTPS_PROXY=http://ada:pass@proxy:3128,              http://***@proxy:3128
+                    GEMINI_BASE_URL=https://h/v1?api-version=1&key=abc,  https://h/v1?api-version=1&key=***
+                    GEMINI_BASE_URL=https://h/v1,                        https://h/v1
+                    """)
+    void areShownWithoutWhatAnAddressHides(String line, String value) throws Exception {
+        assertEquals(value, shown(line).get(line.substring(0, line.indexOf('='))));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
             delimiter = '|',
             quoteCharacter = '~',
             useHeadersInDisplayName = true,
