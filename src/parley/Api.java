@@ -90,10 +90,11 @@ final class Api implements HttpHandler {
         stopping = true;
         int running = MAX_REQUESTS - free.availablePermits();
         if (running > 0) log("stopping: waits for " + running + " requests, at most " + timeout.toSeconds() + " s");
-        if (!free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), MILLISECONDS)) {
-            log("stopped before every turn had ended: those are not stored");
-        }
+        boolean ended = free.tryAcquire(MAX_REQUESTS, timeout.toMillis(), MILLISECONDS);
         timeouts.close();
+        if (ended) return;
+        log("stopped before every turn had ended: those are not stored");
+        free.tryAcquire(MAX_REQUESTS, 1000, MILLISECONDS); // streams end at their next delta
     }
 
     private void route(Exchange http) throws IOException {

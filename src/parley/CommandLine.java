@@ -92,8 +92,8 @@ record CommandLine(String options, Path env) {
             String advice = isDemo() ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
             log("made " + file + " from " + example.getFileName() + advice);
         } catch (IOException e) {
-            String otherwise = "): the environment counts, and --env FILE reads another one";
-            log("no .env is there, and none can be made (" + e + otherwise);
+            log("no .env is there, and none can be made (" + e
+                    + "): the environment counts, and --env FILE reads another one");
         }
     }
 }

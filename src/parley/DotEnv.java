@@ -96,9 +96,8 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         var file = new DotEnv(new LinkedHashMap<>(), new LinkedHashMap<>());
         for (Matcher variable = VARIABLE.matcher(lines); variable.find(); ) {
             String name = variable.group(1);
-            String value = requireNonNullElse(variable.group(2), "");
             file.lines.put(name, lines.substring(0, variable.start(1)).split("\n", -1).length);
-            file.values.put(name, file.unquoted(name, value));
+            file.values.put(name, file.unquoted(name, requireNonNullElse(variable.group(2), "")));
         }
         var merged = overlay.apply(file.values);
         file.lines.keySet().removeIf(name -> !file.values.get(name).equals(merged.get(name)));
@@ -183,9 +182,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
         if (text == null) return null;
         try {
             URI uri = new URI(text.replaceFirst(ENDPOINT, "").replaceFirst(DOT_BEHIND_HOST, "$1"));
-            if (!text.matches(ADDRESS) || uri.getPort() > 65535) {
-                throw new URISyntaxException(name, "no service's");
-            }
+            if (!text.matches(ADDRESS) || uri.getPort() > 65535) throw new URISyntaxException(name, "no service's");
             if (uri.getHost() != null) return uri;
             throw invalid(name, "names a host that Java cannot take: letters, digits, dots and hyphens, no underscore");
         } catch (URISyntaxException e) {

@@ -296,6 +296,7 @@ final class Exchange implements AutoCloseable {
 
     /** A delta of the reply, as an event; no text is a heartbeat. Whichever comes first sends the 200. */
     void delta(String text) {
+        timeouts.checkOpen();
         if (!text.isEmpty()) {
             event("data: " + toJson(object("text", text)));
         } else { // in two halves: a client that left lets the first one pass, and resets the connection

@@ -79,8 +79,9 @@ final class Memory {
         long more = bytes / UNIT;
         long begun = nanoTime();
         try {
-            boolean acquired = more <= BUDGET && BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS);
-            if (!acquired) throw overloaded("short of memory");
+            if (more > BUDGET || !BUDGET_LEFT.tryAcquire((int) more, share.waiting, NANOSECONDS)) {
+                throw overloaded("short of memory");
+            }
         } catch (InterruptedException e) {
             throw stopping();
         }

@@ -54,8 +54,10 @@ public final class Parley implements AutoCloseable {
         } catch (IOException | InvalidPathException e) {
             server.start(); // one that has not been started keeps its port
             server.stop(0);
-            String advice = "): set HISTORY_DIR, in .env or in the environment";
-            throw new IOException("the history folder " + folder + " cannot be written (" + e + advice, e);
+            throw new IOException(
+                    "the history folder " + folder + " cannot be written (" + e
+                            + "): set HISTORY_DIR, in .env or in the environment",
+                    e);
         }
     }
 

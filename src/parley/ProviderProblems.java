@@ -70,8 +70,8 @@ record ProviderProblems(Account account, Duration timeout) {
         }
         if (error.isTooLong()) said += " (a smaller HISTORY_WINDOW in .env sends less of the conversation)";
         else if (error.isUnknownModel()) return unknownModel(said, words);
-        Problem problem = made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words);
-        return problem.withRetry(error.retryAfter(), error.isTransient());
+        return made(error.status() == 429 ? RATE_LIMITED : PROVIDER_ERROR, said, words)
+                .withRetry(error.retryAfter(), error.isTransient());
     }
 
     private Problem redirected(ProviderError error) {
@@ -147,8 +147,7 @@ record ProviderProblems(Account account, Duration timeout) {
     private String quoted(Object words) {
         String text = words.toString();
         if (account.key() != null) text = text.replace(account.key(), "***");
-        String line = sanitized(text).strip().replaceAll("\\s+", " ");
-        return line.replaceFirst("(?s)^(.{300}).+", "$1…");
+        return sanitized(text).strip().replaceAll("\\s+", " ").replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 
     /** What is wrong, as the innermost cause has it: those around it repeat it behind the name of its class. */

@@ -210,8 +210,15 @@ record Settings(
 
     /** {@return these settings, with the host and the port of the start} */
     Settings listeningAs(Server started) {
-        var listening = new Server(started.host, started.port, server.allowedHosts);
-        return new Settings(listening, chats, images, generation, timeout, proxy, history, cors);
+        return new Settings(
+                new Server(started.host, started.port, server.allowedHosts),
+                chats,
+                images,
+                generation,
+                timeout,
+                proxy,
+                history,
+                cors);
     }
 
     private static Server server(DotEnv env) throws InvalidSetting {
@@ -244,8 +251,11 @@ record Settings(
         Matcher proxy = PROXY.matcher(text);
         if (!proxy.matches()) throw env.invalid(variable, "must be an address such as http://host:3128");
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
-        int port = Integer.parseInt(requireNonNullElse(proxy.group(3), "1080"));
-        return new Proxy(InetSocketAddress.createUnresolved(proxy.group(2), port), directHosts(env), null);
+        return new Proxy(
+                InetSocketAddress.createUnresolved(
+                        proxy.group(2), Integer.parseInt(requireNonNullElse(proxy.group(3), "1080"))),
+                directHosts(env),
+                null);
     }
 
     private static List<String> directHosts(DotEnv env) {
@@ -274,9 +284,7 @@ record Settings(
         var names = env.list(variable, "[A-Za-z][\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
         if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
-        for (String name : names) {
-            accounts.add(account(env, use, name.toLowerCase(ROOT)));
-        }
+        for (String name : names) accounts.add(account(env, use, name.toLowerCase(ROOT)));
         return accounts;
     }
 

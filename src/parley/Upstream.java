@@ -95,8 +95,8 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         return attempts(noStream(), end -> {
             try (ResponseBody body = ResponseBody.of(http.client(), request, noStream(), end)) {
                 if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
-                boolean isTransient = new ProviderError(body.status(), null, body.headers()).isTransient();
-                throw problems.ofImageAddress("answered %s", body.status()).withRetry(null, isTransient);
+                throw problems.ofImageAddress("answered %s", body.status())
+                        .withRetry(null, new ProviderError(body.status(), null, body.headers()).isTransient());
             } catch (IOException e) {
                 throw problems.ofImageAddress(e);
             }

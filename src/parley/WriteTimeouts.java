@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.System.nanoTime;
 import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.Problem.stopping;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -51,6 +52,11 @@ final class WriteTimeouts implements AutoCloseable {
         } finally {
             if (running.remove(Thread.currentThread()) == null) Thread.interrupted();
         }
+    }
+
+    /** @throws Problem overloaded once this is closed: a thread that writes cannot be told by an interrupt */
+    void checkOpen() {
+        if (clock.isShutdown()) throw stopping();
     }
 
     @Override

@@ -49,6 +49,21 @@ final class RawClient extends Socket {
         return answer.toString(StandardCharsets.ISO_8859_1);
     }
 
+    /** The last bytes of an answer that may be too long to be kept. */
+    String end(int length) throws IOException {
+        String end = "";
+        var bytes = new byte[8192];
+        try {
+            for (int count; (count = getInputStream().read(bytes)) >= 0; ) {
+                end += new String(bytes, 0, count, StandardCharsets.ISO_8859_1);
+                end = end.substring(Math.max(0, end.length() - length));
+            }
+        } catch (SocketException e) {
+            // what came before the reset is the answer
+        }
+        return end;
+    }
+
     /** The next bytes of the answer: twelve are "HTTP/1.1 200". */
     String answer(int bytes) throws IOException {
         return new String(getInputStream().readNBytes(bytes), StandardCharsets.ISO_8859_1);

@@ -9,7 +9,10 @@ import java.io.IOException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -263,6 +266,29 @@ class RequestTest extends OneServer {
             assertEquals(
                     "503 overloaded", chat.join().status() + " " + chat.join().at("code"));
             assertFalse(stopped.console().contains("a defect"), stopped.console());
+        }
+    }
+
+    /** An interrupt that meets a write would break the connection. */
+    @Test
+    void tellsStreamsWithoutAPauseOfAStop() throws Exception {
+        String pieces = ("data: " + Scripted.geminiDelta("on and ") + "\n\n").repeat(200);
+        Scripted.Script endless = exchange -> {
+            exchange.stream();
+            while (true) exchange.send(pieces);
+        };
+        int count = 4;
+        try (var stopped = new Running(endless);
+                var readers = Executors.newCachedThreadPool()) {
+            var ends = new ArrayList<Future<String>>();
+            for (int i = 0; i < count; i++) {
+                var client = new RawClient(stopped.parley.port());
+                client.chat("{\"user_id\":\"u%d\",\"message\":\"hi\",\"stream\":true}".formatted(i));
+                ends.add(readers.submit(() -> client.end(400)));
+            }
+            Running.await(() -> stopped.provider.exchanges.size() == count);
+            stopped.parley.close();
+            for (var end : ends) assertTrue(end.get().contains("\nevent: error\n"), end.get());
         }
     }
 }
