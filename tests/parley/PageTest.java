@@ -151,6 +151,20 @@ class PageTest {
     }
 
     @Test
+    void takesBackOneTurnWhereTheAnswerIsCut() throws Exception {
+        browser.say("one");
+        browser.say("two");
+        cutAnswers("/"); // so that it cannot look either
+        browser.click("Take back");
+        assertTrue(browser.await(".bad").getText().contains("connection lost"));
+        browser.script("window.mendFetch(); const now = Date.now; Date.now = () => now() + 1000"); // not tapped twice
+        browser.click("Try again");
+        browser.awaitTexts(".said.user.kept .text", "one");
+        assertEquals("two", browser.draft());
+        assertEquals(2, stored().size());
+    }
+
+    @Test
     void keepsWhatOnlyThePageHasWhenItLooksAgain() throws Exception {
         browser.say("one");
         running.provider.then(FAILS);
@@ -205,6 +219,17 @@ class PageTest {
         for (String id : List.of("back", "export", "clear", "send")) {
             assertFalse(browser.driver.findElement(By.id(id)).isEnabled(), id);
         }
+    }
+
+    /** A proxy has problems of its own kind. */
+    @Test
+    void showsAProblemWhoseMembersAreNoTexts() {
+        browser.script("const real = window.fetch; window.fetch = (...args) => String(args[0]).includes('/chat')"
+                + " ? Promise.resolve(Response.json({code: 502, detail: ['bad']}, {status: 502})) : real(...args)");
+        browser.send("one");
+        assertTrue(browser.await("#turns .bad").getText().contains("502"));
+        browser.reload();
+        browser.awaitTexts(".said.user.unkept .text", "one");
     }
 
     @Test
@@ -473,6 +498,38 @@ class PageTest {
         assertFalse(send.isEnabled(), "nothing is written");
     }
 
+    /** Stop becomes Send under the pointer when the reply ends. */
+    @Test
+    void sendsNoDraftWhereAStopCameTooLate() throws Exception {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.send("one");
+        browser.await(".waiting");
+        browser.box().sendKeys("a draft");
+        browser.script("const send = document.getElementById('send'); new MutationObserver((all, watcher) => {"
+                + "watcher.disconnect(); setTimeout(() => { send.click(); document.title = 'clicked'; }, 50);"
+                + "}).observe(send, {childList: true, characterData: true, subtree: true})");
+        gate.open();
+        browser.waiting().until(any -> "clicked".equals(browser.driver.getTitle()));
+        assertEquals("a draft", browser.draft());
+        browser.box().sendKeys(Keys.ENTER);
+        browser.awaitTexts(".said.user.kept .text", "one", "a draft");
+    }
+
+    @Test
+    void bringsTheIdBackAndStopsNothingWhenEscIsPressedInIt() {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.send("one");
+        browser.await(".waiting");
+        press("#user", "-other", Keys.ESCAPE);
+        assertEquals(user, browser.driver.findElement(By.id("user")).getDomProperty("value"));
+        browser.box().click();
+        gate.open();
+        browser.await(".said.model.kept");
+        assertEquals(List.of(), browser.texts(".bad"));
+    }
+
     /** Writes a conversation of so many turns. */
     private void seed(int turns) throws Exception {
         Path file = running.file(user);
@@ -562,6 +619,22 @@ class PageTest {
         assertEquals("text", browser.script("return document.activeElement.id"));
     }
 
+    @Test
+    void leavesTheFocusWhereOlderMessagesAreAskedFor() throws Exception {
+        seed(200);
+        browser.reload();
+        browser.awaitCount(".said", 100);
+        browser.script("const real = window.fetch;"
+                + "window.fetch = (...args) => new Promise(done => { window.go = () => done(real(...args)); });"
+                + "document.querySelector('#above button').focus({preventScroll: true})");
+        browser.driver.switchTo().activeElement().sendKeys(Keys.ENTER);
+        browser.awaitTexts("#above button", "Loading\u2026");
+        assertFocus("#above button");
+        browser.script("go()");
+        browser.awaitCount(".said", 200);
+        assertFocus("#above button");
+    }
+
     private static void press(String css, CharSequence... keys) {
         browser.script("document.querySelector(arguments[0]).focus({focusVisible: true})", css);
         browser.driver.switchTo().activeElement().sendKeys(keys);
@@ -608,6 +681,13 @@ class PageTest {
             assertFocus(".edit textarea");
             assertEquals("one and more", browser.await(".edit textarea").getDomProperty("value"));
         }
+        press("[data-act=cancel]", Keys.ENTER);
+        press(".bad [data-act=edit]", Keys.ENTER);
+        press(".edit textarea", " and more");
+        browser.box().sendKeys(Keys.chord(Keys.CONTROL, "a"), Keys.DELETE);
+        press(".bad [data-act=edit]", Keys.ENTER);
+        assertFocus(".edit textarea");
+        assertEquals("two and more", browser.await(".edit textarea").getDomProperty("value"));
     }
 
     @Test

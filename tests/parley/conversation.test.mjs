@@ -46,7 +46,8 @@ const is = event => () => event;
 const checking = is({type: 'checking'}), drawn = is({type: 'drawn', images: []});
 const opening = is({type: 'changed', values: {looking: 'open'}});
 const notLoaded = code => is({type: 'notLoaded', problem: {code}});
-const takenBack = state => ({type: 'takenBack', turn: state.kept.at(-1)});
+const takingBack = is({type: 'began', operation: 'takeBack'});
+const takenBack = is({type: 'takenBack'});
 
 const play = (state, happens) => happens.reduce((now, make) => happen(now, make(now)), state);
 
@@ -76,10 +77,22 @@ const ROWS = [
     [editing('a', 'aa'), is({type: 'changed', values: {edit: null}}), replacing('aa'), answered('B')], {page: 'aa:B'}],
   ['2 so do those of an edit whose conversation is deleted', 'a:A',
     [typed('draft'), editing('a', 'aa'), is({type: 'cleared'})], {draft: 'aa\n\ndraft'}],
-  ['3 what is taken back goes into the box', 'a:A b:B', [takenBack], {page: 'a:A', draft: 'b'}],
-  ['3 and before a draft', 'a:A b:B', [typed('draft'), takenBack], {page: 'a:A', draft: 'b\n\ndraft'}],
+  ['3 what is taken back goes into the box', 'a:A b:B', [takingBack, takenBack],
+    {page: 'a:A', draft: 'b', running: 'takeBack'}],
+  ['3 and before a draft', 'a:A b:B', [typed('draft'), takingBack, takenBack],
+    {page: 'a:A', draft: 'b\n\ndraft', running: 'takeBack'}],
+  ['3 also where only a later look tells it', 'a:A b:B', [takingBack, failed('connection_lost'), looked('a:A')],
+    {page: 'a:A', draft: 'b'}],
+  ['3 and a message was sent meanwhile', 'a:A b:B',
+    [takingBack, failed('connection_lost'), sent('c'), answered('C'), looked('a:A c:C')], {page: 'a:A c:C', draft: 'b'}],
+  ['3 what was not taken back is in no box', 'a:A b:B',
+    [takingBack, failed('connection_lost'), looked('a:A b:B'), looked('a:A', 'v2')], {page: 'a:A', notice: null}],
+  ['3 nor is what another device added hidden', 'a:A',
+    [takingBack, looked('a:A x:X'), failed('connection_lost')], {page: 'a:A x:X', notice: 'connection_lost'}],
   ['4 what failed stays where it was said when the page looks again', 'a:A',
     [sent('b'), failed('rate_limited'), looked('a:A c:C')], {page: 'a:A b! c:C'}],
+  ['4 so does a regenerate that was stopped, when the conversation goes on', 'a:A',
+    [replacing('a'), failed('stopped'), sent('b'), answered('B'), looked('a:A b:B')], {page: 'a:A a* b:B'}],
   ['4 so does an image', 'a:A', [drawing('b'), drawn, looked('a:A c:C')], {page: 'a:A b# c:C'}],
   ['4 and an edit', 'a:A', [editing('a', 'aa'), looked('a:A c:C')], {page: 'a:A c:C', edit: 'aa'}],
   ['5 where loading fails nothing of the server is shown', 'a:A', [opening, notLoaded('connection_lost')],
@@ -127,6 +140,8 @@ const RELOADS = [
   ['6 an image that was being drawn can be drawn again', [drawing('b')], 'a:A', {page: 'a:A b*'}],
   ['6 so does that of a turn that was answered in this tab', [sent('b'), answered('B'), editing('b', 'bb')], 'a:A b:B',
     {page: 'a:A b:B', edit: 'bb'}],
+  ['6 what was being taken back goes into the box', [takingBack], '', {draft: 'a'}],
+  ['6 unless it is there still', [takingBack], 'a:A', {page: 'a:A'}],
   ['6 an edit goes on', [looked('a:A'), editing('a', 'aa')], 'a:A', {page: 'a:A', edit: 'aa'}],
 ];
 

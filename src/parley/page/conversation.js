@@ -36,6 +36,7 @@ export const empty = user => ({
   draft: '',
   edit: null, // {turn, text}
   running: null, // the one operation that changes something: send, draw, takeBack, clear
+  taking: null, // the turn that is being taken back, until it is known
   looking: null, // why the server is being read: open, older, again
   notice: null, // {problem, again}: the operation that failed and belongs to no turn
 });
@@ -67,9 +68,10 @@ export function turns(state) {
   return [...state.kept.filter(turn => turn !== hidden), ...state.own].sort((a, b) => order(a) - order(b));
 }
 
+const has = ({kept}, turn) => kept.some(({at, question}) => at === turn?.at && question === turn.question);
+
 const alike = (one, other) => one?.at === other.at && one.question === other.question && one.reply === other.reply;
 
-/** Whether it is the turn that is being edited. */
 export const isEdited = ({edit}, turn) =>
   !!edit && (turn.state === 'kept' ? alike(edit.turn, turn) : edit.turn.key === turn.key);
 
@@ -109,18 +111,26 @@ function keptOf(state, {total, messages}) {
 const isUnsure = ({state, problem}) =>
   state === 'checking' || ['connection_lost', 'interrupted', 'stopped'].includes(problem?.code);
 
-const isStored = (turn, kept, version) => kept.some(({at, question}) => question === turn.question
-  && (turn.replaces === undefined ? at >= turn.at : at === turn.at && version !== turn.version));
+/** While checking, another version tells it, even with the same reply. */
+const isStored = (turn, kept, version) => kept.some(({at, question, reply}) => question === turn.question
+  && (turn.replaces === undefined ? at >= turn.at : at === turn.at
+    && (reply !== turn.replaces || turn.state === 'checking' && version !== turn.version)));
+
+/** What is taken back goes before the draft. */
+const gone = (state, {question = ''}) => ({...state, taking: null, draft: before(question, state.draft)});
 
 const events = {
   changed: (state, {values}) => ({...state, ...values}),
 
   loaded(state, {history}) {
-    const {version, total} = history, kept = keptOf(state, history);
-    const isLost = turn => turn.state === 'checking' && !state.running;
+    const {version, total} = history, {running, taking} = state, kept = keptOf(state, history);
+    const isLost = turn => turn.state === 'checking' && !running;
     const own = state.own.filter(turn => turn.image || !isUnsure(turn) || !isStored(turn, kept, version))
       .map(turn => isLost(turn) ? {...turn, state: 'stopped', problem: INTERRUPTED} : turn);
-    return {...state, loaded: true, looking: null, version, total, kept, own};
+    const notice = version === state.version ? state.notice : null; // else it is old
+    const next = {...state, loaded: true, looking: null, version, total, kept, own, notice};
+    if (taking && !has(next, taking)) return gone(next, taking);
+    return {...next, taking: running && taking};
   },
 
   /** Where the present state cannot be had, no older one is shown. */
@@ -134,6 +144,7 @@ const events = {
   began: (state, {operation, turn}) => ({
     ...state,
     running: operation,
+    taking: operation === 'takeBack' ? lastKept(state) : state.taking,
     notice: null,
     own: turn ? [...without(state.own, turn.key), turn] : state.own,
   }),
@@ -156,8 +167,7 @@ const events = {
   failed(state, {problem, time}) {
     const turn = current(state), changed = problem.code === CHANGED.code, next = {...state, running: null};
     const {code, detail} = changed ? CHANGED : problem;
-    const isThere = changed && state.kept.some(({at, question}) => at === turn?.at && question === turn.question);
-    if (turn && !isThere) {
+    if (turn && !(changed && has(state, turn))) {
       const until = Date.parse(time) + problem.wait * 1000, end = code === 'stopped' ? 'stopped' : 'failed';
       return answering(next, {state: end, problem: {code, detail, until}});
     }
@@ -165,9 +175,10 @@ const events = {
     return state.running === 'send' ? next : {...next, notice: {problem, again: state.running}};
   },
 
-  /** Its words go before the draft. */
-  takenBack: (state, {turn: {key, at, question = ''}}) =>
-    ({...state, kept: without(state.kept, key), total: at, draft: before(question, state.draft)}),
+  takenBack(state) {
+    const {taking, kept} = state; // none where a look has told it
+    return taking ? gone({...state, kept: without(kept, taking.key), total: taking.at}, taking) : state;
+  },
   cleared: ({user, draft, edit}) => ({...empty(user), loaded: true, draft, edit}),
 };
 
@@ -181,21 +192,21 @@ export function reduce(state, event) {
 // --- What outlives the page ---
 
 /** All but drawn images, which are too large. */
-export const remembered = ({draft, own, edit}) => ({
+export const remembered = ({draft, own, edit, taking}) => ({
   draft,
   edit,
+  taking,
   own: own.filter(turn => turn.state !== 'drawn').map(turn => hasEnded(turn) ? turn : {...turn, reply: ''}),
 });
 
 /** What was being answered is looked for at the server. */
-export function restored(user, {draft = '', own = [], edit = null} = {}) {
+export function restored(user, {draft = '', own = [], edit = null, taking = null} = {}) {
   const cut = turn => turn.image ? {...turn, state: 'stopped', problem: INTERRUPTED} : {...turn, state: 'checking'};
-  return {...empty(user), draft, edit, own: own.map(turn => hasEnded(turn) ? turn : cut(turn))};
+  return {...empty(user), draft, edit, taking, own: own.map(turn => hasEnded(turn) ? turn : cut(turn))};
 }
 
 // --- Operations ---
 
-/** At most one operation runs at a time. */
 export class Conversation {
   #server;
   #memory;
@@ -317,27 +328,25 @@ export class Conversation {
   }
 
   async takeBack() {
-    const turn = lastKept(this.state);
-    if (turn) await this.#remove('takeBack', {type: 'takenBack', turn}, 1);
+    await this.#remove('takeBack', 'takenBack', 1);
   }
 
   async clear() {
-    await this.#remove('clear', {type: 'cleared'});
+    await this.#remove('clear', 'cleared');
   }
 
   async #remove(operation, happened, count) {
-    const {user, version} = this.state;
+    const {user, version} = this.state, last = lastKept(this.state);
     if (!isFree(this.state)) return;
     this.#stop = new AbortController();
     this.#tell({type: 'began', operation});
     try {
       await this.#server.remove(user, version, count);
-      this.#tell(happened);
+      this.#tell({type: happened});
       await this.#lookAgain();
     } catch (problem) {
       await this.#check(problem);
-      const done = problem.code === 'connection_lost' && this.state.version !== version;
-      this.#tell(done ? happened : {type: 'failed', problem});
+      if (problem.code !== 'connection_lost' || has(this.state, last)) this.#tell({type: 'failed', problem});
     }
     this.set({running: null});
   }

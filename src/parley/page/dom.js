@@ -59,7 +59,7 @@ function setProps(element, old, now) {
   }
 }
 
-/** What scrolls can be reached with the keyboard, and nothing else is a stop on the way. */
+/** Only what scrolls is a stop of the tabulator. */
 const sizes = new ResizeObserver(entries => entries.forEach(({target}) => {
   const scrolls = target.scrollHeight > target.clientHeight + 1 || target.scrollWidth > target.clientWidth + 1;
   if (scrolls) Object.assign(target, {tabIndex: 0, role: 'group', ariaLabel: 'Scrolls'});

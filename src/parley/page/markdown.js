@@ -14,7 +14,7 @@ const REACH = 2000; // characters within which a link or a formula ends
 
 const inside = context => ({...context, depth: context.depth + 1});
 
-/** While a reply grows, most of it stays: what was made of a text the last time is taken again. */
+/** While a reply grows, what was made of the same text before is taken again. */
 function once(kind, text, context, make) {
   const key = `${kind} ${text}`, made = context.old.get(key) ?? make(text, context);
   context.known.set(key, made);

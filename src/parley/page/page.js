@@ -57,11 +57,12 @@ function staying() {
 
 const views = new Map(), drawAbove = drawer($('above')), drawBelow = drawer($('below'));
 let drawnUser = '', health = null, frame = 0, takenBackAt = 0;
-let movedAt = 0; // when a button or the focus last came to where another was: who acts at once did not mean it
+let movedAt = 0, turnedAt = 0; // when the focus came to the box; when Send and Stop changed places
 
-const isMeant = () => Date.now() - movedAt > 500;
+/** Who acts at once meant what was there before. */
+const isMeant = since => Date.now() - since > 500;
 
-/** Words that come quickly are drawn once a frame; all else at once. */
+/** Words that come quickly are drawn once a frame. */
 function show(state, event) {
   if (state.user !== conversation.state.user) return;
   if (event.type === 'delta') frame ||= requestAnimationFrame(() => render());
@@ -73,7 +74,6 @@ function render(event = {}) {
   frame = 0;
   const {state} = conversation, all = turns(state), focused = document.activeElement;
   const begins = event.type === 'began' && event.turn;
-  if (begins) movedAt = Date.now(); // Send becomes Stop
   if (begins || state.user !== drawnUser) setFollow(true);
   if (state.user !== drawnUser) drawnUser = $('user').value = state.user;
   const stay = event.type === 'loaded' ? staying() : () => {};
@@ -119,7 +119,7 @@ function above(state) {
   const {notice, kept, total} = state, busy = state.looking === 'older';
   if (notice?.again === 'older') return [failed(notice)];
   const more = kept.length && shown(state) < total;
-  return [more && button(busy ? 'Loading…' : 'Older messages', 'older', {className: 'plain', disabled: busy})];
+  return [more && button(busy ? 'Loading…' : 'Older messages', 'older', {className: 'plain'})];
 }
 
 function below({notice, loaded, looking, user}, all) {
@@ -128,7 +128,6 @@ function below({notice, loaded, looking, user}, all) {
   return [!all.length && node('div', {id: 'empty'}, welcome(user))];
 }
 
-/** What failed and belongs to no turn. */
 const failed = ({problem, again}) =>
   failure(problem, again && button('Try again', again), button('Dismiss', 'dismiss'));
 
@@ -145,7 +144,6 @@ function welcome(user) {
   ];
 }
 
-/** What is missing, and where it goes. */
 function setUp({provider, model}) {
   const name = provider.toUpperCase().replaceAll('-', '_') + (model ? '_API_KEY=' : '_CHAT_MODEL=');
   const link = {href: KEYS[provider], target: '_blank', rel: 'noopener noreferrer'};
@@ -160,14 +158,15 @@ function setUp({provider, model}) {
 
 function drawControls(state) {
   const {running, draft, kept, own} = state, stops = ['send', 'draw'].includes(running);
+  const send = $('send'), words = stops ? 'Stop' : 'Send';
   if (box.value !== draft) box.value = draft;
-  $('send').textContent = stops ? 'Stop' : 'Send';
-  $('send').disabled = !stops && (!isFree(state) || !draft.trim());
+  if (send.textContent !== words) turnedAt = Date.now();
+  send.textContent = words;
+  send.disabled = !stops && (!isFree(state) || !draft.trim());
   $('back').disabled = $('export').disabled = !isFree(state) || !kept.length;
   $('clear').disabled = !isFree(state) || !kept.length && !own.length;
 }
 
-/** For whoever listens. */
 function announce(state, {type, turn}) {
   if (type === 'began' && turn) $('live').textContent = turn.image ? 'An image is being drawn' : 'Parley is replying';
   if (type === 'answered') $('live').textContent = plain(parse(lastKept(state).reply));
@@ -189,13 +188,13 @@ const acts = {
   older: () => conversation.older(),
   open: () => load(),
   takeBack: async () => {
-    if (Date.now() - takenBackAt < 500) return; // it was tapped twice
+    if (!isMeant(takenBackAt)) return; // it was tapped twice
     await conversation.takeBack();
     takenBackAt = Date.now();
   },
   ask: () => $('ask').showModal(),
   clear: () => {
-    $('ask').close(); // else it gives the focus back to a button that can do nothing now
+    $('ask').close(); // else the focus goes to a disabled button
     box.focus();
     return conversation.clear();
   },
@@ -231,7 +230,7 @@ const acts = {
 
 document.addEventListener('click', async ({target, detail}) => {
   const pressed = target.closest('[data-act]'), key = pressed?.closest('.turn')?.dataset.key;
-  if (!pressed || detail > 1) return; // a double click is one: another button may have come under the pointer
+  if (!pressed || detail > 1) return; // a double click is one
   try {
     await acts[pressed.dataset.act](turns(conversation.state).find(turn => turn.key === key), pressed);
   } catch (problem) {
@@ -241,9 +240,9 @@ document.addEventListener('click', async ({target, detail}) => {
 
 /** What failed goes back into an empty box; all else is edited where it stands, one at a time. */
 function edit(turn) {
-  const {key, question, image, state, replaces} = turn;
-  if (state === 'kept' || replaces !== undefined || box.value) {
-    if (!conversation.state.edit) conversation.set({edit: {turn, text: question}});
+  const {key, question, image, state, replaces} = turn, isOpen = conversation.state.edit;
+  if (isOpen || state === 'kept' || replaces !== undefined || box.value) {
+    if (!isOpen) conversation.set({edit: {turn, text: question}});
     $('turns').querySelector('.edit textarea').focus();
     return;
   }
@@ -327,7 +326,7 @@ box.addEventListener('keydown', event => {
   const last = lastKept(conversation.state)?.question;
   if (sends(event)) {
     event.preventDefault();
-    if (!event.repeat && isMeant()) submit(box.value);
+    if (!event.repeat && isMeant(movedAt)) submit(box.value);
   } else if (event.key === 'ArrowUp' && !box.value && last) {
     event.preventDefault();
     conversation.set({draft: last});
@@ -335,7 +334,9 @@ box.addEventListener('keydown', event => {
 });
 document.addEventListener('keydown', event => {
   const open = document.querySelector('dialog[open], :popover-open');
-  if (event.key === 'Escape' && !isComposing(event) && !open) conversation.stop();
+  if (event.key !== 'Escape' || isComposing(event) || open) return;
+  if (event.target === $('user')) $('user').value = drawnUser;
+  else conversation.stop();
 });
 document.addEventListener('focusin', ({target}) => {
   const open = document.querySelector(':popover-open'); // it would hide what has the focus
@@ -343,8 +344,9 @@ document.addEventListener('focusin', ({target}) => {
 });
 $('form').addEventListener('submit', event => {
   event.preventDefault();
-  if (!conversation.state.running) submit(box.value);
-  else if (isMeant()) conversation.stop();
+  if (!isMeant(turnedAt)) return;
+  if (conversation.state.running) conversation.stop();
+  else submit(box.value);
 });
 
 // --- Users ---
@@ -383,7 +385,6 @@ window.addEventListener('popstate', () => open(asked(), null));
 
 // --- Looking again ---
 
-/** Who would answer now. */
 async function lookAtHealth() {
   health = await server.health().catch(() => health);
   if (!health) return;

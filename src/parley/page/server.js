@@ -4,7 +4,7 @@
 export class Problem extends Error {
   constructor({code, detail, wait = 0}) {
     super(detail);
-    Object.assign(this, {code, detail, wait});
+    Object.assign(this, {code: String(code), detail: String(detail), wait});
   }
 }
 

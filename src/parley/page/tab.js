@@ -20,7 +20,6 @@ export async function claimTab() {
   keep('sessionStorage', 'id', tab);
 }
 
-/** What the model keeps of a user's conversation in this tab. */
 export const memory = {
   load: user => JSON.parse(kept('sessionStorage', `${tab} of ${user}`) ?? '{}'),
   save: (user, value) => keep('sessionStorage', `${tab} of ${user}`, JSON.stringify(value)),
@@ -42,7 +41,7 @@ export const newGuest = () => 'guest-' + newId();
 /** The user of this tab, or else of the tab that was used last. */
 export const tabUser = () => kept('sessionStorage', tab + ' user') || ids()[0];
 
-/** The ids that were used in this browser, the latest first. */
+/** Used in this browser, the latest first. */
 export const ids = () => (kept('localStorage', 'users') ?? '').split('\n').filter(Boolean);
 
 const setIds = all => keep('localStorage', 'users', all.slice(0, 20).join('\n'));

@@ -8,7 +8,6 @@ export const button = (words, act, props) => node('button', {'data-act': act, ..
 
 const plain = (words, act, props) => button(words, act, {className: 'plain', ...props});
 
-/** What there is of it, with dots between. */
 const dotted = parts => parts.filter(Boolean).flatMap((each, i) => i ? [' · ', each] : [each]);
 
 export const between = (...words) => dotted(words).join('');
@@ -34,7 +33,6 @@ function moment(time) {
 const tokens = usage => usage
   && `${usage.total_tokens ?? '?'} tokens (${usage.prompt_tokens ?? '?'} in, ${usage.completion_tokens ?? '?'} out)`;
 
-/** The class of a turn's two messages. */
 const KINDS = {kept: 'kept', drawn: 'drawn', failed: 'unkept', stopped: 'unkept'};
 const kind = ({state}) => KINDS[state] ?? 'writing';
 
@@ -105,7 +103,7 @@ export class TurnView {
   }
 
   /**
-   * @param view {turn, last, edit, busy, replaces, seconds}: the turn; whether it is the last that is kept; the words
+   * @param view {turn, last, edit, busy, replaces, seconds}: whether it is the last that is kept; the words
    *     of its open edit, or undefined; whether nothing can be done now; whether other words would take its place; how
    *     long it has waited, or has to
    */
