@@ -168,7 +168,7 @@ final class LiveSettings {
         shown.keySet().removeIf(name -> !isRead(name, last.env));
         shown.replaceAll((name, value) -> name.endsWith("_API_KEY")
                 ? value.replaceFirst(".+", "***")
-                : value.replaceAll("(?<=//)[^/@]+(?=@)|(?i)(?<=key=)[^&]+", "***"));
+                : value.replaceAll("(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=key=)[^&]+", "***"));
         return shown;
     }
 

@@ -61,6 +61,10 @@ class SettingsTest {
                     """
                     # in .env,                                           shown
                     HTTPS_PROXY=http://ada:pass@proxy:3128,              http://***@proxy:3128
+                    HTTPS_PROXY=ada:pass@proxy:3128,                     ***@proxy:3128
+                    HTTPS_PROXY=http://ada:p@ss/w@proxy:3128,            http://***@proxy:3128
+                    https_proxy=socks5://ada:pa/ss@proxy,                socks5://***@proxy
+                    SYSTEM_INSTRUCTIONS=Write to ada@example.org,        Write to ada@example.org
                     GEMINI_BASE_URL=https://h/v1?api-version=1&key=abc,  https://h/v1?api-version=1&key=***
                     GEMINI_BASE_URL=https://h/v1,                        https://h/v1
                     """)
