@@ -40,8 +40,7 @@ final class PageFiles {
         http.header("X-Content-Type-Options", "nosniff");
         http.header("Referrer-Policy", "no-referrer");
         http.header("Cache-Control", "no-cache");
-        String version = Integer.toHexString(Arrays.hashCode(file.content));
-        if (!http.isUnchanged(version)) http.answer(200, file.type, file.content);
+        if (!http.isUnchanged("" + Arrays.hashCode(file.content))) http.answer(200, file.type, file.content);
     }
 
     /** The text of a file that comes with Parley. */
