@@ -1,7 +1,5 @@
 package parley;
 
-import static java.lang.Math.max;
-import static java.lang.Runtime.getRuntime;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Memory.MAX_REQUESTS;
 
@@ -29,7 +27,6 @@ final class JdkServer {
         // drainAmount: bytes of a refused body that are read, so that its client hears of it.
         // idleInterval: seconds for a connection without a request.
         // maxConnections: also those that have yet to send a whole request.
-        // parallelism: carriers, which the system shares out: a virtual thread that never waits keeps its own.
         String limits =
                 """
                 sun.net.httpserver.nodelay=true
@@ -38,12 +35,8 @@ final class JdkServer {
                 sun.net.httpserver.drainAmount=16777216
                 sun.net.httpserver.idleInterval=60
                 sun.net.httpserver.maxIdleConnections=%d
-                jdk.httpserver.maxConnections=%d
-                jdk.virtualThreadScheduler.parallelism=%d"""
-                        .formatted(
-                                MAX_REQUESTS,
-                                2 * MAX_REQUESTS,
-                                max(16, getRuntime().availableProcessors()));
+                jdk.httpserver.maxConnections=%d"""
+                        .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS);
         Table.of(limits).forEach(System.getProperties()::putIfAbsent);
     }
 

@@ -9,19 +9,15 @@ import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.net.NetworkInterface;
 import java.net.ServerSocket;
-import java.net.URI;
 import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Executors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -234,39 +230,6 @@ class CommandLineTest extends Programs {
                 gate.open();
                 assertEquals(200, running.join().statusCode());
                 assertEquals(0, program.exit(), program.lines.toString());
-            }
-        }
-    }
-
-    /** From JDK 24 on, a thread that never waits keeps its carrier. */
-    @Test
-    void answersBesideStreamsWithoutAPause() throws Exception {
-        String pieces = ("data: " + Scripted.openAiDelta("on ") + "\n\n").repeat(200);
-        Scripted.Script endless = exchange -> {
-            exchange.stream();
-            while (true) exchange.send(pieces);
-        };
-        Path home = copy();
-        try (var provider = new Scripted(endless);
-                var readers = Executors.newCachedThreadPool()) {
-            Files.writeString(
-                    home.resolve(".env"),
-                    "PORT=0\nCHAT_PROVIDER=local\nLOCAL_BASE_URL=" + provider.address() + "/v1\nLOCAL_CHAT_MODEL=m\n");
-            try (var program = startCompiled(home, Map.of());
-                    var client = HttpClient.newHttpClient()) {
-                int port = program.port();
-                for (int i = 0; i < 2 * Runtime.getRuntime().availableProcessors(); i++) {
-                    var stream = new RawClient(port);
-                    stream.chat("{\"user_id\":\"u%d\",\"message\":\"hi\",\"stream\":true}".formatted(i));
-                    stream.answer(12);
-                    readers.submit(() -> stream.end(1));
-                }
-                var health = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/health"))
-                        .timeout(Duration.ofSeconds(5));
-                assertEquals(
-                        200,
-                        client.send(health.build(), HttpResponse.BodyHandlers.discarding())
-                                .statusCode());
             }
         }
     }
