@@ -79,7 +79,10 @@ public final class Parley implements AutoCloseable {
         return server.getAddress().getPort();
     }
 
-    /** Refuses new requests, lets running ones end for at most 10 s, and frees the port. A second call does nothing. */
+    /**
+     * Refuses new requests, lets running ones end for at most 10 s, has the others fail, and frees the port. A second
+     * call does nothing.
+     */
     @Override
     public void close() {
         if (closed.getAndSet(true)) return;
