@@ -88,9 +88,9 @@ record CommandLine(String options, Path env) {
             } finally {
                 deleteIfExists(made);
             }
-            int line = 1 + lines.indexOf("GEMINI_API_KEY=");
-            String advice = isDemo() ? "" : ": write your key on its line " + line + ", GEMINI_API_KEY";
-            log("made " + file + " from " + example.getFileName() + advice);
+            String where =
+                    ": write your key on its line " + (1 + lines.indexOf("GEMINI_API_KEY=")) + ", GEMINI_API_KEY";
+            log("made " + file + " from " + example.getFileName() + (isDemo() ? "" : where));
         } catch (IOException e) {
             log("no .env is there, and none can be made (" + e
                     + "): the environment counts, and --env FILE reads another one");

@@ -61,8 +61,8 @@ final class Eliza {
         for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
-            String answer = rule.answers[
-                    before.size() / 2 % rule.answers.length]; // each turn another, until the window is full
+            // Each turn another, until the window is full.
+            String answer = rule.answers[before.size() / 2 % rule.answers.length];
             return match.groupCount() == 0 ? answer : answer.replace("%s", turned(match.group(1)));
         }
         return "Please go on."; // a message without a word

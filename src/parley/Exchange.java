@@ -14,6 +14,7 @@ import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Log.log;
 import static parley.Memory.PER_BYTE;
+import static parley.Memory.SMALL;
 import static parley.Problem.Code.METHOD_NOT_ALLOWED;
 import static parley.Problem.Code.MISDIRECTED_REQUEST;
 import static parley.Problem.Code.TOO_LARGE;
@@ -39,7 +40,6 @@ import java.util.Map;
 final class Exchange implements AutoCloseable {
     static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
-    private static final int SMALL = 16 << 10; // bytes of a body that are read without asking for memory
     private static final String ID = "(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
@@ -67,7 +67,7 @@ final class Exchange implements AutoCloseable {
     String path() {
         URI target = exchange.getRequestURI();
         return target.isAbsolute()
-                ? String.valueOf(target.getRawPath())
+                ? "" + target.getRawPath()
                 : target.toString().split("[?#]", 2)[0];
     }
 
@@ -94,7 +94,7 @@ final class Exchange implements AutoCloseable {
         if (hosts.size() != 1) throw invalid("A request must name one Host");
         URI target = exchange.getRequestURI();
         String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
-                ? String.valueOf(target.getRawAuthority())
+                ? "" + target.getRawAuthority()
                 : hosts.getFirst().strip();
         if (settings.server().answersTo(host.replaceFirst(":\\d*$", ""))) return;
         throw new Problem(
@@ -194,8 +194,7 @@ final class Exchange implements AutoCloseable {
      */
     String query(String name) {
         String value = null;
-        for (String pair :
-                String.valueOf(exchange.getRequestURI().getRawQuery()).split("&")) {
+        for (String pair : ("" + exchange.getRequestURI().getRawQuery()).split("&")) {
             String[] halves = pair.split("=", 2);
             String decoded = halves.length == 1 ? "" : decoded(halves[1]);
             if (!decoded(halves[0]).equals(name)) continue;

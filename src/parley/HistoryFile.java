@@ -48,8 +48,9 @@ import parley.Memory.Growing;
  * {"role":"assistant", …}
  * ]
  * </pre>
- * While the file's end looks like this, a turn reads and writes the end only, unless it replaces the last one. Any other layout, and a damaged file, is
- * read from its beginning and rewritten in this layout. What is written has been forced to disk when a method returns.
+ * While the file's end looks like this, a turn reads and writes the end only, unless it replaces the last one. Any
+ * other layout, and a damaged file, is read from its beginning and rewritten in this layout. What is written has been
+ * forced to disk when a method returns.
  */
 final class HistoryFile {
     private static final DateTimeFormatter TIME =

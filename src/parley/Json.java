@@ -13,7 +13,6 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.StringJoiner;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -127,27 +126,37 @@ final class Json {
 
     /** The value as JSON on one line: of the kinds that {@link #parse} gives, and of no other. */
     static String toJson(Object value) {
-        if (value instanceof String string) return quoted(string);
-        if (value instanceof Map<?, ?> map) {
-            var members = new StringJoiner(",", "{", "}");
-            map.forEach((name, member) -> members.add(toJson(name) + ":" + toJson(member)));
-            return members.toString();
-        }
-        if (value instanceof List<?> list) {
-            var items = new StringJoiner(",", "[", "]");
-            list.forEach(item -> items.add(toJson(item)));
-            return items.toString();
-        }
-        return String.valueOf(value); // a number, a boolean or null
+        return write(value, new StringBuilder(256)).toString();
     }
 
-    private static String quoted(String string) {
-        var quoted = new StringBuilder(string.length() + 16).append('"');
-        for (char c : string.toCharArray()) {
-            if (c >= ' ' && c != '"' && c != '\\') quoted.append(c);
-            else quoted.append(escape(c));
+    private static StringBuilder write(Object value, StringBuilder out) {
+        if (value instanceof String string) return writeString(string, out);
+        if (value instanceof Map<?, ?> map) {
+            out.append('{');
+            map.forEach(
+                    (name, member) -> write(member, write(name, separated(out)).append(':')));
+            return out.append('}');
         }
-        return quoted.append('"').toString();
+        if (value instanceof List<?> list) {
+            out.append('[');
+            list.forEach(item -> write(item, separated(out)));
+            return out.append(']');
+        }
+        return out.append(value); // a number, a boolean or null
+    }
+
+    /** With a comma, but for the first item: only a bracket that has just been opened stands last before that one. */
+    private static StringBuilder separated(StringBuilder out) {
+        return "{[".indexOf(out.charAt(out.length() - 1)) < 0 ? out.append(',') : out;
+    }
+
+    private static StringBuilder writeString(String string, StringBuilder out) {
+        out.append('"');
+        for (char c : string.toCharArray()) {
+            if (c >= ' ' && c != '"' && c != '\\') out.append(c);
+            else out.append(escape(c));
+        }
+        return out.append('"');
     }
 
     private static String escape(char c) {

@@ -4,7 +4,6 @@ import static java.nio.file.Files.exists;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static java.nio.file.StandardOpenOption.WRITE;
-import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static parley.Log.log;
 
 import java.io.IOException;
@@ -91,6 +90,6 @@ final class LockFile implements AutoCloseable {
     }
 
     private void closeBehindOthers() {
-        while (!closedAlone()) LockSupport.parkNanos(MILLISECONDS.toNanos(20));
+        while (!closedAlone()) LockSupport.parkNanos(20_000_000);
     }
 }

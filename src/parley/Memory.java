@@ -20,6 +20,9 @@ final class Memory {
     /** Bytes that the JVM may use. */
     static final long HEAP = Runtime.getRuntime().maxMemory();
 
+    /** Bytes of a text that need no memory to be reserved, so that small chats are never kept out. */
+    static final int SMALL = 16 << 10;
+
     /** Bytes of memory that a byte of text takes, at most, while it is read, kept, written again and sent. */
     static final int PER_BYTE = 8;
 
@@ -48,9 +51,6 @@ final class Memory {
 
     /** Memory for a text whose length is not known before it is read. */
     static final class Growing {
-        /** Bytes of text that need no memory to be reserved, so that small chats are never kept out. */
-        private static final long SMALL = 16 << 10;
-
         private long reserved = SMALL; // bytes of text
 
         /** Reserves memory for a text that has grown to so many bytes, or will. */

@@ -57,7 +57,7 @@ record Message(Map<String, Object> members) {
     /** When it was said; {@link Instant#MIN} where that is not known. */
     Instant time() {
         try {
-            return Instant.parse(String.valueOf(members.get("time")));
+            return Instant.parse("" + members.get("time"));
         } catch (DateTimeParseException e) { // edited by hand
             return Instant.MIN;
         }

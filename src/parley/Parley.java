@@ -155,8 +155,7 @@ public final class Parley implements AutoCloseable {
     }
 
     private static void logService(Settings.Account account) {
-        String ready = account.missing() == null ? "ready" : "not ready: set " + account.missing() + " in .env";
-        log(account + ", " + ready);
+        log(account + (account.missing() == null ? ", ready" : ", not ready: set " + account.missing() + " in .env"));
     }
 
     private void shutDown() {

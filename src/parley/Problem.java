@@ -16,8 +16,10 @@ import java.util.Map;
  */
 @SuppressWarnings("serial")
 final class Problem extends RuntimeException {
-    /** What programs tell refusals by. Each is its constant's name in lower case, and never changes; but
-     * STORAGE_FULL is told as storage_unavailable, with a status of its own. */
+    /**
+     * What programs tell refusals by. Each is its constant's name in lower case, and never changes; but STORAGE_FULL is
+     * told as storage_unavailable, with a status of its own.
+     */
     enum Code {
         INVALID_REQUEST(400),
         NOT_FOUND(404),
@@ -125,15 +127,10 @@ final class Problem extends RuntimeException {
     /** The members of the problem document. */
     Map<String, Object> document() {
         return object(
-                "type",
-                "about:blank",
-                "title",
-                TITLES.get("" + status()),
-                "status",
-                status(),
-                "code",
-                name(),
-                "detail",
-                getMessage());
+                "type", "about:blank",
+                "title", TITLES.get("" + status()),
+                "status", status(),
+                "code", name(),
+                "detail", getMessage());
     }
 }

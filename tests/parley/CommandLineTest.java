@@ -69,20 +69,20 @@ class CommandLineTest extends Programs {
     void saysInOneLineThatTheHistoryFolderCannotBeWritten() throws Exception {
         Path home = copy();
         Files.writeString(home.resolve(".env"), "PORT=0\n");
-        try (var program = startCompiled(home, Map.of("PORT", "0", "HISTORY_DIR", "/proc/nowhere"))) {
-            assertEquals(1, program.exit());
-            assertTrue(program.lines.getLast().contains("HISTORY_DIR"), program.lines.toString());
-            assertEquals(1, program.lines.size(), program.lines.toString());
-        }
+        assertFailsInOneLine(home, Map.of("PORT", "0", "HISTORY_DIR", "/proc/nowhere"), "HISTORY_DIR");
     }
 
     @Test
     void saysInOneLineWhichSettingMakesNoSense() throws Exception {
         Path home = copy();
         Files.writeString(home.resolve(".env"), "A=1\nPORT=many\n");
-        try (var program = startCompiled(home, Map.of())) {
+        assertFailsInOneLine(home, Map.of(), "PORT (line 2) must be");
+    }
+
+    private void assertFailsInOneLine(Path home, Map<String, String> environment, String words) throws Exception {
+        try (var program = startCompiled(home, environment)) {
             assertEquals(1, program.exit());
-            assertTrue(program.lines.getLast().contains("PORT (line 2) must be"), program.lines.toString());
+            assertTrue(program.lines.getLast().contains(words), program.lines.toString());
             assertEquals(1, program.lines.size(), program.lines.toString());
         }
     }

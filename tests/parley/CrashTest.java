@@ -297,8 +297,7 @@ class CrashTest {
     /** The order of the system's calls: data is forced before the acknowledgement, and a new file's name too. */
     @Test
     void forcesTheDataAndTheNameToDiskBeforeItAnswers() throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        assumeStrace();
         Path env = Files.writeString(folder.resolve(".env"), "CHAT_PROVIDER=local\nLOCAL_CHAT_MODEL=m\n");
         Path trace = folder.resolve("trace");
         try (var provider = new Scripted(CrashTest::echo);
@@ -345,5 +344,10 @@ class CrashTest {
         }
         int answer = text.indexOf(parts[parts.length - 1], from);
         assertEquals(at - 1, answer, "no earlier answer");
+    }
+
+    static void assumeStrace() {
+        Assumptions.assumeTrue(
+                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
     }
 }

@@ -115,8 +115,7 @@ class StorageTest {
 
     @Test
     void storesATurnOnceWhereTheFolderCannotBeForced(@TempDir Path home, @TempDir Path folder) throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        CrashTest.assumeStrace();
         try (var provider = new Scripted(Scripted.openAi("ok"));
                 var client = HttpClient.newHttpClient();
                 var server = server(
@@ -143,8 +142,7 @@ class StorageTest {
 
     @Test
     void takesATurnBackThatCannotBeForcedToDisk(@TempDir Path home, @TempDir Path folder) throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        CrashTest.assumeStrace();
         String[] failing = {"strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=1"};
         Path file = Files.writeString(folder.resolve("history_a.json"), TURN);
         try (var provider = new Scripted(Scripted.openAi("ok"));
@@ -158,8 +156,7 @@ class StorageTest {
     /** The ten seconds of a stop are over while the disk hangs: a turn that is told as failed is not stored. */
     @Test
     void takesATurnBackThatAStopHasInterrupted(@TempDir Path home, @TempDir Path folder) throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        CrashTest.assumeStrace();
         String[] hanging = {"strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:delay_enter=12000000:when=1"};
         Path file = Files.writeString(folder.resolve("history_a.json"), TURN);
         try (var provider = new Scripted(Scripted.openAi("ok"));
@@ -176,8 +173,7 @@ class StorageTest {
 
     @Test
     void closesTheFileBeforeItIsReplaced(@TempDir Path home, @TempDir Path folder) throws Exception {
-        Assumptions.assumeTrue(
-                Files.isExecutable(Path.of("/usr/bin/strace")), "no strace here: apt-get install strace");
+        CrashTest.assumeStrace();
         Path trace = home.resolve("trace");
         Path file = folder.resolve("history_a.json");
         Files.writeString(file, TURN);
