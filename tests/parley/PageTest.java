@@ -848,6 +848,7 @@ class PageTest {
         browser.await("#empty");
         String guest = browser.driver.findElement(By.id("user")).getDomProperty("value");
         assertTrue(guest.matches("guest-\\w+"), guest);
+        browser.box().sendKeys("a draft");
         browser.click("Conversations");
         browser.click(user);
         browser.awaitTexts(".said.user .text", "one");
@@ -856,5 +857,8 @@ class PageTest {
                 .findElement(By.cssSelector("[aria-label='Forget " + guest + "']"))
                 .click();
         assertFalse(browser.texts("#ids li").toString().contains(guest));
+        switchTo(guest);
+        browser.await("#empty");
+        assertEquals("", browser.draft(), "its draft is forgotten too");
     }
 }

@@ -139,6 +139,10 @@ const OPERATIONS = [
     await c.retry(c.state.own[0]);
   }, [cut, history('v1', A), changed, history('v2', A, B)],
     ['POST chat b', 'GET history', 'POST chat b v1', 'GET history'], 'a:A, b:B'],
+  ['7 a turn that was stored before Stop was heard is found', async c => {
+    scripts.unshift(() => c.stop());
+    await c.send('b');
+  }, [history('v2', A, B)], ['POST chat b', 'GET history'], 'a:A, b:B'],
   ['8 a failed edit that is tried again replaces', async c => {
     c.set({edit: {turn: c.state.kept[0], text: 'b'}});
     await c.sendEdit();

@@ -311,7 +311,7 @@ export class Conversation {
     } catch (problem) {
       await this.#check(problem);
       this.#tell({type: 'failed', problem});
-      return;
+      if (problem.code !== 'stopped') return; // it may have been stored a moment before
     }
     await this.#lookAgain();
   }

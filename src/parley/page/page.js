@@ -64,7 +64,7 @@ const isMeant = since => Date.now() - since > 500;
 
 /** Words that come quickly are drawn once a frame. */
 function show(state, event) {
-  if (state.user !== conversation.state.user) return;
+  if (state !== conversation.state) return; // another one's
   if (event.type === 'delta') frame ||= requestAnimationFrame(() => render());
   else render(event);
 }
@@ -217,6 +217,7 @@ const acts = {
   },
   forget: (turn, {value}) => {
     forget(value);
+    conversations.delete(value);
     listIds();
     $('new').focus();
   },
