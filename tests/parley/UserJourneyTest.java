@@ -347,8 +347,8 @@ class UserJourneyTest {
                   new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true}));
                 box.addEventListener('focus', () => setTimeout(() => {
                   enter();
-                  setTimeout(() => { box.dataset.left = box.value; }, 100);
-                }, 50), {once: true});
+                  box.dataset.left = box.value;
+                }), {once: true});
                 document.getElementById('back').focus();""");
         browser.driver.switchTo().activeElement().sendKeys(Keys.ENTER);
         browser.waiting().until(any -> browser.box().getDomAttribute("data-left") != null);
