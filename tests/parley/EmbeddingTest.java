@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -27,9 +28,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Parley in another program: the very lines that README shows, compiled and run as they stand there. */
 class EmbeddingTest {
-    private static final String JAVA =
-            Path.of(System.getProperty("java.home"), "bin", "java").toString();
-
     @TempDir
     private Path folder;
 
@@ -47,15 +45,11 @@ class EmbeddingTest {
                         .getLocation()
                         .toURI())
                 .toString();
-        assertEquals(
-                0,
-                ToolProvider.getSystemJavaCompiler()
-                        .run(null, null, null, "-cp", parley, "-d", folder.toString(), program.toString()));
+        compile(program, parley);
         Files.writeString(
                 folder.resolve(".env"),
                 "PORT=0\nCHAT_PROVIDER=mine\nMINE_BASE_URL=http://127.0.0.1:9/v1\nMINE_CHAT_MODEL=m\n");
-        Process running = new ProcessBuilder(
-                        JAVA, "-cp", parley + System.getProperty("path.separator") + folder, "Program")
+        Process running = java("-cp", parley + System.getProperty("path.separator") + folder, "Program")
                 .directory(folder.toFile())
                 .redirectErrorStream(true)
                 .start();
@@ -70,6 +64,19 @@ class EmbeddingTest {
         } finally {
             running.destroyForcibly();
         }
+    }
+
+    private void compile(Path source, String classPath) {
+        int status = ToolProvider.getSystemJavaCompiler()
+                .run(null, null, null, "-cp", classPath, "-d", folder.toString(), source.toString());
+        assertEquals(0, status);
+    }
+
+    private static ProcessBuilder java(String... arguments) {
+        List<String> command = new ArrayList<>(List.of(Programs.JAVA.toString()));
+        command.addAll(Programs.QUICKLY);
+        command.addAll(List.of(arguments));
+        return new ProcessBuilder(command);
     }
 
     /**
@@ -171,6 +178,7 @@ class EmbeddingTest {
 
     @Test
     void keepsItsLocksWhenAnotherServerOfThisProcessCloses() throws Exception {
+        writeProbe();
         var gate = new Scripted.Gate();
         try (var provider = new Scripted(gate.before(Scripted.openAi("late")))) {
             Path env = settings(
@@ -192,8 +200,7 @@ class EmbeddingTest {
         assertEquals(0, openLockFiles());
     }
 
-    /** Whether another process finds the places of turns locked. */
-    private String probe() throws Exception {
+    private void writeProbe() throws IOException {
         String program =
                 """
                 import java.nio.channels.FileChannel;
@@ -206,12 +213,13 @@ class EmbeddingTest {
                     }
                 }
                 """;
-        Path probe = Files.writeString(folder.resolve("Probe.java"), program);
-        Process running = new ProcessBuilder(
-                        JAVA,
-                        probe.toString(),
-                        folder.resolve("histories/.lock").toString())
-                .start();
+        compile(Files.writeString(folder.resolve("Probe.java"), program), "");
+    }
+
+    /** Whether another process finds the places of turns locked. */
+    private String probe() throws Exception {
+        String lock = folder.resolve("histories/.lock").toString();
+        Process running = java("-cp", folder.toString(), "Probe", lock).start();
         return new String(running.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     }
 

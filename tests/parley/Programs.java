@@ -1,5 +1,7 @@
 package parley;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -8,10 +10,12 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What the tests of a started program share: a clone, and its two doors. */
@@ -29,13 +33,61 @@ abstract class Programs {
     /** Parley's own files, copied: what a clone holds. */
     static void copySources(Path home) throws IOException {
         copyFiles(home, "Main.java", ".env.example", "run.sh", "LICENSE");
-        try (Stream<Path> files = Stream.concat(Files.walk(Path.of("src")), Files.walk(Path.of("deploy")))) {
-            for (Path file : files.toList()) Files.copy(file, home.resolve(file), StandardCopyOption.COPY_ATTRIBUTES);
+        copyFolder(Path.of("src"), home.resolve("src"));
+        copyFolder(Path.of("deploy"), home.resolve("deploy"));
+    }
+
+    static void copyFolder(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, to.resolve(from.relativize(file)), StandardCopyOption.COPY_ATTRIBUTES);
+            }
         }
     }
 
     static void copyFiles(Path home, String... names) throws IOException {
         for (String name : names) Files.copy(Path.of(name), home.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
+    }
+
+    /**
+     * A JDK whose java has Main.java compiled already, for what Main does whoever has compiled it: the JDK's own takes
+     * most of a second for that at each start. Its jlink takes the smallest module, whichever it is asked for.
+     */
+    static Path quickJdk(Path folder) throws IOException {
+        Path jdk = folder.resolve("quick jdk");
+        Path bin = Files.createDirectories(jdk.resolve("bin"));
+        int status = ToolProvider.getSystemJavaCompiler().run(null, null, null, "-d", bin.toString(), "Main.java");
+        assertEquals(0, status);
+        Files.copy(JAVA.resolveSibling("../release"), jdk.resolve("release")); // run.sh looks at these
+        Files.copy(JAVA.resolveSibling("javac"), bin.resolve("javac"), StandardCopyOption.COPY_ATTRIBUTES);
+        writeScript(
+                bin.resolve("java"),
+                """
+                for word; do
+                  shift
+                  case $word in
+                    Main.java | */Main.java)
+                      cmp "$word" '%s' || exit 1
+                      set -- "$@" -cp '%s:.' "-Djdk.launcher.sourcefile=$word" Main ;;
+                    *) set -- "$@" "$word" ;;
+                  esac
+                done
+                exec '%s' "$@"
+                """
+                        .formatted(Path.of("Main.java").toAbsolutePath(), bin, JAVA));
+        writeScript(
+                bin.resolve("jlink"),
+                """
+                while [ "$1" != --output ]; do shift; done
+                exec '%s' -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC --add-modules java.base --output "$2"
+                """
+                        .formatted(JAVA.resolveSibling("jlink")));
+        return jdk;
+    }
+
+    static void writeScript(Path file, String lines) throws IOException {
+        Files.writeString(file, "#!/bin/sh\n" + lines);
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
 
     Program start(Path home, Map<String, String> environment, String... arguments) throws IOException {
@@ -52,7 +104,13 @@ abstract class Programs {
 
     Program java(Map<String, String> environment, List<String> options, List<String> program, String... arguments)
             throws IOException {
-        List<String> command = new ArrayList<>(List.of(JAVA.toString()));
+        return java(JAVA, environment, options, program, arguments);
+    }
+
+    Program java(
+            Path java, Map<String, String> environment, List<String> options, List<String> program, String... arguments)
+            throws IOException {
+        List<String> command = new ArrayList<>(List.of(java.toString()));
         command.addAll(options);
         command.addAll(program);
         command.addAll(List.of(arguments));

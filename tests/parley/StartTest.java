@@ -8,6 +8,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
+import java.nio.file.WatchKey;
 import java.nio.file.WatchService;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
@@ -17,7 +18,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -31,17 +31,20 @@ class StartTest extends Programs {
     @TempDir
     private static Path shared;
 
-    /** A clone that run.sh has built, which no test changes. */
+    private static Path jdk;
+
+    /** A clone that run.sh has built of sources from tomorrow, which no test changes. */
     private static Path built;
 
-    /** Compiles Main once, for what it does whoever has compiled it. */
     @BeforeAll
     static void build() throws Exception {
-        String classes = shared.resolve("classes").toString();
-        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-d", classes, "Main.java"));
+        jdk = quickJdk(shared);
         built = small(shared);
+        Files.setLastModifiedTime(
+                built.resolve("src/parley/Parley.java"),
+                FileTime.from(Instant.now().plus(Duration.ofDays(1))));
         var builder = new ProcessBuilder(built.resolve("run.sh").toString(), "--version");
-        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().put("JAVA_HOME", jdk.toString());
         try (var program = new Program(builder)) {
             assertEquals(0, program.exit());
             assertEquals(List.of(COMPILES, "Parley 1.0"), program.lines);
@@ -56,7 +59,7 @@ class StartTest extends Programs {
     private static Path small(Path folder) throws IOException {
         Path home = Files.createDirectory(folder.resolve("a clone"));
         copyFiles(home, "Main.java", "run.sh");
-        Files.createDirectories(home.resolve("src/parley"));
+        Files.createDirectories(home.resolve("src/parley/page"));
         Files.writeString(home.resolve("src/parley/words.txt"), "Parley");
         Files.write(home.resolve("src/parley/._Parley.java"), new byte[] {0, 5, 22, 7}); // macOS puts it beside
         writeSmall(home, "1.0");
@@ -70,9 +73,8 @@ class StartTest extends Programs {
                 package parley;
                 public class Parley {
                     public static void main(String[] args) throws Exception {
-                        try (var words = Parley.class.getResourceAsStream("words.txt")) {
-                            System.out.print(new String(words.readAllBytes()) + " %s\\n");
-                        }
+                        Parley.class.getResourceAsStream("words.txt").transferTo(System.out);
+                        System.out.print(" %s\\n");
                     }
                 }
                 """
@@ -87,22 +89,24 @@ class StartTest extends Programs {
         }
     }
 
-    /** A door is Main.java, the same compiled before, or run.sh. */
+    /** A door is Main.java, the same compiled before, or run.sh with the latter. */
     Program open(String door, Path home, Map<String, String> environment, String... arguments) throws IOException {
         return switch (door) {
             case "Main.java" -> start(home, environment, arguments);
-            case "Main" -> {
-                String launched = "-Djdk.launcher.sourcefile=" + home.resolve("Main.java");
-                List<String> main = List.of("-cp", shared.resolve("classes") + ":.", launched, "Main");
-                yield java(environment, QUICKLY, main, arguments);
-            }
+            case "Main" -> compiled(home, environment, QUICKLY, arguments);
             default -> {
                 Map<String, String> all = new HashMap<>(environment);
-                all.put("JAVA_HOME", System.getProperty("java.home"));
+                all.put("JAVA_HOME", jdk.toString());
                 Stream<String> program = Stream.of(home.resolve("run.sh").toString());
                 yield run(all, Stream.concat(program, Stream.of(arguments)).toList());
             }
         };
+    }
+
+    private Program compiled(Path home, Map<String, String> environment, List<String> options, String... arguments)
+            throws IOException {
+        List<String> main = List.of(home.resolve("Main.java").toString());
+        return java(jdk.resolve("bin/java"), environment, options, main, arguments);
     }
 
     static List<String> names(Path folder) throws IOException {
@@ -118,16 +122,8 @@ class StartTest extends Programs {
             assertEquals(0, first.exit());
             assertEquals(List.of(COMPILES, "Parley 1.0"), first.lines);
         }
-        try (var second = start(home, Map.of("PORT", "0"), "--version")) {
-            assertEquals(0, second.exit());
-            assertEquals(List.of("Parley 1.0"), second.lines);
-        }
-        try (Stream<Path> built = Files.list(home.resolve("build"))) {
-            assertEquals(
-                    List.of("parley.jar"),
-                    built.map(file -> file.getFileName().toString()).toList(),
-                    "nothing is left beside it");
-        }
+        assertEquals(List.of("Parley 1.0"), says("Main", home, Map.of("PORT", "0")));
+        assertEquals(List.of("parley.jar"), names(home.resolve("build")), "nothing is left beside it");
         Path link = Files.createSymbolicLink(shared.resolve("parley"), built.resolve("run.sh"));
         try (var linked =
                 run(Map.of("JAVA_HOME", System.getProperty("java.home")), List.of(link.toString(), "--version"))) {
@@ -138,18 +134,17 @@ class StartTest extends Programs {
 
     @Test
     void compilesWhereItsSourcesAreOthersWhateverTheirTimesAreAndWhicheverDoorDid() throws Exception {
-        Path home = small();
+        Path home = folder.resolve("a clone");
+        copyFolder(built, home);
         Path source = home.resolve("src/parley/Parley.java");
-        Files.setLastModifiedTime(source, FileTime.from(Instant.now().plus(Duration.ofDays(1))));
-        assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
-        assertEquals(List.of("Parley 1.0"), says("run.sh", home, Map.of()));
         assertEquals(List.of("Parley 1.0"), says("Main", home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says("run.sh", home, Map.of()));
+        assertEquals(List.of("Parley 1.0"), says("run.sh", home, Map.of()));
         writeSmall(home, "0.9");
         Files.setLastModifiedTime(source, FileTime.from(Instant.EPOCH));
         assertEquals(List.of(COMPILES, "Parley 0.9"), says("Main", home, Map.of()));
         writeSmall(home, "1.0");
         assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
-        Files.createDirectory(home.resolve("src/parley/page"));
         Files.writeString(home.resolve("src/parley/page/new.js"), "");
         assertEquals(List.of(COMPILES, "Parley 1.0"), says("run.sh", home, Map.of()));
     }
@@ -173,10 +168,10 @@ class StartTest extends Programs {
             textBlock =
                     """
                     door      | variable          | options
-                    Main.java | JAVA_TOOL_OPTIONS | -XX:+UseZGC \
+                    Main      | JAVA_TOOL_OPTIONS | -XX:+UseZGC \
                     -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
-                    Main.java | JDK_JAVA_OPTIONS  | @options
-                    Main.java | _JAVA_OPTIONS     | -XX:-TieredCompilation -Xms300m
+                    Main      | JDK_JAVA_OPTIONS  | @options
+                    Main      | _JAVA_OPTIONS     | -XX:-TieredCompilation -Xms300m
                     Main.java | JDK_JAVAC_OPTIONS | -nonsense
                     run.sh    | JAVA_TOOL_OPTIONS | -XX:+UseZGC \
                     -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=%d
@@ -194,15 +189,13 @@ class StartTest extends Programs {
             port = free.getLocalPort();
         }
         var environment = Map.of(variable, options.formatted(port));
-        try (var program = door.equals("run.sh") ? open(door, built, environment) : plainly(small(), environment)) {
+        Path home = door.equals("run.sh") ? built : small();
+        // "Main" is given no options, which those of a variable could contradict.
+        try (var program =
+                door.equals("Main") ? compiled(home, environment, List.of()) : open(door, home, environment)) {
             assertEquals(0, program.exit(), program.lines.toString());
             assertTrue(program.lines.contains("Parley 1.0"), program.lines.toString());
         }
-    }
-
-    /** Main.java where java is given no options, which those of a variable could contradict. */
-    private Program plainly(Path home, Map<String, String> environment) throws Exception {
-        return java(environment, List.of(), List.of(home.resolve("Main.java").toString()));
     }
 
     /** Java says which options it picks up: the one that builds must not. */
@@ -211,7 +204,7 @@ class StartTest extends Programs {
         var builder = new ProcessBuilder("sh", "run.sh", "--version").directory(small().toFile());
         builder.environment().remove("HOME");
         builder.environment().put("CDPATH", folder.toString());
-        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().put("JAVA_HOME", jdk.toString());
         builder.environment().put("JAVA_TOOL_OPTIONS", "-Da=b");
         try (var program = new Program(builder)) {
             assertEquals(0, program.exit());
@@ -222,20 +215,38 @@ class StartTest extends Programs {
     @Test
     void leavesNothingWhereItIsStoppedWhileItCompiles() throws Exception {
         Path home = small();
-        try (var program = open("Main", home, Map.of())) {
-            program.awaitLine(COMPILES);
-            program.process.toHandle().destroy();
-            program.exit();
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        var environment = Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
+        try (WatchService watcher = temporary.getFileSystem().newWatchService()) {
+            temporary.register(watcher, StandardWatchEventKinds.ENTRY_CREATE);
+            try (var program = open("Main", home, environment)) {
+                program.awaitLine(COMPILES);
+                program.process.toHandle().destroy();
+                program.exit();
+            }
+            assertEquals(List.of(), names(home.resolve("build")));
+            try (var killed = open("Main", home, environment)) {
+                killed.awaitLine(COMPILES);
+                List<ProcessHandle> javac = killed.process.children().toList();
+                killed.process.destroyForcibly().waitFor();
+                javac.forEach(ProcessHandle::destroyForcibly); // it may write into what the next start deletes
+            }
+            assertEquals("Parley 1.0", says("Main", home, environment).getLast());
+            assertEquals(List.of("parley.jar"), names(home.resolve("build")));
+            assertEquals(List.of("the last"), made(watcher, temporary), "a stop could leave the others");
         }
-        assertEquals(List.of(), names(home.resolve("build")));
-        try (var killed = open("Main", home, Map.of())) {
-            killed.awaitLine(COMPILES);
-            killed.process.destroyForcibly().waitFor();
+    }
+
+    /** What has been made in a folder, the last of which is made here. */
+    private static List<String> made(WatchService watcher, Path folder) throws Exception {
+        Files.createFile(folder.resolve("the last"));
+        List<String> made = new ArrayList<>();
+        while (!made.contains("the last")) {
+            WatchKey watched = watcher.take();
+            watched.pollEvents().forEach(event -> made.add(event.context().toString()));
+            watched.reset();
         }
-        try (var program = open("Main", home, Map.of(), "--version")) {
-            assertEquals(0, program.exit());
-        }
-        assertEquals(List.of("parley.jar"), names(home.resolve("build")));
+        return made;
     }
 
     @ParameterizedTest
@@ -254,32 +265,11 @@ class StartTest extends Programs {
     void tellsAnOlderJdkInOneLine() throws Exception {
         Path old = Path.of("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
         Assumptions.assumeTrue(Files.isExecutable(old), "no JDK 17 here");
-        try (var program = run(
-                Map.of(),
-                List.of(old.toString(), Path.of("Main.java").toAbsolutePath().toString()))) {
+        List<String> main = List.of(Path.of("Main.java").toAbsolutePath().toString());
+        try (var program = java(old, Map.of(), QUICKLY, main)) {
             assertEquals(1, program.exit());
             assertEquals(1, program.lines.size(), program.lines.toString());
             assertTrue(program.lines.get(0).contains("JDK of 21 or later"));
-        }
-    }
-
-    @Test
-    void makesNothingInTheTemporaryFolderThatAStopCouldLeave() throws Exception {
-        Path home = small();
-        Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        try (WatchService watcher = temporary.getFileSystem().newWatchService();
-                var program = open("Main.java", home, Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary))) {
-            var watched = temporary.register(watcher, StandardWatchEventKinds.ENTRY_CREATE);
-            assertEquals(0, program.exit(), program.lines.toString());
-            Files.createFile(temporary.resolve("the last"));
-            List<String> made = new ArrayList<>();
-            while (!made.contains("the last")) {
-                watcher.take()
-                        .pollEvents()
-                        .forEach(event -> made.add(event.context().toString()));
-                watched.reset();
-            }
-            assertEquals(List.of("the last"), made);
         }
     }
 
@@ -294,13 +284,13 @@ class StartTest extends Programs {
         assertEquals(List.of(), names(home.resolve("build")));
     }
 
-    @ParameterizedTest
-    @CsvSource({"newer notes", "new99999999999999999999"})
-    void passesOverWhatOthersPutIntoItsBuildFolder(String name) throws Exception {
+    @Test
+    void passesOverWhatOthersPutIntoItsBuildFolder() throws Exception {
         Path home = small();
-        Files.createDirectories(home.resolve("build").resolve(name));
+        List<String> others = List.of("new99999999999999999999", "newer notes");
+        for (String name : others) Files.createDirectories(home.resolve("build").resolve(name));
         assertEquals(List.of(COMPILES, "Parley 1.0"), says("Main", home, Map.of()));
-        assertEquals(List.of(name, "parley.jar"), names(home.resolve("build")));
+        assertEquals(List.of(others.get(0), others.get(1), "parley.jar"), names(home.resolve("build")));
     }
 
     @Test
