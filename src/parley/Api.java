@@ -2,7 +2,9 @@ package parley;
 
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
+import static java.util.Base64.getEncoder;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
+import static parley.Histories.unavailable;
 import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
@@ -13,14 +15,16 @@ import static parley.Problem.invalid;
 import static parley.Problem.overloaded;
 import static parley.ReplyStream.noStream;
 import static parley.Settings.DEFAULTS;
+import static parley.Settings.usable;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpHandler;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
@@ -42,6 +46,7 @@ final class Api implements HttpHandler {
     private final PageFiles page = new PageFiles();
     private final Semaphore free = new Semaphore(MAX_REQUESTS);
     private volatile boolean stopping;
+    private volatile Instant lastDelete = Instant.MIN; // of any user's turns
 
     /** @param demo whether a stand-in answers, which /health tells */
     Api(LiveSettings settings, Histories histories, ProviderHttp client, boolean demo) {
@@ -75,7 +80,7 @@ final class Api implements HttpHandler {
         } catch (Problem e) {
             http.problem(e);
         } catch (IOException e) { // of the disk: where a client leaves, it is unchecked
-            http.problem(Histories.unavailable(e));
+            http.problem(unavailable(e));
         } catch (UncheckedIOException e) {
             throw e;
         } catch (Throwable e) { // an Error too: the JDK's server would let the client hang
@@ -127,7 +132,7 @@ final class Api implements HttpHandler {
     }
 
     private static Map<String, Object> health(List<Account> accounts) {
-        Account account = Settings.usable(accounts).getFirst();
+        Account account = usable(accounts).getFirst();
         return object("provider", account.provider(), "model", account.model(), "ready", account.missing() == null);
     }
 
@@ -157,8 +162,7 @@ final class Api implements HttpHandler {
         var given = ask(http, question.stream, services, tail.messages(), asked);
         Reply reply = given.value();
         Account service = given.account();
-        Message answer =
-                asked.answered(reply.text(), service.provider(), service.model(), question.replace ? MILLIS : SECONDS);
+        Message answer = asked.answered(reply.text(), service.provider(), service.model(), exactness(question.replace));
         String version = turn.store(tail, asked, answer);
         return object(
                 "user_id", question.user(),
@@ -168,6 +172,11 @@ final class Api implements HttpHandler {
                 "model", service.model(),
                 "usage", reply.usage(),
                 "version", version);
+    }
+
+    /** How exact a time is: what takes the place of something must not look the same, nor have its version. */
+    private ChronoUnit exactness(boolean replaces) {
+        return replaces || Instant.now().minusSeconds(1).isBefore(lastDelete) ? MILLIS : SECONDS;
     }
 
     private Answer<Reply> ask(
@@ -183,7 +192,7 @@ final class Api implements HttpHandler {
 
     /** The accounts that are set up, one at least. */
     private List<Account> setUp(List<Account> accounts) {
-        var ready = Settings.usable(accounts);
+        var ready = usable(accounts);
         String missing = ready.getFirst().missing();
         if (missing == null) return ready;
         boolean optional = missing.endsWith("_API_KEY") && !DEFAULTS.containsKey(missing);
@@ -228,6 +237,7 @@ final class Api implements HttpHandler {
         try (Turn turn = histories.begin(user, http.query("if_version"))) {
             if (turns == 0) turn.delete();
             else turn.store(turn.read(0, turns));
+            lastDelete = Instant.now();
         }
         http.nothing();
     }
@@ -251,12 +261,12 @@ final class Api implements HttpHandler {
     private static Map<String, Object> json(Image image) {
         return object(
                 "mime_type", image.mimeType(),
-                "data", Base64.getEncoder().encodeToString(image.bytes()));
+                "data", getEncoder().encodeToString(image.bytes()));
     }
 
     private static String text(Map<String, Object> body, String name) {
         if (!body.containsKey(name)) throw invalid(name + " is missing");
-        if (body.get(name) instanceof String text && !text.isBlank()) return text;
+        if (body.get(name) instanceof String text && !text.matches(Exchange.BLANK)) return text;
         throw invalid(name + " must be a string that is not blank");
     }
 

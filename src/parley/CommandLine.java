@@ -1,13 +1,17 @@
 package parley;
 
+import static java.lang.System.getProperty;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.Files.createTempFile;
 import static java.nio.file.Files.deleteIfExists;
 import static java.nio.file.Files.exists;
+import static java.nio.file.Files.move;
 import static java.nio.file.Files.notExists;
+import static java.nio.file.Files.readAllLines;
+import static java.nio.file.Files.write;
 import static parley.Log.log;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -68,7 +72,7 @@ record CommandLine(String options, Path env) {
             if (notExists(env)) throw new IOException("there is no file " + env);
             return env;
         }
-        Path home = Path.of(System.getProperty("parley.home", ""));
+        Path home = Path.of(getProperty("parley.home", ""));
         Path file = exists(Path.of(".env")) ? Path.of(".env") : home.resolve(".env");
         Path renamed = file.resolveSibling(".env.txt");
         if (exists(file)) return file;
@@ -80,11 +84,11 @@ record CommandLine(String options, Path env) {
     /** Copies the example, for the owner's eyes only: keys will stand in it. */
     private void writeFirst(Path file, Path example) {
         try {
-            var lines = Files.readAllLines(example, UTF_8);
+            var lines = readAllLines(example, UTF_8);
             Path folder = file.toAbsolutePath().getParent();
-            Path made = Files.createTempFile(folder, ".env", null); // which gives it to its owner only
+            Path made = createTempFile(folder, ".env", null); // which gives it to its owner only
             try {
-                Files.move(Files.write(made, lines, UTF_8), file);
+                move(write(made, lines, UTF_8), file);
             } finally {
                 deleteIfExists(made);
             }

@@ -1,20 +1,21 @@
 package parley;
 
+import static java.net.InetAddress.getLoopbackAddress;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Base64.getEncoder;
 import static java.util.Locale.ROOT;
 import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.string;
 import static parley.Json.toJson;
 import static parley.Settings.DEFAULTS;
+import static parley.Settings.prefix;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.text.ParseException;
-import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -78,7 +79,7 @@ final class Demo implements AutoCloseable {
     /** @param pace ms between two words */
     Demo(int pace) throws IOException {
         this.pace = pace;
-        server = JdkServer.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+        server = JdkServer.listen(new InetSocketAddress(getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
         server.setExecutor(JdkServer.threads());
         server.start();
@@ -94,7 +95,7 @@ final class Demo implements AutoCloseable {
                 .values();
         String services = redirected.get("CHAT_PROVIDER") + "," + redirected.get("IMAGE_PROVIDER");
         for (String service : services.split(",")) {
-            String prefix = Settings.prefix(service);
+            String prefix = prefix(service);
             redirected.put(
                     prefix + "_BASE_URL",
                     "http://127.0.0.1:" + server.getAddress().getPort() + "/v1");
@@ -177,7 +178,7 @@ final class Demo implements AutoCloseable {
     private static void image(HttpExchange http, String prompt, Dialect dialect)
             throws IOException, InterruptedException {
         Thread.sleep(900); // as if it took its time
-        send(http, 200, dialect.image.formatted(Base64.getEncoder().encodeToString(Landscape.paint(prompt))));
+        send(http, 200, dialect.image.formatted(getEncoder().encodeToString(Landscape.paint(prompt))));
     }
 
     private static void send(HttpExchange http, int status, String json) throws IOException {

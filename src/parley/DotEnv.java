@@ -1,6 +1,11 @@
 package parley;
 
+import static java.lang.System.getenv;
 import static java.util.Objects.requireNonNullElse;
+import static java.util.regex.Pattern.COMMENTS;
+import static java.util.regex.Pattern.DOTALL;
+import static java.util.regex.Pattern.MULTILINE;
+import static java.util.regex.Pattern.UNIX_LINES;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.members;
 
@@ -55,9 +60,9 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
               | [^\\#\\n]++ )?+"""
                     .replace("BEHIND", "(?= [\\s&&[^\\n]]*+ (?: [\\#\\n] | \\z ) )")
                     .replace("\\s", SPACE),
-            Pattern.MULTILINE | Pattern.UNIX_LINES | Pattern.DOTALL | Pattern.COMMENTS);
+            MULTILINE | UNIX_LINES | DOTALL | COMMENTS);
 
-    private static final Pattern QUOTED = compile("^(['\"`])(.*)\\1\\z", Pattern.DOTALL);
+    private static final Pattern QUOTED = compile("^(['\"`])(.*)\\1\\z", DOTALL);
     private static final Pattern SPACE_AROUND = compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
     /** A service's address: without a user's name, since a key in it would be shown. */
@@ -118,7 +123,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     /** The file's variables, with those of the process's environment in their place where these are not empty. */
     static Map<String, String> withEnvironment(Map<String, String> file) {
         var both = new HashMap<>(file);
-        System.getenv().forEach((name, value) -> {
+        getenv().forEach((name, value) -> {
             String bare = withoutQuotes(value); // Docker's --env-file leaves them in
             if (!bare.isBlank()) both.put(name, bare);
         });

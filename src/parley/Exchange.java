@@ -1,8 +1,10 @@
 package parley;
 
-import static java.lang.Math.clamp;
+import static java.lang.Double.parseDouble;
+import static java.lang.Long.parseLong;
 import static java.lang.Math.min;
 import static java.lang.System.nanoTime;
+import static java.lang.Thread.currentThread;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Exchange.State.ANSWERING;
@@ -40,7 +42,8 @@ import java.util.Map;
 final class Exchange implements AutoCloseable {
     static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
-    private static final String ID = "(?![\\p{Z}\\x{feff}]*+$)\\P{Cc}{1,128}";
+    static final String BLANK = "[\\s\\p{Z}\\x{feff}]*+";
+    private static final String ID = "(?!" + BLANK + "$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
     enum State {
@@ -145,7 +148,7 @@ final class Exchange implements AutoCloseable {
 
     private byte[] bytes() throws IOException {
         String length = requestHeader("Content-Length"); // a number: the JDK sees to it
-        long announced = length.isEmpty() ? MAX_BODY : Long.parseLong(length);
+        long announced = length.isEmpty() ? MAX_BODY : parseLong(length);
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
@@ -184,8 +187,8 @@ final class Exchange implements AutoCloseable {
     int count(String name, int fallback) {
         String text = query(name);
         if (text == null) return fallback;
-        if (!text.matches("0*[1-9]\\d{0,17}")) throw invalid(name + " must be a whole number from 1");
-        return clamp(Long.parseLong(text), 1, Integer.MAX_VALUE);
+        if (!text.matches("0*[1-9]\\d*")) throw invalid(name + " must be a whole number from 1");
+        return (int) parseDouble(text); // of what is larger than an int, the largest one
     }
 
     /**
@@ -331,7 +334,7 @@ final class Exchange implements AutoCloseable {
             }
             case STREAMING -> event("event: error\ndata: " + json);
             // Breaks the connection: else the answer would seem whole.
-            case ANSWERING -> Thread.currentThread().interrupt();
+            case ANSWERING -> currentThread().interrupt();
         }
     }
 

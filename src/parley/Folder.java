@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.System.getProperty;
 import static java.nio.file.StandardOpenOption.READ;
 import static parley.Log.log;
 
@@ -22,7 +23,7 @@ final class Folder {
      * told of once. Windows opens no folder, and needs none.
      */
     void force() {
-        if (System.getProperty("os.name").startsWith("Windows")) return;
+        if (getProperty("os.name").startsWith("Windows")) return;
         try (FileChannel entries = FileChannel.open(path, READ)) {
             entries.force(true);
         } catch (IOException e) {

@@ -1,19 +1,20 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Collections.disjoint;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.members;
 import static parley.Json.object;
 import static parley.Json.string;
+import static parley.Provider.alternating;
 import static parley.ProviderError.isEmpty;
 import static parley.ReplyStream.noStream;
 
 import java.net.URLEncoder;
 import java.net.http.HttpRequest.Builder;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -40,7 +41,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
         var body = object(
                 "systemInstruction", instructions == null ? null : content(null, instructions),
                 "contents",
-                        Provider.alternating(messages).stream()
+                        alternating(messages).stream()
                                 .map(message -> content(message.byUser() ? "user" : "model", message.content()))
                                 .toList(),
                 "generationConfig", config.isEmpty() ? null : config);
@@ -65,7 +66,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
         reply.usage(at(usage, "promptTokenCount"), completion(usage), at(usage, "totalTokenCount"));
         finish(answer, candidate, reply);
         if (candidate != null) return true;
-        boolean known = !Collections.disjoint(MEMBERS, members(answer).keySet());
+        boolean known = !disjoint(MEMBERS, members(answer).keySet());
         if (known) reply.declined();
         return known;
     }

@@ -1,14 +1,24 @@
 package parley;
 
 import static java.lang.Math.min;
+import static java.nio.channels.FileChannel.open;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.Files.copy;
+import static java.nio.file.Files.createFile;
 import static java.nio.file.Files.deleteIfExists;
+import static java.nio.file.Files.getFileStore;
+import static java.nio.file.Files.getPosixFilePermissions;
+import static java.nio.file.Files.move;
+import static java.nio.file.Files.newDirectoryStream;
 import static java.nio.file.Files.notExists;
+import static java.nio.file.Files.setPosixFilePermissions;
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static java.time.format.DateTimeFormatter.ofPattern;
+import static java.util.Arrays.copyOf;
 import static java.util.stream.Collectors.joining;
 import static parley.HistoryReader.MAX_MESSAGE;
 import static parley.Json.toJson;
@@ -26,7 +36,6 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -54,7 +63,7 @@ import parley.Memory.Growing;
  */
 final class HistoryFile {
     private static final DateTimeFormatter TIME =
-            DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
+            ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
     private static final Set<PosixFilePermission> OWNER_ONLY = PosixFilePermissions.fromString("rw-------");
 
@@ -111,7 +120,7 @@ final class HistoryFile {
     private Stamp append(Tail tail, Message... messages) throws IOException {
         long from = tail.keptUntil();
         byte[] end = lines(from, messages);
-        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
+        try (var channel = open(file, READ, WRITE, NOFOLLOW_LINKS)) {
             Stamp.of(new Lines(channel)).unchangedSince(tail.stamp());
             write(channel, from, end);
         } catch (IOException e) {
@@ -136,11 +145,11 @@ final class HistoryFile {
      * on with this file, as a file system in a network allows.
      */
     private void undo(long from, byte[] written) throws IOException {
-        try (var channel = FileChannel.open(file, READ, WRITE, NOFOLLOW_LINKS)) {
+        try (var channel = open(file, READ, WRITE, NOFOLLOW_LINKS)) {
             var lines = new Lines(channel);
             if (lines.size < from) return;
             byte[] found = lines.copy(from, lines.size);
-            if (!Arrays.equals(found, Arrays.copyOf(written, found.length))) return;
+            if (!Arrays.equals(found, copyOf(written, found.length))) return;
             channel.truncate(from + END.length());
             write(channel, from, bytes(END));
         }
@@ -148,7 +157,7 @@ final class HistoryFile {
 
     /** Tells a failure to write so many bytes as a full disk where not more than that, and 64 KiB, is left. */
     private void tellIfFull(IOException failure, long wanted) throws IOException {
-        if (Files.getFileStore(folder.path).getUsableSpace() > wanted + (64 << 10)) return;
+        if (getFileStore(folder.path).getUsableSpace() > wanted + (64 << 10)) return;
         log("history: " + failure);
         throw new Problem(STORAGE_FULL, "The disk of the histories is full: free some space, then send it again");
     }
@@ -164,7 +173,7 @@ final class HistoryFile {
             if (damaged) copy = keepCopy();
             Stamp written = stamp(made);
             keepMode();
-            Files.move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
+            move(made, file, ATOMIC_MOVE); // nothing is open: Windows would refuse it
             folder.force();
             if (copy != null) {
                 log(file.getFileName() + " was damaged: its whole messages live on, and " + copy.getFileName()
@@ -198,14 +207,14 @@ final class HistoryFile {
     /** Makes the new file, for its owner's eyes only. */
     private void create() throws IOException {
         deleteIfExists(made);
-        if (posix) Files.createFile(made, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+        if (posix) createFile(made, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */
     private void keepMode() throws IOException {
         if (!posix || notExists(file, NOFOLLOW_LINKS)) return;
-        var mode = Files.getPosixFilePermissions(file, NOFOLLOW_LINKS);
-        if (!mode.equals(Files.getPosixFilePermissions(made))) Files.setPosixFilePermissions(made, mode);
+        var mode = getPosixFilePermissions(file, NOFOLLOW_LINKS);
+        if (!mode.equals(getPosixFilePermissions(made))) setPosixFilePermissions(made, mode);
     }
 
     private boolean writeMessages(Lines lines, long keptUntil, OutputStream out) throws IOException {
@@ -237,8 +246,8 @@ final class HistoryFile {
     /** Keeps the file beside this one, as it is. */
     private Path keepCopy() throws IOException {
         Path copy = folder.path.resolve(copyPrefix() + TIME.format(Instant.now()));
-        Files.copy(file, copy, NOFOLLOW_LINKS, COPY_ATTRIBUTES); // leaves nothing where it fails
-        try (FileChannel channel = FileChannel.open(copy, READ)) {
+        copy(file, copy, NOFOLLOW_LINKS, COPY_ATTRIBUTES); // leaves nothing where it fails
+        try (FileChannel channel = open(copy, READ)) {
             channel.force(true);
         }
         return copy;
@@ -253,7 +262,7 @@ final class HistoryFile {
     /** Removes the file, the copies of damaged ones, and what a crash has left. */
     void delete() throws IOException {
         String glob = copyPrefix() + "????????T??????.???Z";
-        try (var copies = Files.newDirectoryStream(folder.path, glob)) {
+        try (var copies = newDirectoryStream(folder.path, glob)) {
             for (Path copy : copies) deleteIfExists(copy);
         } catch (DirectoryIteratorException e) {
             throw e.getCause();

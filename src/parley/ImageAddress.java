@@ -1,5 +1,6 @@
 package parley;
 
+import static java.net.InetAddress.getAllByName;
 import static java.util.regex.Pattern.compile;
 
 import java.io.IOException;
@@ -51,7 +52,7 @@ final class ImageAddress {
             boolean own = url.getHost().equalsIgnoreCase(service.getHost()) && port(url) == port(service.toURL());
             if (own && url.getProtocol().startsWith("http")) return address;
             if (!url.getProtocol().equals("https")) throw problems.ofImageAddress("is not https");
-            if (Stream.of(InetAddress.getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
+            if (Stream.of(getAllByName(url.getHost())).anyMatch(ImageAddress::isSpecial)) {
                 throw problems.ofImageAddress("is in a private network");
             }
             if (address.getHost() == null) throw problems.ofImageAddress("names a host that Java cannot take");

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.net.NetworkInterface.networkInterfaces;
+import static java.util.concurrent.Executors.newVirtualThreadPerTaskExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Memory.MAX_REQUESTS;
 
@@ -13,7 +15,6 @@ import java.nio.channels.UnsupportedAddressTypeException;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 
@@ -65,7 +66,7 @@ final class JdkServer {
      */
     static List<String> addresses(String host, InetSocketAddress bound) throws SocketException {
         if (!bound.getAddress().isAnyLocalAddress()) return List.of(url(host, bound));
-        var found = NetworkInterface.networkInterfaces()
+        var found = networkInterfaces()
                 .filter(JdkServer::isUp)
                 .flatMap(NetworkInterface::inetAddresses)
                 .filter(address -> !address.isLoopbackAddress() && !address.isLinkLocalAddress())
@@ -93,7 +94,7 @@ final class JdkServer {
      * slow client would hold one of the few carriers, and a handful of them the whole server (JEP 491).
      */
     static ExecutorService threads() {
-        if (Runtime.version().feature() >= 24) return Executors.newVirtualThreadPerTaskExecutor();
+        if (Runtime.version().feature() >= 24) return newVirtualThreadPerTaskExecutor();
         return new ThreadPoolExecutor(
                 16,
                 MAX_REQUESTS + 1000,

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Math.max;
+import static java.lang.Runtime.getRuntime;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.regex.Pattern.compile;
 
@@ -34,8 +35,7 @@ final class Json {
     static final int MAX_REQUEST_VALUES = 10_000;
 
     /** Values that any other text may hold: so many as take a sixteenth of the heap, at up to 250 bytes each. */
-    static final int MAX_VALUES =
-            (int) max(MAX_REQUEST_VALUES, Runtime.getRuntime().maxMemory() / 16 / 250);
+    static final int MAX_VALUES = (int) max(MAX_REQUEST_VALUES, getRuntime().maxMemory() / 16 / 250);
 
     /** Characters of a number: to compute with it takes time that grows with the square of them. */
     private static final int MAX_NUMBER = 1000;

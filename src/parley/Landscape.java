@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Math.sin;
 import static java.util.Locale.ROOT;
 
 import java.awt.image.BufferedImage;
@@ -35,7 +36,7 @@ final class Landscape {
                 .orElse(seed);
         var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
         for (int x = 0; x < SIZE; x++) {
-            double ridge = SIZE * (0.5 + Math.sin(seed + 6.0 * x / SIZE) / 6);
+            double ridge = SIZE * (0.5 + sin(seed + 6.0 * x / SIZE) / 6);
             for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? 0xCFE8FF : hill);
         }
         var png = new ByteArrayOutputStream();

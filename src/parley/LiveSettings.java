@@ -1,5 +1,11 @@
 package parley;
 
+import static java.lang.Math.abs;
+import static java.lang.System.currentTimeMillis;
+import static java.nio.file.Files.getLastModifiedTime;
+import static java.nio.file.Files.readAllBytes;
+import static java.nio.file.Files.readAttributes;
+import static java.util.Arrays.asList;
 import static java.util.Objects.requireNonNullElse;
 import static java.util.stream.Collectors.joining;
 import static parley.Log.log;
@@ -7,11 +13,9 @@ import static parley.Settings.DEFAULTS;
 
 import java.io.IOException;
 import java.nio.file.FileSystemException;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -48,7 +52,7 @@ final class LiveSettings {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
         var stamp = stamp(); // before the text: what is written meanwhile is read at the next request
-        last = read(stamp, stamp.isEmpty() ? "" : DotEnv.text(Files.readAllBytes(this.file)));
+        last = read(stamp, stamp.isEmpty() ? "" : DotEnv.text(readAllBytes(this.file)));
         started = last;
         nameUnused(last);
     }
@@ -87,9 +91,7 @@ final class LiveSettings {
 
     /** A time in the future, of another clock, tells nothing: it counts as long ago. */
     private boolean isSettled() throws IOException {
-        return Math.abs(System.currentTimeMillis()
-                        - Files.getLastModifiedTime(file).toMillis())
-                >= SETTLED;
+        return abs(currentTimeMillis() - getLastModifiedTime(file).toMillis()) >= SETTLED;
     }
 
     private void refresh(List<?> stamp) throws IOException {
@@ -104,7 +106,7 @@ final class LiveSettings {
     /** What is in force after an edit: the edit or, where it makes no sense, what was before. */
     private Read edited(List<?> stamp) throws IOException {
         try {
-            byte[] bytes = Files.readAllBytes(file);
+            byte[] bytes = readAllBytes(file);
             if (!stamp.equals(stamp())) return last; // it is being written
             String text = DotEnv.text(bytes);
             if (text.isBlank() && !last.env.lines().isEmpty()) throw new InvalidSetting("it is empty");
@@ -175,8 +177,8 @@ final class LiveSettings {
     /** What tells one state of the file from another; empty where there is no file. */
     private List<?> stamp() throws IOException {
         try {
-            var attributes = Files.readAttributes(file, BasicFileAttributes.class);
-            return Arrays.asList(attributes.lastModifiedTime(), attributes.size(), attributes.fileKey());
+            var attributes = readAttributes(file, BasicFileAttributes.class);
+            return asList(attributes.lastModifiedTime(), attributes.size(), attributes.fileKey());
         } catch (NoSuchFileException e) {
             return List.of();
         }

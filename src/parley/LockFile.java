@@ -1,5 +1,7 @@
 package parley;
 
+import static java.nio.channels.FileChannel.open;
+import static java.nio.file.Files.createDirectories;
 import static java.nio.file.Files.exists;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
@@ -11,7 +13,6 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -55,10 +56,10 @@ final class LockFile implements AutoCloseable {
             if (file != null && file.isOpen() && exists(path)) return file;
             if (file != null) file.close();
             if (notExists(folder.path)) {
-                Files.createDirectories(folder.path);
+                createDirectories(folder.path);
                 new Folder(folder.path.toAbsolutePath().getParent()).force();
             }
-            file = FileChannel.open(path, CREATE, WRITE);
+            file = open(path, CREATE, WRITE);
             return file;
         } finally {
             opening.unlock();

@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.Math.clamp;
 import static java.lang.Math.max;
+import static java.lang.Runtime.getRuntime;
 import static java.lang.System.nanoTime;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 import static java.util.concurrent.TimeUnit.SECONDS;
@@ -18,7 +19,7 @@ import java.util.concurrent.Semaphore;
  */
 final class Memory {
     /** Bytes that the JVM may use. */
-    static final long HEAP = Runtime.getRuntime().maxMemory();
+    static final long HEAP = getRuntime().maxMemory();
 
     /** Bytes of a text that need no memory to be reserved, so that small chats are never kept out. */
     static final int SMALL = 16 << 10;

@@ -33,7 +33,7 @@ record Message(Map<String, Object> members) {
     /**
      * The reply to this message.
      *
-     * @param unit how exact its time is: a reply that takes another's place must not look the same
+     * @param unit how exact its time is
      */
     Message answered(String content, String provider, String model, ChronoUnit unit) {
         String time = now(unit, time());

@@ -6,6 +6,7 @@ import static parley.Json.at;
 import static parley.Json.items;
 import static parley.Json.object;
 import static parley.Json.string;
+import static parley.Provider.alternating;
 import static parley.ProviderError.isEmpty;
 import static parley.ProviderError.wordsIn;
 
@@ -21,6 +22,7 @@ import parley.Settings.Generation;
  * speak.
  */
 record OpenAi(Upstream upstream, ProviderProblems problems, Generation generation) implements Provider {
+    private static final Pattern NO_REASON = compile("(?i)\\s*|null|none");
     private static final Pattern LENGTH = compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
             compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
@@ -28,7 +30,8 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
             + "|insufficient|interrupt|malformed|tool|function");
 
     /** Members of a message that hold thoughts, or parts of the content that are no words. */
-    private static final List<String> THOUGHTS = List.of("reasoning_content", "reasoning", "thinking", "content");
+    private static final List<String> THOUGHTS =
+            List.of("reasoning_content", "reasoning", "reasoning_details", "thinking", "content");
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
@@ -48,7 +51,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         var said = new ArrayList<Object>();
         String instructions = generation.systemInstructions();
         if (instructions != null) said.add(object("role", "system", "content", instructions));
-        for (Message message : Provider.alternating(messages)) {
+        for (Message message : alternating(messages)) {
             said.add(object("role", message.byUser() ? "user" : "assistant", "content", message.content()));
         }
         return said;
@@ -59,13 +62,13 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         Object choice = upstream.first(answer, "choices");
         Object message = message(choice, reply.length() == 0);
         reply.text(text(at(message, "content")));
-        String refusal = text(at(message, "refusal"));
+        String refusal = text(at(message, "refusal")) + text(at(message, "content", 0, "refusal"));
         reply.refusal(refusal);
         if (THOUGHTS.stream().anyMatch(name -> !isEmpty(at(message, name)))) reply.thought();
         Object usage = at(answer, "usage");
         reply.usage(at(usage, "prompt_tokens"), at(usage, "completion_tokens"), at(usage, "total_tokens"));
         String reason = string(choice, "finish_reason");
-        if (!isEmpty(reason)) reply.finish(finishReason(reason, refusal));
+        if (!NO_REASON.matcher("" + reason).matches()) reply.finish(finishReason(reason, refusal));
         return at(answer, "choices") instanceof List;
     }
 
@@ -115,7 +118,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
     }
 
     private Image image(String url) {
-        return url.startsWith("data:") ? Image.of(url) : Image.of(upstream.fetch(url));
+        return url.matches("(?is)data:.*") ? Image.of(url) : Image.of(upstream.fetch(url));
     }
 
     /** A service may list the model with {@code models/} before it, a tag behind it, or without its variant. */

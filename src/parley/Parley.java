@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Runtime.getRuntime;
+import static java.lang.Thread.currentThread;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Log.log;
@@ -97,7 +99,7 @@ public final class Parley implements AutoCloseable {
                 client.close();
             }
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+            currentThread().interrupt();
         }
     }
 
@@ -141,7 +143,7 @@ public final class Parley implements AutoCloseable {
     private static void serve(CommandLine asked, UnaryOperator<Map<String, String>> overlay) throws IOException {
         LiveSettings settings = asked.settings(overlay);
         Parley parley = new Parley(settings, asked.isDemo());
-        Runtime.getRuntime().addShutdownHook(new Thread(parley::shutDown));
+        getRuntime().addShutdownHook(new Thread(parley::shutDown));
         parley.announce("Parley " + VERSION + (asked.isDemo() ? ", as a demo," : ""), settings);
     }
 
@@ -160,6 +162,6 @@ public final class Parley implements AutoCloseable {
 
     private void shutDown() {
         close();
-        Runtime.getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
+        getRuntime().halt(0); // a stop that was asked for is no failure: else SIGTERM would end in 143
     }
 }

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Thread.currentThread;
 import static java.util.Locale.ROOT;
 import static parley.Json.LONE_SURROGATE;
 import static parley.Json.object;
@@ -106,7 +107,7 @@ final class Problem extends RuntimeException {
 
     /** The refusal of a request whose thread was interrupted, as at a stop. The thread stays so. */
     static Problem stopping() {
-        Thread.currentThread().interrupt();
+        currentThread().interrupt();
         return overloaded("stopping");
     }
 

@@ -2,9 +2,9 @@ package parley;
 
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.util.Base64.getDecoder;
 
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 
@@ -56,7 +56,7 @@ interface Provider {
         /** The image of a text in base64, also with {@code data:…,} before it; null for none. */
         static Image of(String base64) {
             try {
-                return of(Base64.getDecoder().decode(base64.replaceAll("^data:[^,]*,|\\s", "")));
+                return of(getDecoder().decode(base64.replaceAll("(?i)^data:[^,]*,|\\s", "")));
             } catch (IllegalArgumentException e) {
                 return null; // which the caller refuses
             }

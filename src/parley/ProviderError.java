@@ -1,17 +1,20 @@
 package parley;
 
+import static java.lang.Double.parseDouble;
+import static java.lang.Integer.parseInt;
+import static java.lang.Math.ceil;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
+import static java.time.Duration.between;
+import static java.time.format.DateTimeFormatter.RFC_1123_DATE_TIME;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
 import static parley.Json.toJson;
 
 import java.net.http.HttpHeaders;
 import java.text.ParseException;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
-import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
 import java.util.Collection;
 import java.util.List;
@@ -45,7 +48,9 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     private static final Pattern RATE_LIMIT =
             compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
-            + "(not found|not exist|unknown|not a valid|not supported|no longer)|(unknown|no such|invalid) model\\b");
+            + "(not found|not exist|unknown|not a valid|not supported|no longer)"
+            + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|not find( the)?) model\\b"
+            + "|no model named");
     private static final Pattern TOO_LONG = compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
@@ -73,7 +78,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     /** The status among an error's codes; 0 where there is none. */
     private static int toldStatus(List<String> codes) {
         for (String code : codes) {
-            if (code.matches("[345]\\d\\d")) return Integer.parseInt(code);
+            if (code.matches("[345]\\d\\d")) return parseInt(code);
         }
         return codes.stream().anyMatch(RATE_LIMIT.asPredicate()) ? 429 : 0;
     }
@@ -143,9 +148,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     }
 
     boolean isUnknownModel() {
-        return status == 404
-                || hasCode("model_not_found")
-                || status / 100 == 4 && status != 429 && holds(NO_MODEL, words());
+        return status == 404 || hasCode("model_not_found") || status < 500 && status != 429 && holds(NO_MODEL, words());
     }
 
     /** Whether the conversation has more tokens than the model takes. */
@@ -168,10 +171,10 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         String told = delay.find()
                 ? delay.group(1)
                 : headers.firstValue("Retry-After").orElse("");
-        if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) Math.ceil(Double.parseDouble(told));
+        if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) ceil(parseDouble(told));
         try {
-            ZonedDateTime then = ZonedDateTime.parse(told, DateTimeFormatter.RFC_1123_DATE_TIME);
-            return max(0, 1 + Duration.between(Instant.now(), then).toSeconds());
+            ZonedDateTime then = ZonedDateTime.parse(told, RFC_1123_DATE_TIME);
+            return max(0, 1 + between(Instant.now(), then).toSeconds());
         } catch (DateTimeParseException e) {
             return null; // neither form: as if it were not there
         }

@@ -1,5 +1,7 @@
 package parley;
 
+import static java.net.Proxy.NO_PROXY;
+import static java.net.http.HttpClient.Version.HTTP_1_1;
 import static java.time.Duration.ofSeconds;
 import static parley.Log.log;
 import static parley.Problem.overloaded;
@@ -82,7 +84,7 @@ final class ProviderHttp implements AutoCloseable {
      */
     private HttpClient client(SSLContext context) {
         return HttpClient.newBuilder()
-                .version(HttpClient.Version.HTTP_1_1)
+                .version(HTTP_1_1)
                 .connectTimeout(ofSeconds(10))
                 .executor(Runnable::run)
                 .sslContext(context)
@@ -90,7 +92,7 @@ final class ProviderHttp implements AutoCloseable {
                     @Override
                     public List<Proxy> select(URI uri) {
                         InetSocketAddress proxy = settings.latest().proxy().addressFor(uri);
-                        return List.of(proxy == null ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
+                        return List.of(proxy == null ? NO_PROXY : new Proxy(Proxy.Type.HTTP, proxy));
                     }
 
                     @Override

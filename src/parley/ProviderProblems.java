@@ -10,6 +10,7 @@ import static parley.Problem.Code.PROVIDER_TIMEOUT;
 import static parley.Problem.Code.RATE_LIMITED;
 import static parley.Problem.Code.UNKNOWN_MODEL;
 import static parley.ProviderError.isEmpty;
+import static parley.Settings.isLoopback;
 
 import java.io.IOException;
 import java.net.http.HttpConnectTimeoutException;
@@ -50,7 +51,7 @@ record ProviderProblems(Account account, Duration timeout) {
                             + "certificate with Java's keytool, or else see %s in .env",
                     reason(failure), address);
         }
-        String ask = Settings.isLoopback(account.base().getHost())
+        String ask = isLoopback(account.base().getHost())
                 ? "Is it running?"
                 : "Is this machine online, or behind HTTPS_PROXY?";
         return failed(
@@ -146,7 +147,9 @@ record ProviderProblems(Account account, Duration timeout) {
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
     private String quoted(Object words) {
         String text = words.toString();
+        String query = account.base().getRawQuery(); // which some services want a key in
         if (account.key() != null) text = text.replace(account.key(), "***");
+        if (query != null) text = text.replace(query, "***");
         return sanitized(text).strip().replaceAll("\\s+", " ").replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Character.isHighSurrogate;
 import static java.time.Duration.ofMillis;
 import static parley.Json.LONE_SURROGATE;
 import static parley.Json.object;
@@ -43,7 +44,7 @@ final class ReplyBuilder {
         if (delta.isEmpty()) return;
         takeBack();
         String whole = half + delta;
-        boolean isSplit = Character.isHighSurrogate(whole.charAt(whole.length() - 1));
+        boolean isSplit = isHighSurrogate(whole.charAt(whole.length() - 1));
         int end = whole.length() - (isSplit ? 1 : 0);
         half = whole.substring(end);
         add(tag.reply(whole.substring(0, end)));
@@ -76,11 +77,16 @@ final class ReplyBuilder {
         if (otherWords.length() < ENOUGH) otherWords += words + " ";
     }
 
+    /** Takes words of another format, such as an error's: only a finish reason finishes the reply. */
+    void doubtful(String words) {
+        doubtful = true;
+        otherWords(words);
+    }
+
     /** Takes an event that cannot be read: only a finish reason behind it finishes the reply. */
     void unreadable(String event) {
         takeBack();
-        doubtful = true;
-        otherWords(event);
+        doubtful(event);
     }
 
     /** @param reason {@code stop} or {@code length} */

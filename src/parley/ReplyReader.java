@@ -73,7 +73,9 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
             else for (Object answer : answers) takeAnswer(answer, false);
         } catch (ParseException e) {
             if (!data.startsWith("{") && !data.startsWith("[")) reply.unreadable(data);
-            else throw problems.failed("sent what is not JSON, or cut it off (%s): %s", e.getMessage(), data);
+            else
+                throw problems.failed(
+                        "answered 200 with what is not JSON, or cut it off (%s): %s", e.getMessage(), data);
         }
     }
 
@@ -83,7 +85,8 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
             reply.unreadable(toJson(answer));
         } else if (!dialect.test(answer, reply)) {
             String words = wordsIn(answer);
-            reply.otherWords(words.isEmpty() && whole ? toJson(answer) : words);
+            if (!words.isEmpty()) reply.doubtful(words);
+            else if (whole) reply.otherWords(toJson(answer));
         } else if (whole) {
             reply.end();
         }

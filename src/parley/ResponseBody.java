@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Long.parseLong;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.ofNanos;
@@ -141,7 +142,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
                 .firstValue("Content-Length")
                 .filter(length -> length.matches("\\d{1,18}"))
                 .orElse("0");
-        memory.grownTo(min(Long.parseLong(announced), min(limit, MAX_LENGTH)));
+        memory.grownTo(min(parseLong(announced), min(limit, MAX_LENGTH)));
         return memory;
     }
 

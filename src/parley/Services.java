@@ -35,7 +35,7 @@ record Services(ProviderHttp http, Settings settings) {
      *
      * @param accounts at least one, and each is set up
      * @param stream   once it has begun, no other service is asked
-     * @throws Problem the first service's, where none answers: the console tells all of them; or a refusal, which is final
+     * @throws Problem the first service's, where none answers: the console tells all of them; a refusal is final
      */
     <T> Answer<T> ask(List<Account> accounts, ReplyStream stream, Function<Provider, T> asking) {
         Problem first = null;

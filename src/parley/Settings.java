@@ -1,5 +1,8 @@
 package parley;
 
+import static java.lang.Integer.parseInt;
+import static java.lang.System.getProperty;
+import static java.net.InetSocketAddress.createUnresolved;
 import static java.time.Duration.ofMillis;
 import static java.util.Locale.ROOT;
 import static java.util.Objects.requireNonNullElse;
@@ -252,8 +255,7 @@ record Settings(
         if (!proxy.matches()) throw env.invalid(variable, "must be an address such as http://host:3128");
         if (proxy.group(1) != null) return new Proxy(null, List.of(), variable);
         return new Proxy(
-                InetSocketAddress.createUnresolved(
-                        proxy.group(2), Integer.parseInt(requireNonNullElse(proxy.group(3), "1080"))),
+                createUnresolved(proxy.group(2), parseInt(requireNonNullElse(proxy.group(3), "1080"))),
                 directHosts(env),
                 null);
     }
@@ -268,7 +270,7 @@ record Settings(
     private static History history(DotEnv env) throws InvalidSetting {
         return new History(
                 env.text("HISTORY_DIR")
-                        .replaceFirst("^~(?![^/\\\\])", Matcher.quoteReplacement(System.getProperty("user.home"))),
+                        .replaceFirst("^~(?![^/\\\\])", Matcher.quoteReplacement(getProperty("user.home"))),
                 env.number("HISTORY_WINDOW", true, "1", "1000000").intValue());
     }
 
@@ -281,7 +283,7 @@ record Settings(
 
     private static List<Account> accounts(DotEnv env, String use) throws InvalidSetting {
         String variable = use + "_PROVIDER";
-        var names = env.list(variable, "[A-Za-z][\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
+        var names = env.list(variable, "\\w[\\w-]*", "gemini, nebius, or NAMEs with a NAME_BASE_URL");
         if (names.isEmpty()) throw env.invalid(variable, "must name a service, such as gemini");
         var accounts = new ArrayList<Account>();
         for (String name : names) accounts.add(account(env, use, name.toLowerCase(ROOT)));

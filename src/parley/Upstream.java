@@ -1,5 +1,6 @@
 package parley;
 
+import static java.net.http.HttpRequest.BodyPublishers.ofString;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.time.Duration.ofMillis;
 import static java.time.Duration.ofNanos;
@@ -16,7 +17,6 @@ import static parley.ReplyStream.noStream;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpRequest.Builder;
 import java.time.Duration;
 import java.util.List;
@@ -55,7 +55,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     /** The request as a POST of the body, with the account's extra members merged into it. */
     Builder post(Builder request, Map<String, Object> body) {
         String json = toJson(Json.merge(body, problems.account().extra()));
-        return request.header("Content-Type", "application/json").POST(BodyPublishers.ofString(json));
+        return request.header("Content-Type", "application/json").POST(ofString(json));
     }
 
     /** Asks for a reply; the dialect reads it, as {@link ReplyReader} has it. */
@@ -82,7 +82,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
                 Object json = jsonOrText(text);
                 if (isIn(json)) throw problems.of(new ProviderError(json));
                 if (json instanceof Map) return json;
-                throw problems.failed("sent what is not its own format: %s", text);
+                throw problems.failed("answered 200 with what is not its own format: %s", text);
             } catch (IOException e) {
                 throw problems.of(e);
             }
@@ -122,7 +122,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     List<?> objects(Object answer, String list) {
         var items = items(answer, list);
         if (items.stream().allMatch(Map.class::isInstance)) return items;
-        throw problems.failed("sent what is not its own format: %s", toJson(answer));
+        throw problems.failed("answered 200 with what is not its own format: %s", toJson(answer));
     }
 
     /** Tries until it works, fails for good, or there is no time left, which each try is told. */

@@ -1,6 +1,8 @@
 package parley;
 
 import static java.lang.System.nanoTime;
+import static java.lang.Thread.currentThread;
+import static java.util.concurrent.Executors.newSingleThreadScheduledExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Problem.stopping;
 
@@ -8,7 +10,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 
 /**
@@ -24,8 +25,8 @@ final class WriteTimeouts implements AutoCloseable {
     private static final long TIMEOUT = SECONDS.toNanos(30);
 
     private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
-    private final ScheduledExecutorService clock = Executors.newSingleThreadScheduledExecutor(
-            Thread.ofPlatform().daemon().factory());
+    private final ScheduledExecutorService clock =
+            newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
 
     WriteTimeouts() {
         clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, SECONDS);
@@ -44,13 +45,13 @@ final class WriteTimeouts implements AutoCloseable {
      * hands.
      */
     void run(Write write) {
-        running.put(Thread.currentThread(), nanoTime());
+        running.put(currentThread(), nanoTime());
         try {
             write.run();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
-            if (running.remove(Thread.currentThread()) == null) Thread.interrupted();
+            if (running.remove(currentThread()) == null) Thread.interrupted();
         }
     }
 

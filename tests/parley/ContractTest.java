@@ -146,6 +146,7 @@ class ContractTest extends OneServer {
                     {"user_id":"a"}                                 | message is missing
                     {"user_id":"a","message":""}                    | message
                     {"user_id":"a","message":" \\n"}                | message
+                    {"user_id":"a","message":"\\u00a0\\ufeff"}     | message
                     {"user_id":"a","message":1}                     | message
                     {"user_id":"a","message":null}                  | message
                     {"user_id":"a","message":"hi","stream":"yes"}   | stream
@@ -188,6 +189,17 @@ class ContractTest extends OneServer {
             })
     void refusesQueriesThatMakeNoSense(String query) throws Exception {
         assertProblem("400 invalid_request", running.get("/history" + query));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"1", "0001", "9223372036854775808", "99999999999999999999"})
+    void takesNumbersOfAnyLength(String number) throws Exception {
+        running.chat("counted", "hi");
+        assertEquals(
+                200, running.get("/history?user_id=counted&limit=" + number).status());
+        assertEquals(
+                204, running.delete("/history?user_id=counted&turns=" + number).status());
+        assertEquals(List.of(), running.said("counted"));
     }
 
     @ParameterizedTest

@@ -69,6 +69,8 @@ class FieldCasesTest extends OneServer {
                     nebius | events | say "words" ⏎ finish end_turn | words
                     nebius | events | say "words" ⏎ finish COMPLETE | words
                     nebius | events | say "no reason" ⏎ [DONE] | no reason
+                    nebius | events | say "a" ⏎ {"message":"still busy"} ⏎ finish stop ⏎ [DONE] | a
+                    nebius | events | say "a" ⏎ finish stop ⏎ {"message":"goodbye"} ⏎ [DONE] | a
                     # 2. where the words are
                     nebius | events | {"choices":[{"delta":{"content":"Hel"},"message":{"content":"Hel"}}]} ⏎ \
                     {"choices":[{"delta":{"content":"lo"},"message":{"content":"Hello"}}]} ⏎ finish stop | Hello
@@ -188,6 +190,12 @@ class FieldCasesTest extends OneServer {
                     {"error":{"code":400,"message":"oops after all"}} | 502 provider_error | oops after all
                     nebius | lines | data: say "Half" ⏎ data: Internal server error ⏎ data: [DONE] | \
                     502 provider_error | Internal server error
+                    nebius | lines | data: say "Half" ⏎ data: {"code":500,"message":"boom"} ⏎ data: [DONE] | \
+                    502 provider_error | boom
+                    nebius | events | say "Half" ⏎ {"detail":"boom"} ⏎ [DONE] | 502 provider_error | boom
+                    nebius | events | say "Half" ⏎ {"errors":[{"message":"boom"}]} | 502 provider_error | boom
+                    nebius | breaks off | {"choices":[{"delta":{"content":"Half of"},"finish_reason":"null"}]} | \
+                    502 provider_error | broke the connection off
                     nebius | events | say "words" ⏎ finish error | 502 provider_error | error
                     nebius | events | say "words" ⏎ finish insufficient_system_resource | 502 provider_error | \
                     insufficient_system_resource
@@ -206,6 +214,10 @@ class FieldCasesTest extends OneServer {
                     "finish_reason":null}]} ⏎ finish stop | 502 empty_reply | raise MAX_OUTPUT_TOKENS
                     nebius | 200 | {"choices":[{"message":{"content":"","reasoning":"hm"},\
                     "finish_reason":"stop"}]} | 502 empty_reply | only thought
+                    nebius | 200 | {"choices":[{"message":{"content":"","reasoning_details":[{"text":"hm"}]},\
+                    "finish_reason":"stop"}]} | 502 empty_reply | only thought
+                    nebius | 200 | {"choices":[{"message":{"content":[{"type":"refusal","refusal":"I cannot"}]},\
+                    "finish_reason":"stop"}]} | 422 blocked | I cannot
                     gemini | events | {"candidates":[{"content":{"parts":[{"text":"hm","thought":true}]},\
                     "finishReason":"STOP"}]} | 502 empty_reply | only thought
                     nebius | events | say "\\n\\n " ⏎ finish stop | 502 empty_reply | without a word
@@ -272,6 +284,16 @@ class FieldCasesTest extends OneServer {
                     nebius | 404 | 404 page not found | 502 unknown_model | NEBIUS_BASE_URL
                     nebius | 404 | 404 page not found | 502 unknown_model | NEBIUS_CHAT_MODEL
                     nebius | 400 | {"error":{"message":"The model 'x' does not exist","code":null}} | \
+                    502 unknown_model | does not exist
+                    nebius | 400 | {"error":{"message":"foo/bar is not a valid model ID"}} | 502 unknown_model | foo/bar
+                    nebius | 400 | {"error":{"message":"Unsupported model: x"}} | 502 unknown_model | Unsupported
+                    nebius | 400 | {"error":{"message":"Unrecognized model `x`"}} | 502 unknown_model | Unrecognized
+                    nebius | 400 | {"error":{"message":"No model named x"}} | 502 unknown_model | No model named x
+                    nebius | 400 | {"error":{"message":"Could not find model x"}} | 502 unknown_model | Could not
+                    nebius | 400 | {"error":{"message":"x is not a supported model"}} | 502 unknown_model | supported
+                    nebius | 200 | {"base_resp":{"status_code":2013,"status_msg":"unknown model x"}} | \
+                    502 unknown_model | unknown model x
+                    nebius | events | {"error":{"message":"The model x does not exist"}} | \
                     502 unknown_model | does not exist
                     nebius | 400 | {"object":"error","message":"said so","code":400} | 502 provider_error | said so
                     nebius | 308 Location: https://new.example/v1 | `` | 502 provider_error | https://new.example/v1
@@ -445,6 +467,7 @@ class FieldCasesTest extends OneServer {
                     nebius | {"data":[null]}                                   | provider_error
                     nebius | {"data":null,"message":"x"}                       | empty_reply
                     nebius | {"data":[]}                                       | empty_reply
+                    nebius | {"data":[{"url":"DATA:image/png;base64,PNG"}]}    | image/png
                     nebius | {"data":[{"b64_json":"","url":"data:,PNG"}]}      | image/png
                     nebius | {"data":[{"b64_json":"PNG","url":null}]}          | image/png
                     nebius | {"data":[{"b64_json":"PNG"}],"error":{"code":0}}  | image/png
@@ -460,6 +483,29 @@ class FieldCasesTest extends OneServer {
         Running.Answer answer = running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
         Object told = answer.status() == 200 ? answer.at("images", 0, "mime_type") : answer.at("code");
         assertEquals(expected, told, answer.text());
+    }
+
+    @Test
+    void tellsOfAWebSiteInThePlaceOfAnImage() throws Exception {
+        running.settings();
+        running.provider.usually(e -> e.answer(200, "text/html", "", "<html><title>Welcome</title>"));
+        String detail = (String)
+                running.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}").at("detail");
+        assertTrue(detail.contains("answered 200"), detail);
+        assertTrue(detail.contains("<title>Welcome"), detail);
+    }
+
+    @Test
+    void tellsNoneOfAnAddresssQuery() throws Exception {
+        running.settings(
+                "CHAT_PROVIDER=other",
+                "OTHER_CHAT_MODEL=m",
+                "OTHER_BASE_URL=" + running.provider.address() + "/v1?api-key=in-the-query");
+        String moved = "Location: https://example.org/v1/chat/completions?api-key=in-the-query\r\n";
+        running.provider.usually(e -> e.answer(308, "text/plain", moved, ""));
+        String detail = (String) running.chat("alice", "hi").at("detail");
+        assertTrue(detail.contains("https://example.org/v1/chat/completions?***"), detail);
+        assertFalse(detail.contains("in-the-query"), detail);
     }
 
     @Test

@@ -8,11 +8,13 @@ import java.net.http.HttpRequest;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What names a state of a conversation, and what two devices of one user do with it. */
 class VersionTest extends OneServer {
@@ -45,6 +47,21 @@ class VersionTest extends OneServer {
         running.chat("u", "hi");
         running.delete("/history?user_id=u");
         assertEquals("", version("u"));
+    }
+
+    /** Within one second, behind a reply that is longer than what is looked at. */
+    @ParameterizedTest
+    @ValueSource(strings = {"&turns=1", ""})
+    void isAnotherOneWhereATurnTakesThePlaceOfOneThatWasTakenBack(String taken) throws Exception {
+        running.provider.usually(Scripted.gemini("x".repeat(400)));
+        String user = "again" + taken.length();
+        var versions = new HashSet<Object>();
+        for (String message : List.of("aaaa", "bbbb", "cccc")) {
+            versions.add(running.chat(user, message).at("version"));
+            running.delete("/history?user_id=" + user + taken);
+        }
+        assertEquals(3, versions.size());
+        running.provider.usually(Scripted.gemini("ok"));
     }
 
     @Test
