@@ -4,6 +4,8 @@ import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
 import static java.util.Base64.getEncoder;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
+import static parley.Exchange.BLANK;
+import static parley.Exchange.JSON;
 import static parley.Histories.unavailable;
 import static parley.Json.object;
 import static parley.Json.toJson;
@@ -219,7 +221,7 @@ final class Api implements HttpHandler {
         HistoryReader reader = limit < total
                 ? HistoryReader.ofLast(limit, any -> true, file, memory)
                 : new HistoryReader(file, 0, memory);
-        http.begin(Exchange.JSON);
+        http.begin(JSON);
         http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
                 .formatted(toJson(user), total, version));
         String comma = "";
@@ -266,7 +268,7 @@ final class Api implements HttpHandler {
 
     private static String text(Map<String, Object> body, String name) {
         if (!body.containsKey(name)) throw invalid(name + " is missing");
-        if (body.get(name) instanceof String text && !text.matches(Exchange.BLANK)) return text;
+        if (body.get(name) instanceof String text && !text.matches(BLANK)) return text;
         throw invalid(name + " must be a string that is not blank");
     }
 

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Boolean.TRUE;
 import static java.net.InetAddress.getLoopbackAddress;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Base64.getEncoder;
@@ -124,8 +125,7 @@ final class Demo implements AutoCloseable {
         String words = texts.getLast().toLowerCase(ROOT);
         boolean isImage =
                 at(request, "prompt") != null || at(request, "generationConfig", "responseModalities") != null;
-        boolean isStream =
-                http.getRequestURI().getPath().contains(":stream") || Boolean.TRUE.equals(at(request, "stream"));
+        boolean isStream = http.getRequestURI().getPath().contains(":stream") || TRUE.equals(at(request, "stream"));
         if (words.contains("error 429")) send(http, 429, FAILURE);
         else if (words.contains("error 500")) send(http, 500, FAILURE);
         else if (words.contains("blocked")) send(http, dialect.refusalStatus, dialect.refusal);

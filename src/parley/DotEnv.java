@@ -161,7 +161,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     BigDecimal number(String name, boolean whole, String least, String most) throws InvalidSetting {
         String text = text(name);
         if (text == null) return null;
-        if (text.matches(whole ? "\\d{1,20}" : "-?\\d{1,20}(\\.\\d{1,20})?")) {
+        if (text.matches(whole ? "\\d{1,20}" : "-?(\\d{1,20}(\\.\\d{0,20})?|\\.\\d{1,20})")) {
             var number = new BigDecimal(text);
             if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0) {
                 return number;

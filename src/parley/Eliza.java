@@ -2,6 +2,7 @@ package parley;
 
 import static java.util.Locale.ROOT;
 import static java.util.regex.Pattern.compile;
+import static parley.PageFiles.resource;
 
 import java.util.List;
 import java.util.Map;
@@ -42,7 +43,7 @@ final class Eliza {
             """);
 
     private static final List<Rule> RULES = Stream.of(
-                    PageFiles.resource("eliza.txt").substring(2).split("\n\\? "))
+                    resource("eliza.txt").substring(2).split("\n\\? "))
             .map(Eliza::rule)
             .toList();
 

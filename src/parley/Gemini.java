@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Boolean.TRUE;
+import static java.net.URLEncoder.encode;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Collections.disjoint;
 import static java.util.regex.Pattern.compile;
@@ -12,7 +14,6 @@ import static parley.Provider.alternating;
 import static parley.ProviderError.isEmpty;
 import static parley.ReplyStream.noStream;
 
-import java.net.URLEncoder;
 import java.net.http.HttpRequest.Builder;
 import java.util.ArrayList;
 import java.util.List;
@@ -126,7 +127,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
     }
 
     private static boolean isThought(Object part) {
-        return Boolean.TRUE.equals(at(part, "thought"));
+        return TRUE.equals(at(part, "thought"));
     }
 
     @Override
@@ -137,7 +138,7 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
     /** A request of the model's method, or of the model itself. */
     private Builder request(String method) {
         String name = problems.account().model().replaceFirst("^models/", "");
-        String encoded = URLEncoder.encode(name, UTF_8).replace("+", "%20");
+        String encoded = encode(name, UTF_8).replace("+", "%20");
         boolean hasVersion = problems.account().base().getPath().matches(".*/v\\d\\w*");
         String path = (hasVersion ? "" : "/v1beta") + "/models/" + encoded + method;
         return upstream.request(path, "x-goog-api-key", "");

@@ -59,9 +59,8 @@ final class Histories implements AutoCloseable {
     static String fileName(String user) {
         String bytes = new String(user.getBytes(UTF_8), ISO_8859_1); // a character for each
         return "history_"
-                + ESCAPED.matcher(bytes)
-                        .replaceAll(each ->
-                                String.format("%%%02X", (int) each.group().charAt(0))) + ".json";
+                + ESCAPED.matcher(bytes).replaceAll(each -> "%%%02X"
+                        .formatted((int) each.group().charAt(0))) + ".json";
     }
 
     /** What a user's file holds now, without waiting for turns that run. */

@@ -19,6 +19,7 @@ import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Arrays.copyOf;
+import static java.util.UUID.nameUUIDFromBytes;
 import static java.util.stream.Collectors.joining;
 import static parley.HistoryReader.MAX_MESSAGE;
 import static parley.Json.toJson;
@@ -77,7 +78,7 @@ final class HistoryFile {
     HistoryFile(Folder folder, String name) {
         this.folder = folder;
         posix = folder.path.getFileSystem().supportedFileAttributeViews().contains("posix");
-        id = UUID.nameUUIDFromBytes(bytes(name));
+        id = nameUUIDFromBytes(bytes(name));
         file = folder.path.resolve(name);
         made = folder.path.resolve(".tmp-" + id);
     }

@@ -3,6 +3,7 @@ package parley;
 import static java.lang.Math.max;
 import static java.lang.Runtime.getRuntime;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.HexFormat.fromHexDigits;
 import static java.util.regex.Pattern.compile;
 
 import java.math.BigDecimal;
@@ -10,7 +11,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.text.ParseException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -161,7 +161,7 @@ final class Json {
 
     private static String escape(char c) {
         int known = ESCAPED.indexOf(c);
-        return known < 0 ? String.format("\\u%04x", (int) c) : "\\" + ESCAPES.charAt(known);
+        return known < 0 ? "\\u%04x".formatted((int) c) : "\\" + ESCAPES.charAt(known);
     }
 
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
@@ -267,7 +267,7 @@ final class Json {
 
     private char hexadecimal() throws ParseException {
         try {
-            var unit = (char) HexFormat.fromHexDigits(text, at, at + 4);
+            var unit = (char) fromHexDigits(text, at, at + 4);
             at += 4;
             return unit;
         } catch (IllegalArgumentException | IndexOutOfBoundsException e) {

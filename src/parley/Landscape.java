@@ -1,5 +1,6 @@
 package parley;
 
+import static java.awt.image.BufferedImage.TYPE_INT_RGB;
 import static java.lang.Math.sin;
 import static java.util.Locale.ROOT;
 
@@ -34,7 +35,7 @@ final class Landscape {
                 .findFirst()
                 .map(Integer::decode)
                 .orElse(seed);
-        var image = new BufferedImage(SIZE, SIZE, BufferedImage.TYPE_INT_RGB);
+        var image = new BufferedImage(SIZE, SIZE, TYPE_INT_RGB);
         for (int x = 0; x < SIZE; x++) {
             double ridge = SIZE * (0.5 + sin(seed + 6.0 * x / SIZE) / 6);
             for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? 0xCFE8FF : hill);

@@ -6,6 +6,7 @@ import static java.nio.file.Files.exists;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static java.util.concurrent.locks.LockSupport.parkNanos;
 import static parley.Log.log;
 
 import java.io.IOException;
@@ -14,7 +15,6 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
-import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -91,6 +91,6 @@ final class LockFile implements AutoCloseable {
     }
 
     private void closeBehindOthers() {
-        while (!closedAlone()) LockSupport.parkNanos(20_000_000);
+        while (!closedAlone()) parkNanos(20_000_000);
     }
 }

@@ -25,13 +25,14 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
     private static final Pattern NO_REASON = compile("(?i)\\s*|null|none");
     private static final Pattern LENGTH = compile("(?i)length|max.{0,20}tokens|token.?limit");
     private static final Pattern REFUSAL =
-            compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation");
-    private static final Pattern FAILURE = compile("(?i)error|fail|abort|cancel|time.?out|overload|unavailable"
-            + "|insufficient|interrupt|malformed|tool|function");
+            compile("(?i)filter|safety|moderat|blocked|refus|sensitive|prohibited|recitation|guardrail|flagged");
+    private static final Pattern FAILURE =
+            compile("(?i)error|exception|fail|abort|cancel|time.?out|overload|unavailable"
+                    + "|insufficient|interrupt|malformed|tool|function");
 
     /** Members of a message that hold thoughts, or parts of the content that are no words. */
     private static final List<String> THOUGHTS =
-            List.of("reasoning_content", "reasoning", "reasoning_details", "thinking", "content");
+            List.of("reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "thinking", "content");
 
     @Override
     public Reply chat(List<Message> messages, ReplyStream stream) {
@@ -127,7 +128,8 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         String model = problems.account().model();
         var names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
         Object answer = upstream.ask(request("/models"));
-        if (items(answer, "data").stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
+        List<?> models = items(answer instanceof List ? answer : at(answer, "data"));
+        if (models.stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
             throw problems.unknownModel("does not list %s", model);
         }
     }

@@ -3,6 +3,7 @@ package parley;
 import static java.net.Proxy.NO_PROXY;
 import static java.net.http.HttpClient.Version.HTTP_1_1;
 import static java.time.Duration.ofSeconds;
+import static javax.net.ssl.TrustManagerFactory.getDefaultAlgorithm;
 import static parley.Log.log;
 import static parley.Problem.overloaded;
 
@@ -69,8 +70,7 @@ final class ProviderHttp implements AutoCloseable {
 
     private static boolean canTrust() {
         try {
-            TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm())
-                    .init((KeyStore) null);
+            TrustManagerFactory.getInstance(getDefaultAlgorithm()).init((KeyStore) null);
             return true;
         } catch (GeneralSecurityException e) {
             return false;

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.util.stream.Collectors.joining;
+import static java.util.stream.Stream.iterate;
 import static parley.Log.sanitized;
 import static parley.Problem.Code.BLOCKED;
 import static parley.Problem.Code.EMPTY_REPLY;
@@ -170,6 +171,6 @@ record ProviderProblems(Account account, Duration timeout) {
     }
 
     private static Stream<Throwable> causes(Throwable failure) {
-        return Stream.iterate(failure, Objects::nonNull, Throwable::getCause);
+        return iterate(failure, Objects::nonNull, Throwable::getCause);
     }
 }

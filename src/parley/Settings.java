@@ -6,6 +6,7 @@ import static java.net.InetSocketAddress.createUnresolved;
 import static java.time.Duration.ofMillis;
 import static java.util.Locale.ROOT;
 import static java.util.Objects.requireNonNullElse;
+import static java.util.regex.Matcher.quoteReplacement;
 import static java.util.regex.Pattern.compile;
 
 import java.net.InetSocketAddress;
@@ -269,8 +270,7 @@ record Settings(
 
     private static History history(DotEnv env) throws InvalidSetting {
         return new History(
-                env.text("HISTORY_DIR")
-                        .replaceFirst("^~(?![^/\\\\])", Matcher.quoteReplacement(getProperty("user.home"))),
+                env.text("HISTORY_DIR").replaceFirst("^~(?![^/\\\\])", quoteReplacement(getProperty("user.home"))),
                 env.number("HISTORY_WINDOW", true, "1", "1000000").intValue());
     }
 

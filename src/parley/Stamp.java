@@ -2,10 +2,10 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.util.UUID.nameUUIDFromBytes;
 import static parley.Problem.Code.STORAGE_UNAVAILABLE;
 
 import java.io.IOException;
-import java.util.UUID;
 
 /**
  * The state of a history file, found in constant time: every turn changes its size or its last bytes.
@@ -40,7 +40,7 @@ record Stamp(long size, String end) {
     /** Names this state to clients; empty for a conversation without a message. The same on every server. */
     String version() {
         if (size == end.length() && end.indexOf('{') < 0) return "";
-        return UUID.nameUUIDFromBytes((size + end).getBytes(ISO_8859_1)).toString();
+        return nameUUIDFromBytes((size + end).getBytes(ISO_8859_1)).toString();
     }
 
     private static String text(byte[] bytes) {

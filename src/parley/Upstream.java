@@ -74,14 +74,14 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         });
     }
 
-    /** The whole answer, a JSON object. */
+    /** The whole answer, a JSON object or list. */
     Object ask(Builder request) {
         return attempts(noStream(), end -> {
             try (ResponseBody body = sent(request, noStream(), end)) {
                 String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
                 Object json = jsonOrText(text);
                 if (isIn(json)) throw problems.of(new ProviderError(json));
-                if (json instanceof Map) return json;
+                if (json instanceof Map || json instanceof List) return json;
                 throw problems.failed("answered 200 with what is not its own format: %s", text);
             } catch (IOException e) {
                 throw problems.of(e);

@@ -197,6 +197,8 @@ class FieldCasesTest extends OneServer {
                     nebius | breaks off | {"choices":[{"delta":{"content":"Half of"},"finish_reason":"null"}]} | \
                     502 provider_error | broke the connection off
                     nebius | events | say "words" ⏎ finish error | 502 provider_error | error
+                    nebius | events | say "words" ⏎ finish exception | 502 provider_error | exception
+                    nebius | events | say "words" ⏎ finish guardrail_intervened | 422 blocked | guardrail_intervened
                     nebius | events | say "words" ⏎ finish insufficient_system_resource | 502 provider_error | \
                     insufficient_system_resource
                     nebius | events | {"choices":[{"index":0,"delta":{"tool_calls":[]},"finish_reason":null}]} ⏎ \

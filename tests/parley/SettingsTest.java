@@ -6,10 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
@@ -113,6 +115,20 @@ class SettingsTest {
                         .chats()
                         .getFirst()
                         .missing());
+    }
+
+    @ParameterizedTest
+    @CsvSource({".5, 0.5", "1., 1", "1.50, 1.50", "2, 2", "0.0, 0.0"})
+    void takeNumbersAsPeopleWriteThem(String text, BigDecimal number) throws Exception {
+        assertEquals(number, settings("TEMPERATURE=" + text).generation().temperature());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"302ai", "my-own", "_x"})
+    void takeAServiceOfAnyName(String name) throws Exception {
+        String address = name.toUpperCase(Locale.ROOT).replace('-', '_') + "_BASE_URL=http://127.0.0.1/";
+        Settings settings = settings("CHAT_PROVIDER=" + name + "\n" + address);
+        assertEquals(name, settings.chats().getFirst().provider());
     }
 
     @Test
