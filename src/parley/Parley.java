@@ -29,7 +29,7 @@ import java.util.function.UnaryOperator;
 public final class Parley implements AutoCloseable {
     static final String VERSION = "1.0";
     private static final Duration TURN_TIMEOUT = ofSeconds(30); // for an earlier request of the same user
-    private static final Duration SHUTDOWN_TIMEOUT = ofSeconds(10); // for running requests
+    static final Duration SHUTDOWN_TIMEOUT = ofSeconds(10); // for running requests
 
     private final HttpServer server;
     private final Histories histories;

@@ -62,14 +62,10 @@ class CrashTest {
                     .getLocation()
                     .getPath();
             var command = new ArrayList<>(wrapper);
-            command.addAll(List.of(
-                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "-XX:TieredStopAtLevel=1",
-                    "-cp",
-                    compiled,
-                    "parley.Parley",
-                    "--env",
-                    env.toString()));
+            command.add(Programs.JAVA.toString());
+            command.add("-XX:TieredStopAtLevel=1");
+            if (!environment.containsKey("JAVA_TOOL_OPTIONS")) command.add("-XX:+UseSerialGC"); // starts sooner
+            command.addAll(List.of("-cp", compiled, "parley.Parley", "--env", env.toString()));
             var builder = new ProcessBuilder(command);
             builder.environment().putAll(environment);
             builder.environment().put("PORT", Integer.toString(port));

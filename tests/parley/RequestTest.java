@@ -11,8 +11,10 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -273,8 +275,11 @@ class RequestTest extends OneServer {
     @Test
     void tellsStreamsWithoutAPauseOfAStop() throws Exception {
         String pieces = ("data: " + Scripted.geminiDelta("on and ") + "\n\n").repeat(200);
+        var late = new Scripted.Gate();
         Scripted.Script endless = exchange -> {
             exchange.stream();
+            exchange.send(pieces);
+            late.pass();
             while (true) exchange.send(pieces);
         };
         int count = 4;
@@ -287,6 +292,9 @@ class RequestTest extends OneServer {
                 ends.add(readers.submit(() -> client.end(400)));
             }
             Running.await(() -> stopped.provider.exchanges.size() == count);
+            // They begin just before their time is over: for all of the ten seconds, they would fill the processors.
+            long begin = Parley.SHUTDOWN_TIMEOUT.toMillis() - 700;
+            CompletableFuture.delayedExecutor(begin, TimeUnit.MILLISECONDS).execute(late::open);
             stopped.parley.close();
             for (var end : ends) assertTrue(end.get().contains("\nevent: error\n"), end.get());
         }

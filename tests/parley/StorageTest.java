@@ -86,11 +86,11 @@ class StorageTest {
 
     @Test
     void tellsAFullDiskInGermanAndPutsTheFileBack(@TempDir Path home, @TempDir Path disk) throws Exception {
-        String german = Files.createDirectory(home.resolve("locales")) + "/de_DE.UTF-8";
+        Path locale = Path.of("/usr/lib/locale/C.utf8"); // by another name: German words need no more of a locale
         Assumptions.assumeTrue(
-                Files.exists(Path.of("/usr/share/locale/de/LC_MESSAGES/libc.mo"))
-                        && run("localedef", "-i", "de_DE", "-f", "UTF-8", german),
-                "no German here: apt-get install locales libc-l10n");
+                Files.exists(Path.of("/usr/share/locale/de/LC_MESSAGES/libc.mo")) && Files.exists(locale),
+                "no German here: apt-get install libc-l10n");
+        Files.createSymbolicLink(Files.createDirectory(home.resolve("locales")).resolve("de_DE.UTF-8"), locale);
         Assumptions.assumeTrue(
                 run("mount", "-t", "tmpfs", "-o", "size=256k", "parley", disk.toString()),
                 "a small disk cannot be mounted here");
@@ -299,7 +299,7 @@ class StorageTest {
     }
 
     @Test
-    void goesOnWithAFileOf60Megabytes() throws Exception {
+    void goesOnWithAFileOf20Megabytes() throws Exception {
         try (var running = new Running(Scripted.gemini("ok"))) {
             running.chat("big", "first");
             try (var file = new RandomAccessFile(running.file("big").toFile(), "rw")) {
@@ -307,13 +307,13 @@ class StorageTest {
                                 + "\"},\n{\"role\":\"assistant\",\"content\":\"y\"}")
                         .getBytes();
                 file.seek(file.length() - 3);
-                while (file.getFilePointer() < 60_000_000) file.write(line);
+                while (file.getFilePointer() < 20_000_000) file.write(line);
                 file.write("\n]\n".getBytes());
             }
             assertEquals(200, running.chat("big", "hi").status());
             Running.Answer all = running.get("/history?user_id=big");
             assertEquals(200, all.status());
-            assertTrue(all.response().body().length > 59_000_000);
+            assertTrue(all.response().body().length > 19_000_000);
             assertEquals("hi", running.get("/history?user_id=big&limit=2").at("messages", 0, "content"));
             assertEquals(200, running.chat("small", "hi").status());
             assertEquals(204, running.delete("/history?user_id=big").status());

@@ -400,11 +400,21 @@ class UpstreamTest extends OneServer {
         Running.Answer answer = running.chat("alice", "hi");
         assertEquals("502 provider_error", answer.status() + " " + answer.at("code"));
         assertTrue(answer.text().contains("more than"), answer.text());
+        Running.await(() -> running.provider.connections() == 0);
+    }
+
+    /** Of which no dialect hears anything. */
+    @Test
+    void boundsAnEndlessLine() throws Exception {
+        running.settings("PROVIDER_TIMEOUT=60");
+        String part = "x".repeat(100_000);
         running.provider.then(exchange -> {
             exchange.stream();
-            for (int i = 0; i < 500; i++) exchange.send("x".repeat(100_000));
+            for (int i = 0; i < 500; i++) exchange.send(part);
         });
-        assertEquals("provider_error", running.chat("alice", "hi").at("code"));
+        Running.Answer answer = running.chat("alice", "hi");
+        assertEquals("provider_error", answer.at("code"));
+        assertTrue(answer.text().contains("more than"), answer.text());
         Running.await(() -> running.provider.connections() == 0);
     }
 
