@@ -25,7 +25,7 @@ class MarkdownTest {
     static void start() throws Exception {
         browser = new Browser();
         running = new Running(Scripted.gemini("Hi!"));
-        browser.open(running.parley.port(), "user");
+        browser.load(running.parley.port(), "user");
     }
 
     @AfterAll
@@ -67,6 +67,13 @@ class MarkdownTest {
     private static void giveMarked() throws Exception {
         if (marked) return;
         Path npm = Files.createDirectories(Path.of("target/npm"));
+        Path source = npm.resolve("node_modules/marked/lib/marked.umd.js");
+        if (!Files.exists(source)) Assumptions.assumeTrue(installed(npm), "npm has no marked here");
+        browser.script("const module = undefined, exports = undefined, define = undefined;" + Files.readString(source));
+        marked = true;
+    }
+
+    private static boolean installed(Path npm) throws Exception {
         Process install = new ProcessBuilder(
                         "npm",
                         "install",
@@ -79,10 +86,7 @@ class MarkdownTest {
                 .redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();
-        Assumptions.assumeTrue(install.waitFor() == 0, "npm has no marked here");
-        String source = Files.readString(npm.resolve("node_modules/marked/lib/marked.umd.js"));
-        browser.script("const module = undefined, exports = undefined, define = undefined;" + source);
-        marked = true;
+        return install.waitFor() == 0;
     }
 
     static Stream<String> markdown() throws Exception {

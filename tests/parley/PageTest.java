@@ -18,11 +18,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
-import org.openqa.selenium.WebElement;
 import org.openqa.selenium.WindowType;
 import org.openqa.selenium.interactions.Actions;
 import org.openqa.selenium.interactions.WheelInput.ScrollOrigin;
@@ -49,6 +50,11 @@ class PageTest {
         if (browser != null) browser.close();
         if (running != null) running.close();
     }
+
+    /** A page in which a test has failed is used for no other. */
+    @RegisterExtension
+    static final AfterTestExecutionCallback FAILED =
+            test -> test.getExecutionException().ifPresent(e -> browser.change());
 
     @BeforeEach
     void open() {
@@ -84,7 +90,7 @@ class PageTest {
         assertEquals(200, running.chat(user, message).status());
     }
 
-    /** Each answer whose path has this word is cut off behind the server, until the page is loaded again. */
+    /** Each answer whose path has this word is cut off behind the server, until that is undone. */
     private static void cutAnswers(String path) {
         browser.script(
                 """
@@ -95,7 +101,7 @@ class PageTest {
                     await response.text();
                     throw new TypeError('cut');
                 };
-                window.mendFetch = () => { window.fetch = real; };
+                window.undo = () => { window.fetch = real; };
                 """
                         .replace("arguments0", "'" + path + "'"));
     }
@@ -108,7 +114,7 @@ class PageTest {
         browser.say("one");
         elsewhere("two");
         browser.click(button);
-        assertTrue(browser.await(".bad.calm").getText().contains("gone on elsewhere"));
+        assertTrue(browser.awaitText(".bad.calm").contains("gone on elsewhere"));
         browser.awaitTexts(".said.user .text", "one", "two");
         assertEquals("", browser.draft());
         assertEquals(4, stored().size());
@@ -118,10 +124,10 @@ class PageTest {
     void keepsTheWordsOfAnEditThatCameTooLate() throws Exception {
         browser.say("one");
         browser.click("Edit");
-        browser.await(".edit textarea").sendKeys(" and a half");
+        browser.type(".edit textarea", " and a half");
         elsewhere("two");
         browser.click("Send");
-        assertTrue(browser.await(".bad.calm").getText().contains("gone on elsewhere"));
+        assertTrue(browser.awaitText(".bad.calm").contains("gone on elsewhere"));
         browser.awaitTexts(".said.user .text", "one", "one and a half", "two");
         browser.click("Send as a new message");
         browser.awaitTexts(".said.user.kept .text", "one", "two", "one and a half");
@@ -131,7 +137,7 @@ class PageTest {
     void replacesNoOtherTurnThanTheOneThatIsEdited() throws Exception {
         browser.say("one");
         browser.click("Edit");
-        browser.await(".edit textarea").sendKeys(" edited");
+        browser.type(".edit textarea", " edited");
         browser.say("two");
         browser.click("Send as a new message");
         browser.awaitTexts(".said.user.kept .text", "one", "two", "one edited");
@@ -142,11 +148,12 @@ class PageTest {
     void takesBackOneTurnForADoubleClickAndKeepsTheDraft() throws Exception {
         browser.say("one");
         browser.say("two");
-        browser.box().sendKeys("a draft");
+        browser.type("a draft");
         var back = browser.driver.findElement(By.id("back"));
         new Actions(browser.driver).doubleClick(back).perform();
+        browser.change();
         browser.awaitCount(".said.kept", 2);
-        browser.waiting().until(any -> browser.draft().equals("two\n\na draft"));
+        browser.until("all('#text')[0].value === 'two\\n\\na draft'");
         assertEquals(2, stored().size());
     }
 
@@ -156,8 +163,8 @@ class PageTest {
         browser.say("two");
         cutAnswers("/"); // so that it cannot look either
         browser.click("Take back");
-        assertTrue(browser.await(".bad").getText().contains("connection lost"));
-        browser.script("window.mendFetch(); const now = Date.now; Date.now = () => now() + 1000"); // not tapped twice
+        assertTrue(browser.awaitText(".bad").contains("Connection lost"));
+        browser.script("window.undo(); const now = Date.now; Date.now = () => now() + 1000"); // not tapped twice
         browser.click("Try again");
         browser.awaitTexts(".said.user.kept .text", "one");
         assertEquals("two", browser.draft());
@@ -172,26 +179,25 @@ class PageTest {
         browser.await(".bad");
         browser.send("/image a boat");
         browser.await("figure img");
-        browser.await(".kept [data-act=edit]").click();
+        browser.clickAt(".kept [data-act=edit]");
         elsewhere("two");
         browser.focusWindow();
-        browser.waiting().until(any -> browser.texts(".said.user").toString().contains("two"));
+        browser.awaitWords(".said.user", "two");
         assertEquals(List.of("this fails", "/image a boat", "two"), browser.texts(".said.user .text"));
-        assertEquals("one", browser.await(".edit textarea").getDomProperty("value"));
-        switchTo(user + "-other");
+        assertEquals("one", browser.value(".edit textarea"));
+        browser.switchTo(user + "-other");
         browser.await("#empty");
         browser.driver.navigate().back();
         browser.awaitTexts(".said.user .text", "this fails", "/image a boat", "two");
-        assertEquals("one", browser.await(".edit textarea").getDomProperty("value"));
-        assertEquals(1, browser.all("figure img").size());
-        assertEquals(1, browser.all(".bad").size());
+        assertEquals("one", browser.value(".edit textarea"));
+        assertEquals(1, browser.count("figure img"));
+        assertEquals(1, browser.count(".bad"));
     }
 
     /** Each stands where it was said. */
     @Test
     void keepsFailedMessagesInTheirPlaceWhenOlderOnesCome() throws Exception {
-        seed(100);
-        browser.reload();
+        openWith(100);
         browser.awaitCount(".said.kept", 100);
         running.provider.then(FAILS);
         browser.send("this fails");
@@ -201,21 +207,17 @@ class PageTest {
         browser.awaitCount(".said.kept", 202);
         List<String> said = browser.texts(".said.user .text");
         assertEquals(List.of("q98", "q99", "this fails", "and on"), said.subList(98, 102));
-        assertEquals(1, browser.all("#turns .bad").size());
-    }
-
-    private static void switchTo(String id) {
-        browser.driver.findElement(By.id("user")).sendKeys(Keys.chord(Keys.CONTROL, "a"), id, Keys.TAB);
+        assertEquals(1, browser.count("#turns .bad"));
     }
 
     @Test
     void showsNothingOfTheUserBeforeWhereLoadingFails() {
         browser.say("one");
-        switchTo("\u592a".repeat(100)); // too long for a file name
+        browser.switchTo("\u592a".repeat(100)); // too long for a file name
         browser.await(".bad");
         assertEquals(List.of(), browser.texts(".said"));
         assertEquals("", browser.draft());
-        browser.box().sendKeys("words");
+        browser.type("words");
         for (String id : List.of("back", "export", "clear", "send")) {
             assertFalse(browser.driver.findElement(By.id(id)).isEnabled(), id);
         }
@@ -224,10 +226,10 @@ class PageTest {
     /** A proxy has problems of its own kind. */
     @Test
     void showsAProblemWhoseMembersAreNoTexts() {
-        browser.script("const real = window.fetch; window.fetch = (...args) => String(args[0]).includes('/chat')"
+        browser.change("const real = window.fetch; window.fetch = (...args) => String(args[0]).includes('/chat')"
                 + " ? Promise.resolve(Response.json({code: 502, detail: ['bad']}, {status: 502})) : real(...args)");
         browser.send("one");
-        assertTrue(browser.await("#turns .bad").getText().contains("502"));
+        assertTrue(browser.awaitText("#turns .bad").contains("502"));
         browser.reload();
         browser.awaitTexts(".said.user.unkept .text", "one");
     }
@@ -238,7 +240,7 @@ class PageTest {
         running.provider.then(gate.before(Scripted.gemini("late")));
         browser.send("a question");
         browser.await(".waiting");
-        browser.box().sendKeys("a draft");
+        browser.type("a draft");
         browser.reload();
         browser.awaitTexts(".said.user.unkept .text", "a question");
         assertEquals("a draft", browser.draft());
@@ -254,7 +256,7 @@ class PageTest {
         running.provider.then(FAILS);
         browser.send("this fails");
         browser.await(".bad");
-        browser.box().sendKeys("a draft");
+        browser.type("a draft");
         Object copied = browser.script("return JSON.stringify({...sessionStorage})");
         String first = browser.driver.getWindowHandle();
         String address = browser.driver.getCurrentUrl();
@@ -271,21 +273,21 @@ class PageTest {
         }
         browser.reload();
         assertEquals("a draft", browser.draft());
-        assertEquals(1, browser.all(".bad").size());
+        assertEquals(1, browser.count(".bad"));
     }
 
     @Test
     void letsTheAddressFollowTheUser() {
         browser.say("one");
-        browser.box().sendKeys("a draft");
-        switchTo(user + " & co");
+        browser.type("a draft");
+        browser.switchTo(user + " & co");
         browser.await("#empty");
         assertEquals("", browser.draft());
         assertTrue(browser.driver.getCurrentUrl().endsWith("/?user_id=" + user + "+%26+co"));
         browser.driver.navigate().back();
         browser.awaitTexts(".said.user .text", "one");
         assertEquals("a draft", browser.draft());
-        assertEquals(user, browser.driver.findElement(By.id("user")).getDomProperty("value"));
+        assertEquals(user, browser.value("#user"));
     }
 
     @Test
@@ -295,7 +297,7 @@ class PageTest {
         browser.send("two");
         browser.awaitTexts(".said.user.kept .text", "one", "two");
         browser.click("Regenerate");
-        browser.waiting().until(any -> browser.all(".writing, .unkept").isEmpty());
+        browser.awaitCount(".writing, .unkept", 0);
         assertEquals(List.of(), browser.texts(".bad"));
         assertEquals(4, stored().size());
     }
@@ -304,7 +306,7 @@ class PageTest {
     @ValueSource(strings = {"Stop", "time"})
     void endsALookThatNothingAnswers(String by) {
         browser.say("one");
-        browser.script(
+        browser.change(
                 """
                 const real = window.fetch, limit = AbortSignal.timeout, fast = arguments[0] === 'time';
                 AbortSignal.timeout = ms => limit.call(AbortSignal, fast ? Math.min(ms, 300) : ms);
@@ -318,8 +320,8 @@ class PageTest {
                 by);
         browser.send("two");
         browser.await(".waiting");
-        if (by.equals("Stop")) browser.box().sendKeys(Keys.ESCAPE);
-        assertTrue(browser.await("#turns .bad").getText().contains("connection lost"));
+        if (by.equals("Stop")) browser.press("#text", Keys.ESCAPE);
+        assertTrue(browser.awaitText("#turns .bad").contains("Connection lost"));
     }
 
     @Test
@@ -327,8 +329,8 @@ class PageTest {
         browser.say("one");
         cutAnswers("/"); // so that it cannot look either
         browser.send("two");
-        assertTrue(browser.await(".bad").getText().contains("connection lost"));
-        browser.script("window.mendFetch()");
+        assertTrue(browser.awaitText(".bad").contains("Connection lost"));
+        browser.script("window.undo()");
         browser.click("Try again");
         browser.awaitTexts(".said.user.kept .text", "one", "two");
         assertEquals(4, stored().size());
@@ -338,15 +340,16 @@ class PageTest {
     @ValueSource(strings = {"", "a draft"})
     void replacesWhenAFailedEditIsTriedAgain(String draft) throws Exception {
         browser.say("one");
-        browser.box().sendKeys(draft);
+        browser.type(draft);
         browser.click("Edit");
         running.provider.then(FAILS);
-        browser.await(".edit textarea").sendKeys(" edited", Keys.ENTER);
+        browser.type(".edit textarea", " edited");
+        browser.press(Keys.ENTER);
         browser.await(".bad");
         browser.awaitTexts(".said.user .text", "one", "one edited");
         browser.click("Edit");
-        browser.await(".edit textarea").sendKeys(" twice");
-        browser.await(".edit .strong").click();
+        browser.type(".edit textarea", " twice");
+        browser.clickAt(".edit .strong");
         browser.awaitTexts(".said.user.kept .text", "one edited twice");
         assertEquals(2, stored().size());
         assertEquals(draft, browser.draft());
@@ -367,10 +370,10 @@ class PageTest {
         running.provider.then(inTwoParts("# A lighthouse\n\nIt", gate, " stood."), Scripted.gemini("# Again"));
         browser.send("a story");
         browser.await(".writing .text h2");
-        if (by.equals("escape")) browser.box().sendKeys(Keys.ESCAPE);
-        else browser.waiting().until(any -> stopped(browser.driver.findElement(By.id("send"))));
-        assertTrue(browser.await(".bad.calm").getText().contains("Nothing was stored"));
-        assertTrue(browser.await(".said.model.unkept .text").getText().contains("lighthouse"));
+        if (by.equals("escape")) browser.press("#text", Keys.ESCAPE);
+        else pressStop();
+        assertTrue(browser.awaitText(".bad.calm").contains("Nothing was stored"));
+        assertTrue(browser.awaitText(".said.model.unkept .text").contains("lighthouse"));
         assertTrue(browser.texts(".said.model.unkept .label").contains("not kept"));
         gate.open();
         assertEquals(List.of(), stored());
@@ -379,9 +382,9 @@ class PageTest {
     }
 
     /** A click within 500 ms of sending does not stop. */
-    private static boolean stopped(WebElement button) {
-        if (button.getText().equals("Stop")) button.click();
-        return !browser.all(".bad.calm").isEmpty();
+    private static void pressStop() {
+        browser.until("Date.now() - (window.begunAt ??= Date.now()) > 500");
+        browser.click("Stop");
     }
 
     @Test
@@ -390,8 +393,8 @@ class PageTest {
         running.provider.then(gate.before(Scripted.gemini("never")));
         browser.send("one");
         browser.await(".waiting");
-        browser.box().sendKeys(Keys.ESCAPE);
-        assertTrue(browser.await(".bad.calm").getText().contains("Nothing was stored"));
+        browser.press("#text", Keys.ESCAPE);
+        assertTrue(browser.awaitText(".bad.calm").contains("Nothing was stored"));
         assertEquals("Hi there!", browser.say("two")); // else it would wait until the gate gives up
         gate.open();
         assertEquals(List.of("user: two", "assistant: Hi **there**!"), stored());
@@ -403,8 +406,10 @@ class PageTest {
             IntStream.range(0, 60).mapToObj(i -> "line " + i + "\n\n").collect(Collectors.joining());
 
     private static long scrolled() {
-        return ((Number) browser.script("return Math.round(document.getElementById('scroll').scrollTop)")).longValue();
+        return ((Number) browser.script("return " + SCROLLED)).longValue();
     }
+
+    private static final String SCROLLED = "Math.round(document.getElementById('scroll').scrollTop)";
 
     @ParameterizedTest
     @ValueSource(strings = {"wheel", "key"})
@@ -412,7 +417,7 @@ class PageTest {
         var gate = new Scripted.Gate();
         running.provider.then(inTwoParts(LONG, gate, LONG));
         browser.send("tell me");
-        browser.waiting().until(any -> scrolled() > 500);
+        browser.until(SCROLLED + " > 500");
         long end = scrolled();
         var scroll = browser.driver.findElement(By.id("scroll"));
         if (by.equals("wheel")) {
@@ -422,18 +427,16 @@ class PageTest {
         } else {
             scroll.sendKeys(Keys.ARROW_UP);
         }
-        browser.waiting().until(any -> scrolled() < end);
-        String later = "new Promise(done => setTimeout(() => done(scroll.scrollTop), 50))"
-                .replace("scroll.scrollTop", "Math.round(document.getElementById('scroll').scrollTop)");
+        browser.until(SCROLLED + " < arguments[0]", end);
+        String later = "new Promise(done => setTimeout(() => done(" + SCROLLED + "), 50))";
         browser.waiting().until(any -> scrolled() == (Long) browser.eventually(later));
         long place = scrolled();
         gate.open();
         browser.await(".said.model.kept");
         assertEquals(place, scrolled());
-        browser.driver.findElement(By.id("down")).click();
-        browser.waiting().until(any -> scrolled() > end);
-        browser.waiting()
-                .until(any -> !browser.driver.findElement(By.id("down")).isDisplayed());
+        browser.clickAt("#down");
+        browser.until(SCROLLED + " > arguments[0]", end);
+        browser.until("!all('#down')[0].checkVisibility()");
     }
 
     @Test
@@ -441,9 +444,9 @@ class PageTest {
         var gate = new Scripted.Gate();
         running.provider.then(gate.before(Scripted.gemini("late")));
         browser.send("one");
-        assertEquals("", browser.await(".waiting").getText());
-        browser.script("const now = Date.now; Date.now = () => now() + 7000");
-        browser.waiting().until(any -> browser.texts(".waiting").getFirst().matches("[78] s"));
+        assertEquals("", browser.awaitText(".waiting"));
+        browser.change("const now = Date.now; Date.now = () => now() + 7000");
+        browser.until("/^[78] s$/.test(texts('.waiting')[0])");
         browser.emulate("prefers-reduced-motion", "reduce");
         try {
             assertEquals(
@@ -460,12 +463,12 @@ class PageTest {
     void saysWhatToDoWithoutAKeyAndLooksAgainByItself() throws Exception {
         setUp("GEMINI_API_KEY=", false);
         browser.focusWindow();
-        browser.waiting().until(any -> browser.texts("#empty").toString().contains("GEMINI_API_KEY="));
+        browser.awaitWords("#empty", "GEMINI_API_KEY=");
         assertEquals(
-                "https://aistudio.google.com/apikey", browser.await("#empty a").getDomProperty("href"));
-        assertTrue(browser.driver.findElement(By.id("about")).getText().contains("not set up yet"));
+                "https://aistudio.google.com/apikey", browser.find("#empty a").getDomProperty("href"));
+        assertTrue(browser.awaitText("#about").contains("not set up yet"));
         setUp("", true);
-        browser.waiting().until(any -> browser.texts("#empty").toString().contains("What is on your mind?"));
+        browser.awaitWords("#empty", "What is on your mind?");
     }
 
     private static void setUp(String setting, boolean ready) throws Exception {
@@ -483,14 +486,13 @@ class PageTest {
     void stopsOnlyWhereItIsMeant() {
         var gate = new Scripted.Gate();
         running.provider.then(gate.before(Scripted.gemini("late")));
-        browser.box().sendKeys("one");
+        browser.reload(); // where Send was no Stop a moment ago
+        browser.type("one");
         var send = browser.driver.findElement(By.id("send"));
         new Actions(browser.driver).doubleClick(send).perform();
         browser.await(".waiting");
-        browser.script(
-                "arguments[0].dispatchEvent(new KeyboardEvent('keydown', "
-                        + "{key: 'Escape', isComposing: true, bubbles: true}))",
-                browser.box());
+        browser.script("document.getElementById('text').dispatchEvent(new KeyboardEvent('keydown', "
+                + "{key: 'Escape', isComposing: true, bubbles: true}))");
         assertEquals("Stop", send.getText());
         gate.open();
         browser.await(".said.model.kept");
@@ -505,14 +507,14 @@ class PageTest {
         running.provider.then(gate.before(Scripted.gemini("late")));
         browser.send("one");
         browser.await(".waiting");
-        browser.box().sendKeys("a draft");
-        browser.script("const send = document.getElementById('send'); new MutationObserver((all, watcher) => {"
+        browser.type("a draft");
+        browser.change("const send = document.getElementById('send'); new MutationObserver((all, watcher) => {"
                 + "watcher.disconnect(); setTimeout(() => { send.click(); document.title = 'clicked'; }, 50);"
                 + "}).observe(send, {childList: true, characterData: true, subtree: true})");
         gate.open();
-        browser.waiting().until(any -> "clicked".equals(browser.driver.getTitle()));
+        browser.until("document.title === 'clicked'");
         assertEquals("a draft", browser.draft());
-        browser.box().sendKeys(Keys.ENTER);
+        browser.press("#text", Keys.ENTER);
         browser.awaitTexts(".said.user.kept .text", "one", "a draft");
     }
 
@@ -522,16 +524,18 @@ class PageTest {
         running.provider.then(gate.before(Scripted.gemini("late")));
         browser.send("one");
         browser.await(".waiting");
-        press("#user", "-other", Keys.ESCAPE);
-        assertEquals(user, browser.driver.findElement(By.id("user")).getDomProperty("value"));
-        browser.box().click();
+        browser.type("#user", "-other");
+        browser.press(Keys.ESCAPE);
+        assertEquals(user, browser.value("#user"));
+        browser.clickAt("#text");
         gate.open();
         browser.await(".said.model.kept");
         assertEquals(List.of(), browser.texts(".bad"));
     }
 
-    /** Writes a conversation of so many turns. */
-    private void seed(int turns) throws Exception {
+    /** Opens a conversation of so many turns. */
+    private void openWith(int turns) throws Exception {
+        user += "-long";
         Path file = running.file(user);
         Files.createDirectories(file.getParent());
         String messages = IntStream.range(0, turns)
@@ -539,19 +543,19 @@ class PageTest {
                         + "\"},\n{\"role\":\"assistant\",\"content\":\"a" + i + "\"}")
                 .collect(Collectors.joining(",\n"));
         Files.writeString(file, "[\n" + messages + "\n]\n");
+        browser.open(running.parley.port(), user);
     }
 
     @Test
     void putsOlderMessagesAboveThoseThatAreThere() throws Exception {
-        seed(5000);
-        browser.reload();
+        openWith(5000);
         browser.awaitCount(".said", 100);
         browser.script("window.first = document.querySelector('.turn')");
         cutAnswers("/history");
         browser.script("document.getElementById('scroll').scrollTop = 0");
         browser.await("#above .bad");
-        assertEquals(100, browser.all(".said").size());
-        browser.script("window.mendFetch()");
+        assertEquals(100, browser.count(".said"));
+        browser.script("window.undo()");
         Object before = browser.script("return first.getBoundingClientRect().top");
         browser.click("Try again");
         browser.awaitCount(".said", 200);
@@ -572,7 +576,7 @@ class PageTest {
         browser.await(".said.model.kept");
         assertEquals("let a = 1", browser.script("return getSelection().toString().trim()"));
         assertEquals(true, browser.script("return block.isConnected"));
-        browser.await(".code .copy").click();
+        browser.clickAt(".code .copy");
         browser.awaitTexts(".code .copy", "Copied");
     }
 
@@ -587,7 +591,7 @@ class PageTest {
         gate.open();
         browser.await(".said.model.kept");
         assertEquals(300L, browser.script("return document.querySelector('pre').scrollLeft"));
-        assertTrue(browser.await("pre").getText().endsWith("and wider"));
+        assertTrue(browser.awaitText("pre").endsWith("and wider"));
     }
 
     // --- 17 to 20: for everyone ---
@@ -608,7 +612,7 @@ class PageTest {
         browser.send("one");
         browser.await(".bad");
         browser.click("Try again");
-        browser.waiting().until(any -> browser.all(".writing").isEmpty());
+        browser.awaitCount(".writing", 0);
         assertEquals("text", browser.script("return document.activeElement.id"));
         browser.click("Remove");
         browser.await("#empty");
@@ -621,23 +625,17 @@ class PageTest {
 
     @Test
     void leavesTheFocusWhereOlderMessagesAreAskedFor() throws Exception {
-        seed(200);
-        browser.reload();
+        openWith(200);
         browser.awaitCount(".said", 100);
-        browser.script("const real = window.fetch;"
+        browser.change("const real = window.fetch;"
                 + "window.fetch = (...args) => new Promise(done => { window.go = () => done(real(...args)); });"
                 + "document.querySelector('#above button').focus({preventScroll: true})");
-        browser.driver.switchTo().activeElement().sendKeys(Keys.ENTER);
+        browser.press(Keys.ENTER);
         browser.awaitTexts("#above button", "Loading\u2026");
         assertFocus("#above button");
         browser.script("go()");
         browser.awaitCount(".said", 200);
         assertFocus("#above button");
-    }
-
-    private static void press(String css, CharSequence... keys) {
-        browser.script("document.querySelector(arguments[0]).focus({focusVisible: true})", css);
-        browser.driver.switchTo().activeElement().sendKeys(keys);
     }
 
     private static void assertFocus(String css) {
@@ -650,8 +648,8 @@ class PageTest {
     @Test
     void bringsTheFocusToTheBoxWhenAConversationIsDeleted() {
         browser.say("one");
-        press("#clear", Keys.ENTER);
-        press("#ask .danger", Keys.ENTER);
+        browser.press("#clear", Keys.ENTER);
+        browser.press("#ask .danger", Keys.ENTER);
         browser.await("#empty");
         assertFocus("#text");
     }
@@ -659,11 +657,11 @@ class PageTest {
     @Test
     void bringsTheFocusBackToEditWhenAnEditIsCancelled() {
         browser.say("one");
-        press("[data-act=edit]", Keys.ENTER);
-        press(".edit textarea", Keys.ESCAPE);
+        browser.press("[data-act=edit]", Keys.ENTER);
+        browser.press(".edit textarea", Keys.ESCAPE);
         assertFocus("[data-act=edit]");
-        press("[data-act=edit]", Keys.ENTER);
-        press("[data-act=cancel]", Keys.ENTER);
+        browser.press("[data-act=edit]", Keys.ENTER);
+        browser.press("[data-act=cancel]", Keys.ENTER);
         assertFocus("[data-act=edit]");
     }
 
@@ -673,37 +671,43 @@ class PageTest {
         running.provider.then(FAILS);
         browser.send("two");
         browser.await(".bad");
-        browser.box().sendKeys("a draft");
-        press(".kept [data-act=edit]", Keys.ENTER);
-        press(".edit textarea", " and more");
+        browser.type("a draft");
+        browser.press(".kept [data-act=edit]", Keys.ENTER);
+        browser.type(".edit textarea", " and more");
         for (String button : List.of(".kept [data-act=edit]", ".bad [data-act=edit]")) {
-            press(button, Keys.ENTER);
+            browser.press(button, Keys.ENTER);
             assertFocus(".edit textarea");
-            assertEquals("one and more", browser.await(".edit textarea").getDomProperty("value"));
+            assertEquals("one and more", browser.value(".edit textarea"));
         }
-        press("[data-act=cancel]", Keys.ENTER);
-        press(".bad [data-act=edit]", Keys.ENTER);
-        press(".edit textarea", " and more");
-        browser.box().sendKeys(Keys.chord(Keys.CONTROL, "a"), Keys.DELETE);
-        press(".bad [data-act=edit]", Keys.ENTER);
+        browser.press("[data-act=cancel]", Keys.ENTER);
+        browser.press(".bad [data-act=edit]", Keys.ENTER);
+        browser.type(".edit textarea", " and more");
+        browser.script("document.getElementById('text').select()");
+        browser.press("#text", Keys.DELETE);
+        browser.press(".bad [data-act=edit]", Keys.ENTER);
         assertFocus(".edit textarea");
-        assertEquals("two and more", browser.await(".edit textarea").getDomProperty("value"));
+        assertEquals("two and more", browser.value(".edit textarea"));
     }
 
     @Test
     void hidesAPopoverWhenTheFocusGoesOn() {
         browser.say("one");
         for (String next : List.of("#text", "#export")) {
-            press("[popovertarget=ids]", Keys.ENTER);
-            press("#new", Keys.chord(Keys.SHIFT, Keys.TAB));
+            browser.press("[popovertarget=ids]", Keys.ENTER);
+            browser.focus("#new");
+            new Actions(browser.driver)
+                    .keyDown(Keys.SHIFT)
+                    .sendKeys(Keys.TAB)
+                    .keyUp(Keys.SHIFT)
+                    .perform();
             assertFocus("[popovertarget=ids]");
             browser.awaitCount("#ids:popover-open", 1);
-            press(next, "");
+            browser.focus(next);
             browser.awaitCount("#ids:popover-open", 0);
             assertFocus(next);
         }
-        press("[popovertarget=ids]", Keys.ENTER);
-        press("#new", Keys.ENTER);
+        browser.press("[popovertarget=ids]", Keys.ENTER);
+        browser.press("#new", Keys.ENTER);
         browser.await("#empty");
         browser.awaitCount(":popover-open", 0);
         assertFocus("#text");
@@ -737,11 +741,11 @@ class PageTest {
         running.provider.then(inTwoParts("Well.", gate, LONG));
         browser.send("tell me");
         browser.await(".writing .text p");
-        press(".kept [data-act=copyReply]", "");
+        browser.focus(".kept [data-act=copyReply]");
         gate.open();
         browser.awaitCount(".said.model.kept", 2);
         assertEquals(0L, scrolled());
-        browser.driver.findElement(By.id("down")).click();
+        browser.clickAt("#down");
         assertFocus("#text");
     }
 
@@ -750,19 +754,19 @@ class PageTest {
         running.provider.then(exchange -> exchange.answer(
                 429, "application/json", "Retry-After: 30\r\n", "{\"error\":{\"message\":\"slowly\"}}"));
         browser.send("one");
-        assertTrue(browser.await(".bad button").getText().matches("Try again in \\d+ s"));
-        assertEquals(0, browser.all("[role=alert] button, [aria-live] button").size());
+        assertTrue(browser.awaitText(".bad button").matches("Try again in \\d+ s"));
+        assertEquals(0, browser.count("[role=alert] button, [aria-live] button"));
     }
 
     @Test
     void stopsTheTabulatorOnlyAtWhatScrolls() {
         browser.say("short");
-        assertEquals(0, browser.all(".text[tabindex]").size());
+        assertEquals(0, browser.count(".text[tabindex]"));
         browser.script("const box = document.getElementById('text'); box.value = 'x\\n'.repeat(99);"
                 + "box.dispatchEvent(new Event('input'))");
         browser.say(".");
         browser.awaitCount(".text[tabindex='0']", 1);
-        browser.driver.findElement(By.className("skip")).sendKeys(Keys.ENTER);
+        browser.press(".skip", Keys.ENTER);
         assertEquals("text", browser.script("return document.activeElement.id"));
     }
 
@@ -800,35 +804,34 @@ class PageTest {
 
     @Test
     void printsAlsoWhatWasNotLoadedYet() throws Exception {
-        seed(400);
-        browser.reload();
+        openWith(400);
         browser.awaitCount(".said", 100);
-        browser.script("window.print = () => { window.printed = document.querySelectorAll('.said').length }");
+        browser.change("window.print = () => { window.printed = document.querySelectorAll('.said').length }");
         cutAnswers("/history");
         browser.click("Export");
         browser.click("Print");
         browser.await("#above .bad");
         assertNull(browser.script("return window.printed"), "half of it is not the conversation");
-        browser.script("window.mendFetch()");
+        browser.script("window.undo()");
         browser.click("Export");
         browser.click("Print");
-        browser.waiting().until(any -> browser.script("return window.printed") != null);
+        browser.until("window.printed");
         assertEquals(800L, browser.script("return window.printed"));
     }
 
     @Test
     void exportsForPeopleAndForPrograms() throws Exception {
         browser.say("one");
-        browser.script("URL.createObjectURL = blob => { window.saved = blob; return 'blob:none' };"
+        browser.change("URL.createObjectURL = blob => { window.saved = blob; return 'blob:none' };"
                 + "HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download }");
         browser.click("Export");
         browser.click("JSON, for programs");
-        browser.waiting().until(any -> browser.script("return window.savedAs") != null);
+        browser.until("window.savedAs");
         assertEquals(running.get("/history?user_id=" + user).text(), browser.eventually("saved.text()"));
         browser.script("delete window.savedAs");
         browser.click("Export");
         browser.click("Markdown, to read");
-        browser.waiting().until(any -> browser.script("return window.savedAs") != null);
+        browser.until("window.savedAs");
         assertEquals("parley-" + user + ".md", browser.script("return savedAs"));
         String text = (String) browser.eventually("saved.text()");
         assertTrue(text.startsWith("# " + user + "\n\n**You") && text.contains("\n\nHi **there**!\n"), text);
@@ -846,18 +849,16 @@ class PageTest {
         browser.click("Conversations");
         browser.click("New conversation");
         browser.await("#empty");
-        String guest = browser.driver.findElement(By.id("user")).getDomProperty("value");
+        String guest = browser.value("#user");
         assertTrue(guest.matches("guest-\\w+"), guest);
-        browser.box().sendKeys("a draft");
+        browser.type("a draft");
         browser.click("Conversations");
         browser.click(user);
         browser.awaitTexts(".said.user .text", "one");
         browser.click("Conversations");
-        browser.driver
-                .findElement(By.cssSelector("[aria-label='Forget " + guest + "']"))
-                .click();
+        browser.clickAt("[aria-label='Forget " + guest + "']");
         assertFalse(browser.texts("#ids li").toString().contains(guest));
-        switchTo(guest);
+        browser.switchTo(guest);
         browser.await("#empty");
         assertEquals("", browser.draft(), "its draft is forgotten too");
     }

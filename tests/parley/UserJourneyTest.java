@@ -15,11 +15,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
-import org.openqa.selenium.WebElement;
 
 /** The page in a real browser, against a real server in demo mode. Skipped where Debian's Chromium is missing. */
 class UserJourneyTest {
@@ -35,7 +36,7 @@ class UserJourneyTest {
     static void start() throws Exception {
         browser = new Browser();
         folder = Files.createTempDirectory("parley");
-        demo = new Demo(6);
+        demo = new Demo(1);
         startParley(0);
     }
 
@@ -44,12 +45,20 @@ class UserJourneyTest {
         parley = new Parley(new LiveSettings(env, demo::redirect), true);
     }
 
+    private static final String ANSWERED =
+            "!all('.writing').length && all('.model [data-act=retry]:enabled').length === 1";
+
     @AfterAll
     static void stop() throws Exception {
         if (browser != null) browser.close();
         if (parley != null) parley.close();
         if (demo != null) demo.close();
     }
+
+    /** A page in which a test has failed is used for no other. */
+    @RegisterExtension
+    static final AfterTestExecutionCallback FAILED =
+            test -> test.getExecutionException().ifPresent(e -> browser.change());
 
     @BeforeEach
     void open() {
@@ -68,10 +77,10 @@ class UserJourneyTest {
         assertTrue(browser.say("what is my name?").contains("Ada"));
         browser.reload();
         browser.awaitCount(".said", 4);
-        assertEquals("my name is Ada", browser.all(".said.user .text").get(0).getText());
+        assertEquals("my name is Ada", browser.texts(".said.user .text").get(0));
         assertTrue(browser.say("what is my name?").contains("Ada"));
         assertTrue(browser.texts(".model .label").getLast().matches(".* · \\d+ tokens \\(\\d+ in, \\d+ out\\)"));
-        assertEquals("Demo", browser.driver.findElement(By.id("demo")).getText());
+        assertEquals("Demo", browser.awaitText("#demo"));
     }
 
     @Test
@@ -86,39 +95,36 @@ class UserJourneyTest {
     @Test
     void keepsTwoUsersApart() {
         browser.say("my dog is brown");
-        var id = browser.driver.findElement(By.id("user"));
-        id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user + "-other", Keys.TAB);
+        browser.switchTo(user + "-other");
         browser.await("#empty");
-        assertEquals(0, browser.all(".said").size());
+        assertEquals(0, browser.count(".said"));
         browser.say("hello");
-        id.sendKeys(Keys.chord(Keys.CONTROL, "a"), user, Keys.TAB);
-        browser.waiting().until(any -> browser.all(".said.user .text").stream()
-                .anyMatch(each -> each.getText().equals("my dog is brown")));
-        assertEquals(2, browser.all(".said").size());
+        browser.switchTo(user);
+        browser.awaitTexts(".said.user .text", "my dog is brown");
+        assertEquals(2, browser.count(".said"));
     }
 
     @Test
     void countsDownAfter429AndLosesNoMessage() {
         browser.send("error 429");
-        String said = browser.await(".bad").getText();
-        assertTrue(said.contains("rate limited") && said.contains("Try again in "), said);
+        String said = browser.awaitText(".bad");
+        assertTrue(said.contains("Rate limited") && said.contains("Try again in "), said);
         browser.click("Edit");
-        assertEquals("error 429", browser.box().getDomProperty("value"));
-        assertEquals(0, browser.all(".said").size());
-        browser.box().sendKeys(Keys.chord(Keys.CONTROL, "a"));
-        browser.say("hello");
+        assertEquals("error 429", browser.draft());
+        assertEquals(0, browser.count(".said"));
+        browser.writeOver("#text", "hello");
+        browser.press(Keys.ENTER);
+        browser.awaitCount(".said.model.kept", 1);
     }
 
     @Test
     void triesAgainAfterAFailure() {
         browser.send("blocked");
-        assertTrue(browser.await(".bad").getText().contains("SAFETY"));
+        assertTrue(browser.awaitText(".bad").contains("SAFETY"));
         browser.click("Try again");
-        browser.waiting()
-                .until(any -> browser.all(".bad").size() == 1
-                        && browser.all(".said.user").size() == 1);
+        browser.until("all('.bad').length === 1 && all('.said.user').length === 1");
         browser.send("cut off");
-        browser.waiting().until(any -> browser.all(".bad").size() == 2);
+        browser.awaitCount(".bad", 2);
     }
 
     @Test
@@ -127,7 +133,7 @@ class UserJourneyTest {
         int port = parley.port();
         parley.close();
         browser.send("are you there?");
-        assertTrue(browser.await(".bad").getText().contains("connection lost"));
+        assertTrue(browser.awaitText(".bad").contains("Connection lost"));
         startParley(port);
         browser.click("Try again");
         browser.awaitCount(".said.model.kept", 2);
@@ -139,19 +145,16 @@ class UserJourneyTest {
         browser.say("hello");
         browser.say("my cat is old");
         browser.click("Regenerate");
-        browser.waiting()
-                .until(any -> browser.all(".kept").size() == 4
-                        && browser.all(".writing").isEmpty()
-                        && browser.all(".model [data-act=retry]:enabled").size() == 1);
-        assertEquals("my cat is old", browser.all(".said.user .text").get(1).getText());
+        browser.until("all('.kept').length === 4 && " + ANSWERED);
+        assertEquals("my cat is old", browser.texts(".said.user .text").get(1));
         browser.click("Take back");
         browser.awaitCount(".said", 2);
-        assertEquals("my cat is old", browser.box().getDomProperty("value"));
+        assertEquals("my cat is old", browser.draft());
         browser.box().clear();
         browser.click("Clear");
         browser.await("dialog[open]");
         browser.click("Keep");
-        assertEquals(2, browser.all(".said").size());
+        assertEquals(2, browser.count(".said"));
         browser.click("Clear");
         browser.click("Delete");
         browser.await("#empty");
@@ -161,9 +164,8 @@ class UserJourneyTest {
     void drawsAnImageAndShowsItFullSize() {
         browser.send("/image a red boat");
         browser.await(".drawing");
-        WebElement image = browser.await("figure img");
-        browser.waiting().until(any -> "512".equals(image.getDomProperty("naturalWidth")));
-        image.click();
+        browser.until("all('figure img')[0]?.naturalWidth === 512");
+        browser.clickAt("figure img");
         browser.await("#full[open]");
         browser.click("Close");
         browser.click("Image");
@@ -176,9 +178,9 @@ class UserJourneyTest {
     void bringsTheLastMessageBackWithUp() {
         browser.say("hello");
         browser.box().sendKeys(Keys.ARROW_UP);
-        assertEquals("hello", browser.box().getDomProperty("value"));
+        assertEquals("hello", browser.draft());
         browser.box().sendKeys(Keys.chord(Keys.SHIFT, Keys.ENTER), "more");
-        assertEquals("hello\nmore", browser.box().getDomProperty("value"));
+        assertEquals("hello\nmore", browser.draft());
     }
 
     /** Replies of a provider that means harm: the page shows their text, and runs and loads nothing. */
@@ -213,12 +215,13 @@ class UserJourneyTest {
         browser.reload();
         browser.awaitCount(".said", 2);
         assertNull(browser.script("return window.broken"));
-        assertEquals(0, browser.all(".said img, .said script, .said svg").size());
-        for (WebElement link : browser.all(".said a")) {
-            assertTrue(link.getDomProperty("href").matches("(https?|mailto):.*"), link.getDomProperty("href"));
-            assertTrue(link.getDomAttribute("rel").contains("noopener"));
-        }
-        assertEquals(4, browser.all(".said a").size());
+        assertEquals(0, browser.count(".said img, .said script, .said svg"));
+        assertEquals(
+                List.of(),
+                browser.script(
+                        "return [...document.querySelectorAll('.said a')].filter(({href, rel}) =>"
+                                + " !/^(https?|mailto):/.test(href) || !rel.includes('noopener')).map(link => link.outerHTML)"));
+        assertEquals(4, browser.count(".said a"));
         assertEquals(
                 browser.script("return document.documentElement.clientWidth"),
                 browser.script("return document.documentElement.scrollWidth"));
@@ -259,9 +262,7 @@ class UserJourneyTest {
                     browser.box().getSize().getWidth() > 100, "" + browser.box().getSize());
             assertTrue(
                     browser.driver.findElement(By.tagName("header")).getSize().getHeight() < 90, "two lines");
-            browser.driver
-                    .findElement(By.id("user"))
-                    .sendKeys(Keys.chord(Keys.CONTROL, "a"), "x".repeat(128), Keys.TAB);
+            browser.switchTo("x".repeat(128));
             browser.await("#empty");
             assertEquals(true, browser.script(FITS));
         });
@@ -274,20 +275,19 @@ class UserJourneyTest {
     void losesNothingWhenRegeneratingFails() {
         browser.say("hello");
         browser.say("my cat is old");
-        String reply = browser.all(".said.model.kept .text").get(1).getText();
-        browser.box().sendKeys("a draft");
+        String reply = browser.texts(".said.model.kept .text").get(1);
+        browser.type("a draft");
         browser.click("Edit");
-        browser.await(".edit textarea").sendKeys(Keys.chord(Keys.CONTROL, "a"), "cut off", Keys.ENTER);
+        browser.writeOver(".edit textarea", "cut off");
+        browser.press(Keys.ENTER);
         browser.await(".bad");
         browser.awaitTexts(".said.user.kept .text", "hello", "my cat is old");
         assertEquals(reply, browser.texts(".said.model.kept .text").get(1));
         assertTrue(browser.texts(".said.model.unkept .label").contains("not kept"));
         browser.click("Remove");
         browser.click("Regenerate");
-        browser.waiting()
-                .until(any -> browser.all(".writing").isEmpty()
-                        && browser.all(".said.model.kept").size() == 2);
-        assertEquals("a draft", browser.box().getDomProperty("value"));
+        browser.until("!all('.writing').length && all('.said.model.kept').length === 2");
+        assertEquals("a draft", browser.draft());
         browser.box().clear();
         browser.reload();
         browser.awaitCount(".said", 4);
@@ -297,19 +297,16 @@ class UserJourneyTest {
     void editsTheLastQuestionWhereItStands() {
         browser.say("hello");
         browser.say("my cat is old");
-        browser.box().sendKeys("a draft");
+        browser.type("a draft");
         browser.click("Edit");
-        WebElement edit = browser.await(".edit textarea");
-        edit.sendKeys(Keys.chord(Keys.CONTROL, "a"), "my dog is young", Keys.ENTER);
-        browser.waiting()
-                .until(any -> browser.all(".writing").isEmpty()
-                        && browser.all(".said.user.kept").size() == 2
-                        && browser.all(".said.user.kept .text").get(1).getText().equals("my dog is young"));
-        assertEquals("a draft", browser.box().getDomProperty("value"));
+        browser.writeOver(".edit textarea", "my dog is young");
+        browser.press(Keys.ENTER);
+        browser.until("!all('.writing').length && texts('.said.user.kept .text')[1] === 'my dog is young'");
+        assertEquals("a draft", browser.draft());
         browser.box().clear();
         browser.reload();
         browser.awaitCount(".said", 4);
-        assertEquals("my dog is young", browser.all(".said.user .text").get(1).getText());
+        assertEquals("my dog is young", browser.texts(".said.user .text").get(1));
     }
 
     @Test
@@ -317,10 +314,8 @@ class UserJourneyTest {
         browser.say("hello");
         browser.click("Image");
         browser.click("Regenerate");
-        browser.waiting()
-                .until(any -> browser.all(".writing").isEmpty()
-                        && browser.all(".model [data-act=retry]:enabled").size() == 1);
-        assertEquals(0, browser.all("figure").size());
+        browser.until(ANSWERED);
+        assertEquals(0, browser.count("figure"));
         browser.send("a blue hill");
         browser.await("figure img");
         assertEquals(
@@ -331,7 +326,7 @@ class UserJourneyTest {
 
     @Test
     void remembersNoIdThatTheServerRefuses() {
-        browser.open(parley.port(), "a%0Ab");
+        browser.load(parley.port(), "a%0Ab");
         browser.await(".bad");
         assertEquals(false, browser.script("return localStorage['parley.users'].split('\\n').includes('b')"));
     }
@@ -340,7 +335,7 @@ class UserJourneyTest {
     @Test
     void sendsNothingWhenEnterIsPressedTwiceOnTakeBack() {
         browser.say("hello");
-        browser.script(
+        browser.change(
                 """
                 const box = document.getElementById('text'), now = Date.now;
                 const enter = () => {
@@ -355,10 +350,8 @@ class UserJourneyTest {
                   enter();
                 }, {once: true});
                 document.getElementById('back').focus();""");
-        browser.driver.switchTo().activeElement().sendKeys(Keys.ENTER);
-        browser.waiting().until(any -> browser.box().getDomAttribute("data-left") != null);
-        assertEquals("hello", browser.box().getDomAttribute("data-left"));
-        browser.box().clear();
+        browser.press(Keys.ENTER);
+        assertEquals("hello", browser.until("document.getElementById('text').dataset.left"));
     }
 
     /** Chrome refuses locks too where site data is blocked. */
@@ -366,7 +359,7 @@ class UserJourneyTest {
     void worksWhereLocksAreRefused() {
         String refuses = "navigator.locks.request = () => Promise.reject(new DOMException('denied', 'SecurityError'))";
         browser.beforeEachPage(refuses, () -> {
-            browser.open(parley.port(), user + "-blocked");
+            browser.load(parley.port(), user + "-blocked");
             browser.say("hello");
         });
     }
@@ -386,13 +379,11 @@ class UserJourneyTest {
             strings = {"{keyCode: 229}", "{isComposing: true}", "{shiftKey: true}", "{ctrlKey: true, isComposing: true}"
             })
     void sendsNothingAtTheEndOfAComposition(String event) {
-        browser.box().sendKeys("words");
-        browser.script(
-                "const event = new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, ..." + event + "});"
-                        + "arguments[0].dispatchEvent(event);",
-                browser.box());
+        browser.type("words");
+        browser.script("const event = new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, ..." + event + "});"
+                + "document.getElementById('text').dispatchEvent(event);");
         assertEquals("words", browser.draft());
-        assertEquals(0, browser.all(".said").size());
+        assertEquals(0, browser.count(".said"));
     }
 
     /** The hint says what Enter does. */
