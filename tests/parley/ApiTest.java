@@ -185,7 +185,7 @@ class ApiTest {
                 var client = new RawClient(running.parley.port());
                 clients.add(client);
                 client.setSoTimeout(50_000);
-                client.chat("{\"user_id\":\"user%d\",\"message\":\"hi\"}".formatted(i));
+                client.post("/chat", "{\"user_id\":\"user%d\",\"message\":\"hi\"}".formatted(i));
             }
             for (RawClient client : clients) assertEquals("HTTP/1.1 200", client.answer(12));
         } finally {
@@ -263,7 +263,7 @@ class ApiTest {
             }
         })) {
             try (var client = new RawClient(running.parley.port())) {
-                client.chat("{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}");
+                client.post("/chat", "{\"user_id\":\"alice\",\"message\":\"hi\",\"stream\":true}");
                 assertEquals("HTTP/1.1 200", client.answer(12));
             }
             left.open();
@@ -278,7 +278,7 @@ class ApiTest {
         var left = new Scripted.Gate();
         try (var running = new Running(left.before(Scripted.gemini("kept")))) {
             try (var client = new RawClient(running.parley.port())) {
-                client.chat("{\"user_id\":\"alice\",\"message\":\"hi\"}");
+                client.post("/chat", "{\"user_id\":\"alice\",\"message\":\"hi\"}");
                 Running.await(() -> !running.provider.exchanges.isEmpty());
             }
             left.open();

@@ -32,9 +32,9 @@ final class RawClient extends Socket {
         getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
     }
 
-    /** Posts the JSON to /chat, and does not wait for the answer. */
-    void chat(String json) throws IOException {
-        send("POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    /** Posts the JSON, and does not wait for the answer. */
+    void post(String path, String json) throws IOException {
+        send("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
                 + json.length() + "\r\n\r\n" + json);
     }
 

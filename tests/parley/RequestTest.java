@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -252,21 +251,19 @@ class RequestTest extends OneServer {
     @Test
     void tellsARequestThatAStopHasNoTimeFor() throws Exception {
         var never = new Scripted.Gate();
-        try (var stopped = new Running(never.before(Scripted.gemini("late")), "PROVIDER_TIMEOUT=50")) {
-            var image = stopped.client.sendAsync(
-                    stopped.posting("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}")
-                            .build(),
-                    HttpResponse.BodyHandlers.ofString());
-            var chat = stopped.chatting("a", "hi");
+        try (var stopped = new Running(never.before(Scripted.gemini("late")), "PROVIDER_TIMEOUT=50");
+                var image = new RawClient(stopped.parley.port());
+                var chat = new RawClient(stopped.parley.port())) {
+            image.post("/image", "{\"user_id\":\"a\",\"prompt\":\"fox\"}");
+            chat.post("/chat", "{\"user_id\":\"a\",\"message\":\"hi\"}");
             Running.await(() -> stopped.provider.exchanges.size() == 2);
             stopped.parley.close();
             never.open();
-            assertEquals(503, image.join().statusCode());
-            assertTrue(
-                    image.join().body().contains("\"code\":\"overloaded\""),
-                    image.join().body());
-            assertEquals(
-                    "503 overloaded", chat.join().status() + " " + chat.join().at("code"));
+            for (RawClient client : List.of(image, chat)) {
+                String answer = client.answer();
+                assertTrue(answer.startsWith("HTTP/1.1 503 "), answer + stopped.console());
+                assertTrue(answer.contains("\"code\":\"overloaded\""), answer + stopped.console());
+            }
             assertFalse(stopped.console().contains("a defect"), stopped.console());
         }
     }
@@ -288,7 +285,7 @@ class RequestTest extends OneServer {
             var ends = new ArrayList<Future<String>>();
             for (int i = 0; i < count; i++) {
                 var client = new RawClient(stopped.parley.port());
-                client.chat("{\"user_id\":\"u%d\",\"message\":\"hi\",\"stream\":true}".formatted(i));
+                client.post("/chat", "{\"user_id\":\"u%d\",\"message\":\"hi\",\"stream\":true}".formatted(i));
                 ends.add(readers.submit(() -> client.end(400)));
             }
             Running.await(() -> stopped.provider.exchanges.size() == count);

@@ -124,7 +124,7 @@ class SilenceTest extends OneServer {
             if (!head.contains("503")) exchange.awaitHangUp();
         });
         try (var client = new RawClient(running.parley.port())) {
-            client.chat("{\"user_id\":\"leaver\",\"message\":\"hi\",\"stream\":true}");
+            client.post("/chat", "{\"user_id\":\"leaver\",\"message\":\"hi\",\"stream\":true}");
             arrived.await();
         }
         Running.await(() -> running.console().contains("the client left") && running.provider.connections() == 0);
