@@ -148,9 +148,8 @@ record ProviderProblems(Account account, Duration timeout) {
     /** Words on one line, without the key, which some services repeat, and only then cut, between characters. */
     private String quoted(Object words) {
         String text = words.toString();
-        String query = account.base().getRawQuery(); // which some services want a key in
         if (account.key() != null) text = text.replace(account.key(), "***");
-        if (query != null) text = text.replace(query, "***");
+        text = text.replaceAll("(?i)(?<=key=)[^&\\s]+", "***"); // some services want one in the address
         return sanitized(text).strip().replaceAll("\\s+", " ").replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 

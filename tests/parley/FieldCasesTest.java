@@ -498,15 +498,15 @@ class FieldCasesTest extends OneServer {
     }
 
     @Test
-    void tellsNoneOfAnAddresssQuery() throws Exception {
+    void tellsNoKeyOfAnAddress() throws Exception {
         running.settings(
                 "CHAT_PROVIDER=other",
                 "OTHER_CHAT_MODEL=m",
-                "OTHER_BASE_URL=" + running.provider.address() + "/v1?api-key=in-the-query");
-        String moved = "Location: https://example.org/v1/chat/completions?api-key=in-the-query\r\n";
+                "OTHER_BASE_URL=" + running.provider.address() + "/v1?api-version=1&api-key=in-the-query");
+        String moved = "Location: https://example.org/v1/chat/completions?api-version=1&api-key=in-the-query\r\n";
         running.provider.usually(e -> e.answer(308, "text/plain", moved, ""));
         String detail = (String) running.chat("alice", "hi").at("detail");
-        assertTrue(detail.contains("https://example.org/v1/chat/completions?***"), detail);
+        assertTrue(detail.contains("https://example.org/v1/chat/completions?api-version=1&api-key=***. Put"), detail);
         assertFalse(detail.contains("in-the-query"), detail);
     }
 
