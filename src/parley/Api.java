@@ -1,5 +1,6 @@
 package parley;
 
+import static java.time.Instant.now;
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
 import static java.util.Base64.getEncoder;
@@ -178,7 +179,7 @@ final class Api implements HttpHandler {
 
     /** How exact a time is: what takes the place of something must not look the same, nor have its version. */
     private ChronoUnit exactness(boolean replaces) {
-        return replaces || Instant.now().minusSeconds(1).isBefore(lastDelete) ? MILLIS : SECONDS;
+        return replaces || now().minusSeconds(1).isBefore(lastDelete) ? MILLIS : SECONDS;
     }
 
     private Answer<Reply> ask(
@@ -239,7 +240,7 @@ final class Api implements HttpHandler {
         try (Turn turn = histories.begin(user, http.query("if_version"))) {
             if (turns == 0) turn.delete();
             else turn.store(turn.read(0, turns));
-            lastDelete = Instant.now();
+            lastDelete = now();
         }
         http.nothing();
     }

@@ -5,8 +5,11 @@ import static java.net.InetAddress.getLoopbackAddress;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Base64.getEncoder;
 import static java.util.Locale.ROOT;
+import static parley.JdkServer.listen;
 import static parley.Json.at;
+import static parley.Json.decode;
 import static parley.Json.items;
+import static parley.Json.parse;
 import static parley.Json.string;
 import static parley.Json.toJson;
 import static parley.Settings.DEFAULTS;
@@ -80,7 +83,7 @@ final class Demo implements AutoCloseable {
     /** @param pace ms between two words */
     Demo(int pace) throws IOException {
         this.pace = pace;
-        server = JdkServer.listen(new InetSocketAddress(getLoopbackAddress(), 0));
+        server = listen(new InetSocketAddress(getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
         server.setExecutor(JdkServer.threads());
         server.start();
@@ -112,7 +115,7 @@ final class Demo implements AutoCloseable {
 
     private void handle(HttpExchange http) throws IOException {
         try (http) {
-            Object request = Json.parse(Json.decode(http.getRequestBody().readAllBytes()));
+            Object request = parse(decode(http.getRequestBody().readAllBytes()));
             answer(http, request, http.getRequestURI().getPath().contains(":") ? GEMINI : OPENAI);
         } catch (ParseException | InterruptedException e) {
             throw new IOException(e);

@@ -7,6 +7,7 @@ import static java.util.regex.Pattern.DOTALL;
 import static java.util.regex.Pattern.MULTILINE;
 import static java.util.regex.Pattern.UNIX_LINES;
 import static java.util.regex.Pattern.compile;
+import static parley.Json.decode;
 import static parley.Json.members;
 
 import java.io.IOException;
@@ -82,7 +83,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
      */
     static String text(byte[] file) throws InvalidSetting {
         try {
-            String text = Json.decode(file);
+            String text = decode(file);
             if (text.indexOf('\0') < 0) return text;
             throw new CharacterCodingException();
         } catch (CharacterCodingException e) {

@@ -10,8 +10,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static parley.Exchange.State.ANSWERING;
 import static parley.Exchange.State.STREAMING;
 import static parley.Exchange.State.UNANSWERED;
+import static parley.Json.decode;
 import static parley.Json.members;
 import static parley.Json.object;
+import static parley.Json.parseRequest;
 import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Log.log;
@@ -42,7 +44,7 @@ import java.util.Map;
 final class Exchange implements AutoCloseable {
     static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
-    static final String BLANK = "[\\s\\p{Z}\\x{feff}]*+";
+    static final String BLANK = "[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+";
     private static final String ID = "(?!" + BLANK + "$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */
@@ -126,7 +128,7 @@ final class Exchange implements AutoCloseable {
     Map<String, Object> body() {
         checkType();
         try {
-            if (Json.parseRequest(Json.decode(bytes())) instanceof Map<?, ?> map) return members(map);
+            if (parseRequest(decode(bytes())) instanceof Map<?, ?> map) return members(map);
             throw invalid("The body must be a JSON object");
         } catch (CharacterCodingException e) {
             throw invalid("The body must be UTF-8");
@@ -209,7 +211,7 @@ final class Exchange implements AutoCloseable {
 
     private static String decoded(String raw) {
         try {
-            return Json.decode(URLDecoder.decode(raw, ISO_8859_1).getBytes(ISO_8859_1));
+            return decode(URLDecoder.decode(raw, ISO_8859_1).getBytes(ISO_8859_1));
         } catch (CharacterCodingException | IllegalArgumentException e) {
             throw invalid("The query is not UTF-8 in percent-encoding");
         }

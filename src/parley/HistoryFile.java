@@ -17,6 +17,8 @@ import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardCopyOption.COPY_ATTRIBUTES;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static java.nio.file.attribute.PosixFilePermissions.asFileAttribute;
+import static java.nio.file.attribute.PosixFilePermissions.fromString;
 import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Arrays.copyOf;
 import static java.util.UUID.nameUUIDFromBytes;
@@ -39,7 +41,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -66,7 +67,7 @@ final class HistoryFile {
     private static final DateTimeFormatter TIME =
             ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
 
-    private static final Set<PosixFilePermission> OWNER_ONLY = PosixFilePermissions.fromString("rw-------");
+    private static final Set<PosixFilePermission> OWNER_ONLY = fromString("rw-------");
 
     private final Folder folder;
     private final boolean posix; // Windows has no modes
@@ -208,7 +209,7 @@ final class HistoryFile {
     /** Makes the new file, for its owner's eyes only. */
     private void create() throws IOException {
         deleteIfExists(made);
-        if (posix) createFile(made, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+        if (posix) createFile(made, asFileAttribute(OWNER_ONLY));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */

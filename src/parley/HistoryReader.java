@@ -2,7 +2,9 @@ package parley;
 
 import static java.lang.Math.min;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static parley.Json.decode;
 import static parley.Json.members;
+import static parley.Json.parse;
 import static parley.Memory.HEAP;
 
 import java.io.IOException;
@@ -136,8 +138,8 @@ final class HistoryReader {
         memory.grownTo(end - begin);
         try {
             byte[] json = file.copy(begin, end);
-            String text = Json.decode(json);
-            var message = new Message(members(Json.parse(text)));
+            String text = decode(json);
+            var message = new Message(members(parse(text)));
             position = end;
             // no string holds a line feed
             byte[] line = text.indexOf('\n') < 0

@@ -170,7 +170,8 @@ final class LiveSettings {
         shown.keySet().removeIf(name -> !isRead(name, last.env));
         shown.replaceAll((name, value) -> name.endsWith("_API_KEY")
                 ? value.replaceFirst(".+", "***")
-                : value.replaceAll("(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=key=)[^&]+", "***"));
+                : value.replaceAll(
+                        "(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=(?:key|token|secret|sig|code)=)[^&]+", "***"));
         return shown;
     }
 

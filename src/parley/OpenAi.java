@@ -62,7 +62,10 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
     private boolean read(Object answer, ReplyBuilder reply) {
         Object choice = upstream.first(answer, "choices");
         Object message = message(choice, reply.length() == 0);
-        reply.text(text(at(message, "content")));
+        String words = text(at(message, "content"));
+        // Behind deltas, a message has them all once more (MiniMax), with the thought before them or without.
+        boolean isNew = reply.length() == 0 || at(choice, "delta") != null || !words.endsWith(reply.toString());
+        if (isNew) reply.text(words);
         String refusal = text(at(message, "refusal")) + text(at(message, "content", 0, "refusal"));
         reply.refusal(refusal);
         if (THOUGHTS.stream().anyMatch(name -> !isEmpty(at(message, name)))) reply.thought();
@@ -128,8 +131,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         String model = problems.account().model();
         var names = List.of(model, "models/" + model, model + ":latest", model.replaceFirst(":[^:]*$", ""));
         Object answer = upstream.ask(request("/models"));
-        List<?> models = items(answer instanceof List ? answer : at(answer, "data"));
-        if (models.stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
+        if (items(answer, "data").stream().noneMatch(each -> names.contains("" + at(each, "id")))) {
             throw problems.unknownModel("does not list %s", model);
         }
     }

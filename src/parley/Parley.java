@@ -1,9 +1,11 @@
 package parley;
 
 import static java.lang.Runtime.getRuntime;
+import static java.lang.System.exit;
 import static java.lang.Thread.currentThread;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.JdkServer.listen;
 import static parley.Log.log;
 import static parley.Log.sanitized;
 
@@ -41,7 +43,7 @@ public final class Parley implements AutoCloseable {
     /** @param demo whether the providers of the settings are the stand-in */
     Parley(LiveSettings settings, boolean demo) throws IOException {
         Settings now = settings.current();
-        server = JdkServer.listen(now.server());
+        server = listen(now.server());
         histories = histories(settings.file, now.history().folder());
         client = new ProviderHttp(settings);
         api = new Api(settings, histories, client, demo);
@@ -114,7 +116,7 @@ public final class Parley implements AutoCloseable {
             run(CommandLine.of(args));
         } catch (IOException | InvalidPathException e) {
             System.err.println("Parley cannot start: " + sanitized(e.getMessage()));
-            System.exit(1);
+            exit(1);
         }
     }
 
@@ -122,13 +124,13 @@ public final class Parley implements AutoCloseable {
         switch (asked.options()) {
             case "" -> serve(asked, DotEnv::withEnvironment);
             case "--demo" -> serve(asked, new Demo(25)::redirect);
-            case "--check" -> System.exit(check(asked) ? 0 : 1);
+            case "--check" -> exit(check(asked) ? 0 : 1);
             case "--help" -> System.out.println(CommandLine.USAGE);
             case "--version" -> System.out.println("Parley " + VERSION);
             default -> {
                 System.err.println("unknown: " + sanitized(asked.options()));
                 System.err.println(CommandLine.USAGE);
-                System.exit(2);
+                exit(2);
             }
         }
     }

@@ -11,6 +11,7 @@ import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Locale.ENGLISH;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
+import static parley.Json.parse;
 import static parley.Json.toJson;
 
 import java.net.http.HttpHeaders;
@@ -48,13 +49,15 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     private static final Pattern RATE_LIMIT =
             compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
-            + "(not found|not exist|unknown|not a valid|not supported|no longer)"
-            + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|not find( the)?) model\\b"
-            + "|no model named");
+    private static final Pattern NO_MODEL =
+            compile("(?is)\\bmodel\\b(?:(?!\\. ).){0,200}(not found|n.t exist|is unknown|not a valid|not supported"
+                    + "|no longer|is deprecated|is invalid)"
+                    + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|n.t find( the)?)"
+                    + " model\\b(?! (param|option|resp|output))|no model named");
     private static final Pattern TOO_LONG = compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
+
     /** The three forms of a date (RFC 9110, section 5.6.7). */
     private static final String HTTP_DATE =
             "[EEE, d MMM yyyy HH:mm:ss z][EEEE, dd-MMM-yy HH:mm:ss z][EEE MMM ppd HH:mm:ss yyyy]";
@@ -121,7 +124,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     /** {@return a text's JSON, or else the text} Google's OpenAI-compatible address wraps errors in a list of one. */
     static Object jsonOrText(String text) {
         try {
-            Object json = Json.parse(text);
+            Object json = parse(text);
             return json instanceof List<?> list && list.size() == 1 ? list.getFirst() : json;
         } catch (ParseException e) {
             return text;

@@ -77,16 +77,17 @@ final class ReplyBuilder {
         if (otherWords.length() < ENOUGH) otherWords += words + " ";
     }
 
-    /** Takes words of another format, such as an error's: only a finish reason finishes the reply. */
+    /** Takes words of another format, such as an error's: only a finish reason finishes what came before them. */
     void doubtful(String words) {
-        doubtful = true;
+        doubtful |= length() > 0;
         otherWords(words);
     }
 
     /** Takes an event that cannot be read: only a finish reason behind it finishes the reply. */
     void unreadable(String event) {
         takeBack();
-        doubtful(event);
+        doubtful = true;
+        otherWords(event);
     }
 
     /** @param reason {@code stop} or {@code length} */

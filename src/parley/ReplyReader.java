@@ -1,5 +1,6 @@
 package parley;
 
+import static parley.Json.parse;
 import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.ProviderError.isEmpty;
@@ -68,7 +69,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
 
     private void takeData(String data, boolean whole) {
         try {
-            Object json = Json.parse(data);
+            Object json = parse(data);
             if (!(json instanceof List<?> answers)) takeAnswer(json, whole);
             else for (Object answer : answers) takeAnswer(answer, false);
         } catch (ParseException e) {

@@ -1,12 +1,14 @@
 package parley;
 
 import static java.net.http.HttpRequest.BodyPublishers.ofString;
+import static java.net.http.HttpRequest.newBuilder;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.time.Duration.ofMillis;
 import static java.time.Duration.ofNanos;
 import static java.time.Duration.ofSeconds;
 import static parley.Json.at;
 import static parley.Json.items;
+import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
 import static parley.ProviderError.isEmpty;
@@ -16,7 +18,6 @@ import static parley.ReplyStream.noStream;
 
 import java.io.IOException;
 import java.net.URI;
-import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.Builder;
 import java.time.Duration;
 import java.util.List;
@@ -47,7 +48,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
      * @param scheme what stands before the key in the header that holds it
      */
     Builder request(String path, String keyHeader, String scheme) {
-        Builder request = HttpRequest.newBuilder(uri(path));
+        Builder request = newBuilder(uri(path));
         String key = problems.account().key();
         return key == null ? request : request.header(keyHeader, scheme + key);
     }
@@ -74,14 +75,15 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         });
     }
 
-    /** The whole answer, a JSON object or list. */
+    /** The whole answer, a JSON object. */
     Object ask(Builder request) {
         return attempts(noStream(), end -> {
             try (ResponseBody body = sent(request, noStream(), end)) {
                 String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
                 Object json = jsonOrText(text);
                 if (isIn(json)) throw problems.of(new ProviderError(json));
-                if (json instanceof Map || json instanceof List) return json;
+                if (json instanceof List) return object("data", json); // as Together AI lists its models
+                if (json instanceof Map) return json;
                 throw problems.failed("answered 200 with what is not its own format: %s", text);
             } catch (IOException e) {
                 throw problems.of(e);
@@ -91,7 +93,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** What is at the address of an image, which may be on another server. */
     byte[] fetch(String address) {
-        Builder request = HttpRequest.newBuilder(ImageAddress.of(address, problems));
+        Builder request = newBuilder(ImageAddress.of(address, problems));
         return attempts(noStream(), end -> {
             try (ResponseBody body = ResponseBody.of(http.client(), request, noStream(), end)) {
                 if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);

@@ -147,6 +147,7 @@ class ContractTest extends OneServer {
                     {"user_id":"a","message":""}                    | message
                     {"user_id":"a","message":" \\n"}                | message
                     {"user_id":"a","message":"\\u00a0\\ufeff"}     | message
+                    {"user_id":"a","message":"\\u001c\\u0085"}     | message
                     {"user_id":"a","message":1}                     | message
                     {"user_id":"a","message":null}                  | message
                     {"user_id":"a","message":"hi","stream":"yes"}   | stream

@@ -69,6 +69,12 @@ class FieldCasesTest extends OneServer {
                     nebius | events | say "words" ⏎ finish end_turn | words
                     nebius | events | say "words" ⏎ finish COMPLETE | words
                     nebius | events | say "no reason" ⏎ [DONE] | no reason
+                    nebius | events | say "<think>hm</think>Hello" ⏎ say " there" ⏎ {"object":"chat.completion",\
+                    "choices":[{"index":0,"message":{"content":"<think>hm</think>Hello there"},\
+                    "finish_reason":"stop"}]} | Hello there
+                    nebius | events | {"choices":[{"message":{"content":"one "}}]} ⏎ \
+                    {"choices":[{"message":{"content":"by one"}}]} ⏎ finish stop | one by one
+                    nebius | events | {"message":"queued"} ⏎ say "a" ⏎ [DONE] | a
                     nebius | events | say "a" ⏎ {"message":"still busy"} ⏎ finish stop ⏎ [DONE] | a
                     nebius | events | say "a" ⏎ finish stop ⏎ {"message":"goodbye"} ⏎ [DONE] | a
                     # 2. where the words are
@@ -297,6 +303,15 @@ class FieldCasesTest extends OneServer {
                     502 unknown_model | unknown model x
                     nebius | events | {"error":{"message":"The model x does not exist"}} | \
                     502 unknown_model | does not exist
+                    nebius | 400 | {"error":{"message":"The model `x` doesn't exist"}} | 502 unknown_model | exist
+                    nebius | 400 | {"error":{"message":"The provided model identifier is invalid."}} | \
+                    502 unknown_model | identifier
+                    nebius | 400 | {"error":{"message":"Unsupported model parameters: 'temperature'"}} | \
+                    502 provider_error | temperature
+                    nebius | 200 | {"error":{"message":"The model encountered an unknown error"}} | \
+                    502 provider_error | unknown error
+                    nebius | events | {"error":{"message":"The model is overloaded. Its host was not found"}} | \
+                    502 provider_error | overloaded
                     nebius | 400 | {"object":"error","message":"said so","code":400} | 502 provider_error | said so
                     nebius | 308 Location: https://new.example/v1 | `` | 502 provider_error | https://new.example/v1
                     gemini | 200 | [{"error":{"code":400,"message":"said so"}}] | 502 provider_error | said so
@@ -469,6 +484,8 @@ class FieldCasesTest extends OneServer {
                     nebius | {"data":[null]}                                   | provider_error
                     nebius | {"data":null,"message":"x"}                       | empty_reply
                     nebius | {"data":[]}                                       | empty_reply
+                    nebius | [1,2]                                             | provider_error
+                    nebius | [{"b64_json":"PNG"},{"b64_json":"PNG"}]           | image/png
                     nebius | {"data":[{"url":"DATA:image/png;base64,PNG"}]}    | image/png
                     nebius | {"data":[{"b64_json":"","url":"data:,PNG"}]}      | image/png
                     nebius | {"data":[{"b64_json":"PNG","url":null}]}          | image/png
@@ -508,6 +525,20 @@ class FieldCasesTest extends OneServer {
         String detail = (String) running.chat("alice", "hi").at("detail");
         assertTrue(detail.contains("https://example.org/v1/chat/completions?api-version=1&api-key=***. Put"), detail);
         assertFalse(detail.contains("in-the-query"), detail);
+    }
+
+    @Test
+    void leavesDetailsWholeWhereAnAddressHasAnotherQuery() throws Exception {
+        for (String query : List.of("?", "?v=1", "?api-version=2024-10-21")) {
+            running.settings(
+                    "CHAT_PROVIDER=other",
+                    "OTHER_CHAT_MODEL=m",
+                    "OTHER_BASE_URL=" + running.provider.address() + "/v1" + query);
+            running.provider.usually(json(400, "{\"error\":{\"message\":\"Version 2024-10-21 is old\"}}"));
+            assertEquals(
+                    "other answered 400: Version 2024-10-21 is old",
+                    running.chat("alice", "hi").at("detail"));
+        }
     }
 
     @Test

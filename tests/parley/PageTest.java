@@ -862,4 +862,21 @@ class PageTest {
         browser.await("#empty");
         assertEquals("", browser.draft(), "its draft is forgotten too");
     }
+
+    @Test
+    void goesOnWithTheReplyOfAnIdThatIsForgotten() throws Exception {
+        var gate = new Scripted.Gate();
+        running.provider.then(gate.before(Scripted.gemini("late")));
+        browser.send("a question");
+        browser.await(".waiting");
+        browser.switchTo(user + "-too");
+        browser.await("#empty");
+        browser.click("Conversations");
+        browser.clickAt("[aria-label='Forget " + user + "']");
+        browser.switchTo(user);
+        browser.await(".waiting");
+        browser.awaitTexts("#send", "Stop");
+        gate.open();
+        browser.awaitTexts(".said.model.kept .text", "late");
+    }
 }

@@ -68,6 +68,7 @@ class SettingsTest {
                     https_proxy=socks5://ada:pa/ss@proxy,                socks5://***@proxy
                     SYSTEM_INSTRUCTIONS=Write to ada@example.org,        Write to ada@example.org
                     GEMINI_BASE_URL=https://h/v1?api-version=1&key=abc,  https://h/v1?api-version=1&key=***
+                    GEMINI_BASE_URL=https://h/v1?code=abc&sig=def,  https://h/v1?code=***&sig=***
                     GEMINI_BASE_URL=https://h/v1,                        https://h/v1
                     """)
     void areShownWithoutWhatAnAddressHides(String line, String value) throws Exception {

@@ -217,7 +217,7 @@ const acts = {
   },
   forget: (turn, {value}) => {
     forget(value);
-    conversations.delete(value);
+    if (!conversations.get(value)?.state.running) conversations.delete(value);
     listIds();
     $('new').focus();
   },
