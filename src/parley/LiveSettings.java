@@ -171,7 +171,8 @@ final class LiveSettings {
         shown.replaceAll((name, value) -> name.endsWith("_API_KEY")
                 ? value.replaceFirst(".+", "***")
                 : value.replaceAll(
-                        "(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=(?:key|token|secret|sig|code)=)[^&]+", "***"));
+                        "(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)[^&]+",
+                        "***"));
         return shown;
     }
 

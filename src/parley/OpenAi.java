@@ -63,9 +63,9 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         Object choice = upstream.first(answer, "choices");
         Object message = message(choice, reply.length() == 0);
         String words = text(at(message, "content"));
-        // Behind deltas, a message has them all once more (MiniMax), with the thought before them or without.
-        boolean isNew = reply.length() == 0 || at(choice, "delta") != null || !words.endsWith(reply.toString());
-        if (isNew) reply.text(words);
+        // MiniMax's last event: a whole answer, with all that its deltas have said.
+        boolean isWhole = at(choice, "delta") == null && "chat.completion".equals(at(answer, "object"));
+        if (!isWhole || reply.length() == 0 || !words.endsWith(reply.toString())) reply.text(words);
         String refusal = text(at(message, "refusal")) + text(at(message, "content", 0, "refusal"));
         reply.refusal(refusal);
         if (THOUGHTS.stream().anyMatch(name -> !isEmpty(at(message, name)))) reply.thought();

@@ -6,9 +6,7 @@ import static java.lang.Math.ceil;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.between;
-import static java.time.ZoneOffset.UTC;
-import static java.time.format.DateTimeFormatter.ofPattern;
-import static java.util.Locale.ENGLISH;
+import static java.time.format.DateTimeFormatter.RFC_1123_DATE_TIME;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
 import static parley.Json.parse;
@@ -17,6 +15,7 @@ import static parley.Json.toJson;
 import java.net.http.HttpHeaders;
 import java.text.ParseException;
 import java.time.Instant;
+import java.time.ZonedDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.Collection;
 import java.util.List;
@@ -49,18 +48,13 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     private static final Pattern RATE_LIMIT =
             compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
-    private static final Pattern NO_MODEL =
-            compile("(?is)\\bmodel\\b(?:(?!\\. ).){0,200}(not found|n.t exist|is unknown|not a valid|not supported"
-                    + "|no longer|is deprecated|is invalid)"
-                    + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|n.t find( the)?)"
-                    + " model\\b(?! (param|option|resp|output))|no model named");
+    private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
+            + "(not found|n.t exist|unknown(?! error)|not a valid|not supported|no longer|identifier is invalid)"
+            + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|n.t find( the)?) model\\b"
+            + "(?! (parameters?|options?|response|output)\\b(?!-))|no model named");
     private static final Pattern TOO_LONG = compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
-
-    /** The three forms of a date (RFC 9110, section 5.6.7). */
-    private static final String HTTP_DATE =
-            "[EEE, d MMM yyyy HH:mm:ss z][EEEE, dd-MMM-yy HH:mm:ss z][EEE MMM ppd HH:mm:ss yyyy]";
 
     private static final Pattern RETRY_DELAY = compile("\"retryDelay\":\"([^\"s]*)s?\"");
 
@@ -181,10 +175,10 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
                 : headers.firstValue("Retry-After").orElse("");
         if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) ceil(parseDouble(told));
         try {
-            Instant then = ofPattern(HTTP_DATE, ENGLISH).withZone(UTC).parse(told, Instant::from);
+            ZonedDateTime then = ZonedDateTime.parse(told, RFC_1123_DATE_TIME);
             return max(0, 1 + between(Instant.now(), then).toSeconds());
         } catch (DateTimeParseException e) {
-            return null; // no form of it: as if it were not there
+            return null; // neither form: as if it were not there
         }
     }
 

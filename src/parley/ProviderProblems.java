@@ -149,7 +149,9 @@ record ProviderProblems(Account account, Duration timeout) {
     private String quoted(Object words) {
         String text = words.toString();
         if (account.key() != null) text = text.replace(account.key(), "***");
-        text = text.replaceAll("(?i)(?<=(?:key|token|secret|sig)=)[^&\\s]+", "***"); // some stand in an address
+        text = text.replaceAll(
+                "(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)[^&\\s\"'<>)},;]+",
+                "***"); // some stand in an address
         return sanitized(text).strip().replaceAll("\\s+", " ").replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 

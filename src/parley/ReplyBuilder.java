@@ -43,6 +43,7 @@ final class ReplyBuilder {
     void text(String delta) {
         if (delta.isEmpty()) return;
         takeBack();
+        doubtful &= length() > 0; // what stood before the first word tells nothing of it
         String whole = half + delta;
         boolean isSplit = isHighSurrogate(whole.charAt(whole.length() - 1));
         int end = whole.length() - (isSplit ? 1 : 0);
@@ -79,15 +80,14 @@ final class ReplyBuilder {
 
     /** Takes words of another format, such as an error's: only a finish reason finishes what came before them. */
     void doubtful(String words) {
-        doubtful |= length() > 0;
+        doubtful = true;
         otherWords(words);
     }
 
     /** Takes an event that cannot be read: only a finish reason behind it finishes the reply. */
     void unreadable(String event) {
         takeBack();
-        doubtful = true;
-        otherWords(event);
+        doubtful(event);
     }
 
     /** @param reason {@code stop} or {@code length} */

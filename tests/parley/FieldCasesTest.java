@@ -72,6 +72,8 @@ class FieldCasesTest extends OneServer {
                     nebius | events | say "<think>hm</think>Hello" ⏎ say " there" ⏎ {"object":"chat.completion",\
                     "choices":[{"index":0,"message":{"content":"<think>hm</think>Hello there"},\
                     "finish_reason":"stop"}]} | Hello there
+                    nebius | events | {"choices":[{"message":{"content":"5"}}]} ⏎ \
+                    {"choices":[{"message":{"content":"5"}}]} ⏎ finish stop | 55
                     nebius | events | {"choices":[{"message":{"content":"one "}}]} ⏎ \
                     {"choices":[{"message":{"content":"by one"}}]} ⏎ finish stop | one by one
                     nebius | events | {"message":"queued"} ⏎ say "a" ⏎ [DONE] | a
@@ -310,8 +312,14 @@ class FieldCasesTest extends OneServer {
                     502 provider_error | temperature
                     nebius | 200 | {"error":{"message":"The model encountered an unknown error"}} | \
                     502 provider_error | unknown error
-                    nebius | events | {"error":{"message":"The model is overloaded. Its host was not found"}} | \
-                    502 provider_error | overloaded
+                    nebius | 400 | {"error":{"message":"`temperature` is deprecated for this model."}} | \
+                    502 provider_error | deprecated
+                    nebius | 400 | {"error":{"message":"Error: Model 'x'. Not found"}} | 502 unknown_model | Not found
+                    nebius | 400 | {"error":{"message":"Unknown model output-xl"}} | 502 unknown_model | output-xl
+                    nebius | events | {"message":"Internal server error"} ⏎ [DONE] | 502 provider_error | \
+                    not its own format
+                    nebius | events | say "<th" ⏎ {"message":"Internal server error"} ⏎ [DONE] | \
+                    502 provider_error | Internal server error
                     nebius | 400 | {"object":"error","message":"said so","code":400} | 502 provider_error | said so
                     nebius | 308 Location: https://new.example/v1 | `` | 502 provider_error | https://new.example/v1
                     gemini | 200 | [{"error":{"code":400,"message":"said so"}}] | 502 provider_error | said so
@@ -534,9 +542,9 @@ class FieldCasesTest extends OneServer {
                     "CHAT_PROVIDER=other",
                     "OTHER_CHAT_MODEL=m",
                     "OTHER_BASE_URL=" + running.provider.address() + "/v1" + query);
-            running.provider.usually(json(400, "{\"error\":{\"message\":\"Version 2024-10-21 is old\"}}"));
+            running.provider.usually(json(400, "{\"error\":{\"message\":\"Version 2024-10-21, code=7 is old\"}}"));
             assertEquals(
-                    "other answered 400: Version 2024-10-21 is old",
+                    "other answered 400: Version 2024-10-21, code=7 is old",
                     running.chat("alice", "hi").at("detail"));
         }
     }

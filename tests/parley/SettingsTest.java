@@ -69,6 +69,7 @@ class SettingsTest {
                     SYSTEM_INSTRUCTIONS=Write to ada@example.org,        Write to ada@example.org
                     GEMINI_BASE_URL=https://h/v1?api-version=1&key=abc,  https://h/v1?api-version=1&key=***
                     GEMINI_BASE_URL=https://h/v1?code=abc&sig=def,  https://h/v1?code=***&sig=***
+                    SYSTEM_INSTRUCTIONS=say code=42 & go on,  say code=42 & go on
                     GEMINI_BASE_URL=https://h/v1,                        https://h/v1
                     """)
     void areShownWithoutWhatAnAddressHides(String line, String value) throws Exception {

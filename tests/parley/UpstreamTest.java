@@ -287,19 +287,11 @@ class UpstreamTest extends OneServer {
         assertEquals("12345678901", running.chat("alice", "hi").header("Retry-After"));
     }
 
-    /** Such as Sun, 06 Nov 1994 08:49:37 GMT, Sunday, 06-Nov-94 08:49:37 GMT, Sun Nov  6 08:49:37 1994. */
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "EEE, dd MMM yyyy HH:mm:ss 'GMT'",
-                "EEE, d MMM yyyy HH:mm:ss 'GMT'",
-                "EEEE, dd-MMM-yy HH:mm:ss 'GMT'",
-                "EEE MMM ppd HH:mm:ss yyyy"
-            })
-    void readsARetryAfterThatIsADate(String form) throws Exception {
+    @Test
+    void readsARetryAfterThatIsADate() throws Exception {
         running.settings("CHAT_PROVIDER=nebius");
-        String date = DateTimeFormatter.ofPattern(form, Locale.ENGLISH)
-                .format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100));
+        String date = DateTimeFormatter.RFC_1123_DATE_TIME.format(
+                ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(100));
         running.provider.then(
                 exchange -> exchange.answer(429, "application/json", "Retry-After: " + date + "\r\n", "{}"));
         int seconds = Integer.parseInt(running.chat("alice", "hi").header("Retry-After"));
