@@ -5,6 +5,7 @@ import static java.net.InetAddress.getLoopbackAddress;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Base64.getEncoder;
 import static java.util.Locale.ROOT;
+import static java.util.stream.Stream.concat;
 import static parley.JdkServer.listen;
 import static parley.Json.at;
 import static parley.Json.decode;
@@ -143,7 +144,7 @@ final class Demo implements AutoCloseable {
                 items(request, "contents").stream().map(message -> string(message, "parts", 0, "text"));
         Stream<String> ofOpenAi = items(request, "messages").stream().map(message -> string(message, "content"));
         String prompt = string(request, "prompt");
-        return (prompt == null ? Stream.concat(ofGemini, ofOpenAi) : Stream.of(prompt))
+        return (prompt == null ? concat(ofGemini, ofOpenAi) : Stream.of(prompt))
                 .map("%.500s"::formatted) // patterns take their time for each character
                 .toList();
     }

@@ -64,7 +64,10 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
             else if (text != null) reply.text(text);
         }
         Object usage = at(answer, "usageMetadata");
-        reply.usage(at(usage, "promptTokenCount"), completion(usage), at(usage, "totalTokenCount"));
+        reply.usage(object(
+                "prompt_tokens", at(usage, "promptTokenCount"),
+                "completion_tokens", completion(usage),
+                "total_tokens", at(usage, "totalTokenCount")));
         finish(answer, candidate, reply);
         if (candidate != null) return true;
         boolean known = !disjoint(MEMBERS, members(answer).keySet());

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Math.min;
+import static java.nio.ByteBuffer.wrap;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.nio.file.Files.copy;
@@ -36,7 +37,6 @@ import java.io.BufferedOutputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Path;
@@ -137,7 +137,7 @@ final class HistoryFile {
     private static void write(FileChannel channel, long position, byte[] bytes) throws IOException {
         for (int done = 0; done < bytes.length; ) {
             int length = min(bytes.length - done, BUFFER_SIZE);
-            done += channel.write(ByteBuffer.wrap(bytes, done, length), position + done);
+            done += channel.write(wrap(bytes, done, length), position + done);
         }
         channel.force(false);
     }

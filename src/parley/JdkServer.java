@@ -1,5 +1,7 @@
 package parley;
 
+import static java.lang.Runtime.version;
+import static java.lang.Thread.ofPlatform;
 import static java.net.NetworkInterface.networkInterfaces;
 import static java.util.concurrent.Executors.newVirtualThreadPerTaskExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
@@ -94,13 +96,13 @@ final class JdkServer {
      * slow client would hold one of the few carriers, and a handful of them the whole server (JEP 491).
      */
     static ExecutorService threads() {
-        if (Runtime.version().feature() >= 24) return newVirtualThreadPerTaskExecutor();
+        if (version().feature() >= 24) return newVirtualThreadPerTaskExecutor();
         return new ThreadPoolExecutor(
                 16,
                 MAX_REQUESTS + 1000,
                 3,
                 SECONDS,
                 new SynchronousQueue<>(),
-                Thread.ofPlatform().daemon().factory());
+                ofPlatform().daemon().factory());
     }
 }

@@ -2,12 +2,12 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.lang.Runtime.getRuntime;
+import static java.nio.ByteBuffer.wrap;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.HexFormat.fromHexDigits;
 import static java.util.regex.Pattern.compile;
 
 import java.math.BigDecimal;
-import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.text.ParseException;
 import java.util.ArrayList;
@@ -71,7 +71,7 @@ final class Json {
 
     /** The text that bytes of UTF-8 hold. Unlike {@code new String}, it throws where they are none. */
     static String decode(byte[] utf8) throws CharacterCodingException {
-        return UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
+        return UTF_8.newDecoder().decode(wrap(utf8)).toString();
     }
 
     /** The object of the pairs (name, value, name, value, …) in their order. A null value leaves its member out. */

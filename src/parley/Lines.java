@@ -1,6 +1,8 @@
 package parley;
 
 import static java.lang.Math.min;
+import static java.lang.System.arraycopy;
+import static java.nio.ByteBuffer.wrap;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 import static java.nio.file.StandardOpenOption.READ;
@@ -58,7 +60,7 @@ final class Lines implements AutoCloseable {
     private void load(long offset) throws IOException {
         from = offset - offset % BUFFER_SIZE;
         until = min(size, from + BUFFER_SIZE);
-        ByteBuffer bytes = ByteBuffer.wrap(block, 0, (int) (until - from));
+        ByteBuffer bytes = wrap(block, 0, (int) (until - from));
         while (bytes.hasRemaining()) {
             int read = channel.read(bytes, from + bytes.position());
             if (read < 0) throw new EOFException("the history became shorter while it was read");
@@ -70,7 +72,7 @@ final class Lines implements AutoCloseable {
         for (long i = start; i < end; i = until) {
             at(i);
             int length = (int) (min(end, until) - i);
-            System.arraycopy(block, (int) (i - from), copy, (int) (i - start), length);
+            arraycopy(block, (int) (i - from), copy, (int) (i - start), length);
         }
         return copy;
     }

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Thread.ofPlatform;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.file.Files.createDirectories;
 import static java.nio.file.Files.exists;
@@ -71,7 +72,7 @@ final class LockFile implements AutoCloseable {
         opening.lock();
         try {
             closed = true;
-            if (!closedAlone()) Thread.ofPlatform().daemon().start(this::closeBehindOthers);
+            if (!closedAlone()) ofPlatform().daemon().start(this::closeBehindOthers);
         } finally {
             opening.unlock();
         }

@@ -4,6 +4,7 @@ import static java.util.regex.Pattern.compile;
 import static java.util.stream.Collectors.joining;
 import static parley.Json.at;
 import static parley.Json.items;
+import static parley.Json.members;
 import static parley.Json.object;
 import static parley.Json.string;
 import static parley.Provider.alternating;
@@ -63,17 +64,20 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
         Object choice = upstream.first(answer, "choices");
         Object message = message(choice, reply.length() == 0);
         String words = text(at(message, "content"));
-        // MiniMax's last event: a whole answer, with all that its deltas have said.
-        boolean isWhole = at(choice, "delta") == null && "chat.completion".equals(at(answer, "object"));
-        if (!isWhole || reply.length() == 0 || !words.endsWith(reply.toString())) reply.text(words);
+        if (!repeats(answer, words, reply)) reply.text(words);
         String refusal = text(at(message, "refusal")) + text(at(message, "content", 0, "refusal"));
         reply.refusal(refusal);
         if (THOUGHTS.stream().anyMatch(name -> !isEmpty(at(message, name)))) reply.thought();
-        Object usage = at(answer, "usage");
-        reply.usage(at(usage, "prompt_tokens"), at(usage, "completion_tokens"), at(usage, "total_tokens"));
+        reply.usage(members(at(answer, "usage")));
         String reason = string(choice, "finish_reason");
         if (!NO_REASON.matcher("" + reason).matches()) reply.finish(finishReason(reason, refusal));
         return at(answer, "choices") instanceof List;
+    }
+
+    /** Whether this is MiniMax's last event: a whole answer, with all that its deltas have said. */
+    private static boolean repeats(Object answer, String words, ReplyBuilder reply) {
+        boolean isWhole = at(answer, "choices", 0, "delta") == null && "chat.completion".equals(at(answer, "object"));
+        return isWhole && reply.length() > 0 && words.endsWith(reply.toString());
     }
 
     /** What holds the words. A message beside deltas repeats them; an empty delta beside a whole message is none. */

@@ -112,11 +112,13 @@ final class ReplyBuilder {
         if (declined && text.isEmpty()) end();
     }
 
-    /** Takes numbers of tokens where the provider told them; null for one that it did not tell. */
-    void usage(Object prompt, Object completion, Object total) {
-        Map<String, Object> told =
-                object("prompt_tokens", prompt, "completion_tokens", completion, "total_tokens", total);
-        told.values().removeIf(tokens -> !(tokens instanceof Number));
+    /** Takes numbers of tokens by their names as OpenAI has them; one that the provider did not tell is missing. */
+    void usage(Map<String, Object> tokens) {
+        var told = object(
+                "prompt_tokens", tokens.get("prompt_tokens"),
+                "completion_tokens", tokens.get("completion_tokens"),
+                "total_tokens", tokens.get("total_tokens"));
+        told.values().removeIf(count -> !(count instanceof Number));
         if (!told.isEmpty()) usage = told;
     }
 

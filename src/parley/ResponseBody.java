@@ -3,6 +3,7 @@ package parley;
 import static java.lang.Long.parseLong;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
+import static java.nio.ByteBuffer.allocate;
 import static java.time.Duration.ofNanos;
 import static parley.Lines.BUFFER_SIZE;
 import static parley.Memory.HEAP;
@@ -48,8 +49,8 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
     private static final int MAX_LENGTH = (int) min(32 << 20, HEAP / 8); // bytes
     private static final int AHEAD = 4; // buffers, each of 16 KiB at most
-    private static final ByteBuffer HEAD = ByteBuffer.allocate(0);
-    private static final ByteBuffer END = ByteBuffer.allocate(0);
+    private static final ByteBuffer HEAD = allocate(0);
+    private static final ByteBuffer END = allocate(0);
 
     private final ReplyStream stream;
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();

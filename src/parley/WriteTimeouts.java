@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.System.nanoTime;
 import static java.lang.Thread.currentThread;
+import static java.lang.Thread.ofPlatform;
 import static java.util.concurrent.Executors.newSingleThreadScheduledExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Problem.stopping;
@@ -26,7 +27,7 @@ final class WriteTimeouts implements AutoCloseable {
 
     private final Map<Thread, Long> running = new ConcurrentHashMap<>(); // since when; gone once interrupted
     private final ScheduledExecutorService clock =
-            newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().factory());
+            newSingleThreadScheduledExecutor(ofPlatform().daemon().factory());
 
     WriteTimeouts() {
         clock.scheduleWithFixedDelay(() -> running.keySet().forEach(this::interruptIfLate), 1, 1, SECONDS);
