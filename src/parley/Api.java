@@ -8,6 +8,7 @@ import static java.util.concurrent.TimeUnit.MILLISECONDS;
 import static parley.Exchange.BLANK;
 import static parley.Exchange.JSON;
 import static parley.Histories.unavailable;
+import static parley.HistoryReader.count;
 import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
@@ -218,7 +219,7 @@ final class Api implements HttpHandler {
     private static void sendHistory(Exchange http, String user, String version, Lines file, int limit)
             throws IOException {
         var memory = new Growing();
-        long total = HistoryReader.count(file, memory);
+        long total = count(file, memory);
         HistoryReader reader = limit < total
                 ? HistoryReader.ofLast(limit, any -> true, file, memory)
                 : new HistoryReader(file, 0, memory);

@@ -13,6 +13,7 @@ import static parley.Json.items;
 import static parley.Json.parse;
 import static parley.Json.string;
 import static parley.Json.toJson;
+import static parley.Landscape.paint;
 import static parley.Settings.DEFAULTS;
 import static parley.Settings.prefix;
 
@@ -182,7 +183,7 @@ final class Demo implements AutoCloseable {
     private static void image(HttpExchange http, String prompt, Dialect dialect)
             throws IOException, InterruptedException {
         Thread.sleep(900); // as if it took its time
-        send(http, 200, dialect.image.formatted(getEncoder().encodeToString(Landscape.paint(prompt))));
+        send(http, 200, dialect.image.formatted(getEncoder().encodeToString(paint(prompt))));
     }
 
     private static void send(HttpExchange http, int status, String json) throws IOException {

@@ -44,7 +44,10 @@ import java.util.Map;
 final class Exchange implements AutoCloseable {
     static final String JSON = "application/json; charset=utf-8";
     private static final int MAX_BODY = 1 << 20; // bytes
+
+    /** White space, as Unicode or Java has it, and nothing else. */
     static final String BLANK = "[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+";
+
     private static final String ID = "(?!" + BLANK + "$)\\P{Cc}{1,128}";
 
     /** What the client has got so far. */

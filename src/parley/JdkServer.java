@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Runtime.version;
+import static java.lang.System.getProperties;
 import static java.lang.Thread.ofPlatform;
 import static java.net.NetworkInterface.networkInterfaces;
 import static java.util.concurrent.Executors.newVirtualThreadPerTaskExecutor;
@@ -40,7 +41,7 @@ final class JdkServer {
                 sun.net.httpserver.maxIdleConnections=%d
                 jdk.httpserver.maxConnections=%d"""
                         .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS);
-        Table.of(limits).forEach(System.getProperties()::putIfAbsent);
+        Table.of(limits).forEach(getProperties()::putIfAbsent);
     }
 
     /** A server that holds the address, and has yet to be started. 4096 connections may wait to be accepted. */

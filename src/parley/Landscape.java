@@ -3,6 +3,7 @@ package parley;
 import static java.awt.image.BufferedImage.TYPE_INT_RGB;
 import static java.lang.Math.sin;
 import static java.util.Locale.ROOT;
+import static javax.imageio.ImageIO.write;
 
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
@@ -10,7 +11,6 @@ import java.io.IOException;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
-import javax.imageio.ImageIO;
 
 /** The demo's painter: a hill in the colour that a prompt names, and the same for the same prompt. */
 final class Landscape {
@@ -41,7 +41,7 @@ final class Landscape {
             for (int y = 0; y < SIZE; y++) image.setRGB(x, y, y < ridge ? 0xCFE8FF : hill);
         }
         var png = new ByteArrayOutputStream();
-        ImageIO.write(image, "png", png);
+        write(image, "png", png);
         return png.toByteArray();
     }
 }

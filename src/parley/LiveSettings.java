@@ -9,6 +9,7 @@ import static java.util.Arrays.asList;
 import static java.util.Objects.requireNonNullElse;
 import static java.util.stream.Collectors.joining;
 import static parley.Log.log;
+import static parley.Settings.BEFORE_KEY;
 import static parley.Settings.DEFAULTS;
 
 import java.io.IOException;
@@ -170,9 +171,7 @@ final class LiveSettings {
         shown.keySet().removeIf(name -> !isRead(name, last.env));
         shown.replaceAll((name, value) -> name.endsWith("_API_KEY")
                 ? value.replaceFirst(".+", "***")
-                : value.replaceAll(
-                        "(?<=^|//)(?!\\w+://)\\S+(?=@)|(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)[^&]+",
-                        "***"));
+                : value.replaceAll("(?<=^|//)(?!\\w+://)\\S+(?=@)|" + BEFORE_KEY + "[^&]+", "***"));
         return shown;
     }
 

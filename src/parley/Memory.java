@@ -4,6 +4,7 @@ import static java.lang.Math.clamp;
 import static java.lang.Math.max;
 import static java.lang.Runtime.getRuntime;
 import static java.lang.System.nanoTime;
+import static java.lang.ThreadLocal.withInitial;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Problem.overloaded;
@@ -42,7 +43,7 @@ final class Memory {
 
     private static final int BUDGET = (int) (HEAP / UNIT / 3 * 2);
     private static final Semaphore BUDGET_LEFT = new Semaphore(BUDGET, true);
-    private static final ThreadLocal<Share> SHARE = ThreadLocal.withInitial(Share::new);
+    private static final ThreadLocal<Share> SHARE = withInitial(Share::new);
 
     /** What one request has. */
     private static final class Share {

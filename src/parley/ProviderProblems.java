@@ -11,6 +11,7 @@ import static parley.Problem.Code.PROVIDER_TIMEOUT;
 import static parley.Problem.Code.RATE_LIMITED;
 import static parley.Problem.Code.UNKNOWN_MODEL;
 import static parley.ProviderError.isEmpty;
+import static parley.Settings.BEFORE_KEY;
 import static parley.Settings.isLoopback;
 
 import java.io.IOException;
@@ -149,9 +150,7 @@ record ProviderProblems(Account account, Duration timeout) {
     private String quoted(Object words) {
         String text = words.toString();
         if (account.key() != null) text = text.replace(account.key(), "***");
-        text = text.replaceAll(
-                "(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)[^&\\s\"'<>)},;]+",
-                "***"); // some stand in an address
+        text = text.replaceAll(BEFORE_KEY + "[^&\\s\"'<>)},;]+", "***");
         return sanitized(text).strip().replaceAll("\\s+", " ").replaceFirst("(?s)^(.{300}).+", "$1…");
     }
 

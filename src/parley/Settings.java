@@ -174,6 +174,9 @@ record Settings(
             HISTORY_WINDOW=40
             """);
 
+    /** Stands before a key in an address's query, by the parameter's name: some services want theirs there. */
+    static final String BEFORE_KEY = "(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)";
+
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
     private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
 
