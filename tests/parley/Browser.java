@@ -232,9 +232,7 @@ final class Browser implements AutoCloseable {
 
     /** Writes at the end all at once, as the keyboard of a screen does, which takes a tenth of single keys. */
     void type(String css, String text) {
-        String atTheEnd = "at => { at.focus(); at.setSelectionRange(at.value.length, at.value.length); return true }";
-        found(WATCH + "return watch(() => all(arguments[0])[0]).then(" + atTheEnd + ")", css, css);
-        command("Input.insertText", Map.of("text", text));
+        insert(css, "at.setSelectionRange(at.value.length, at.value.length)", text);
     }
 
     void type(String text) {
@@ -243,10 +241,12 @@ final class Browser implements AutoCloseable {
 
     /** In the place of what is there. */
     void writeOver(String css, String text) {
-        found(
-                WATCH + "return watch(() => all(arguments[0])[0]).then(at => { at.focus(); at.select(); return true })",
-                css,
-                css);
+        insert(css, "at.select()", text);
+    }
+
+    private void insert(String css, String selecting, String text) {
+        String focused = "at => { at.focus(); " + selecting + "; return true }";
+        found(WATCH + "return watch(() => all(arguments[0])[0]).then(" + focused + ")", css, css);
         command("Input.insertText", Map.of("text", text));
     }
 

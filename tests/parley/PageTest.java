@@ -234,12 +234,18 @@ class PageTest {
         browser.awaitTexts(".said.user.unkept .text", "one");
     }
 
-    @Test
-    void keepsTheMessageAndTheDraftOverAReload() throws Exception {
+    /** Sends it, and waits; the reply, "late", waits for the gate. */
+    private static Scripted.Gate sendAndHold(String question) {
         var gate = new Scripted.Gate();
         running.provider.then(gate.before(Scripted.gemini("late")));
-        browser.send("a question");
+        browser.send(question);
         browser.await(".waiting");
+        return gate;
+    }
+
+    @Test
+    void keepsTheMessageAndTheDraftOverAReload() throws Exception {
+        Scripted.Gate gate = sendAndHold("a question");
         browser.type("a draft");
         browser.reload();
         browser.awaitTexts(".said.user.unkept .text", "a question");
@@ -389,10 +395,7 @@ class PageTest {
 
     @Test
     void endsATurnThatIsStoppedBeforeItsFirstWord() throws Exception {
-        var gate = new Scripted.Gate();
-        running.provider.then(gate.before(Scripted.gemini("never")));
-        browser.send("one");
-        browser.await(".waiting");
+        Scripted.Gate gate = sendAndHold("one");
         browser.press("#text", Keys.ESCAPE);
         assertTrue(browser.awaitText(".bad.calm").contains("Nothing was stored"));
         assertEquals("Hi there!", browser.say("two")); // else it would wait until the gate gives up
@@ -503,10 +506,7 @@ class PageTest {
     /** Stop becomes Send under the pointer when the reply ends. */
     @Test
     void sendsNoDraftWhereAStopCameTooLate() throws Exception {
-        var gate = new Scripted.Gate();
-        running.provider.then(gate.before(Scripted.gemini("late")));
-        browser.send("one");
-        browser.await(".waiting");
+        Scripted.Gate gate = sendAndHold("one");
         browser.type("a draft");
         browser.change("const send = document.getElementById('send'); new MutationObserver((all, watcher) => {"
                 + "watcher.disconnect(); setTimeout(() => { send.click(); document.title = 'clicked'; }, 50);"
@@ -520,10 +520,7 @@ class PageTest {
 
     @Test
     void bringsTheIdBackAndStopsNothingWhenEscIsPressedInIt() {
-        var gate = new Scripted.Gate();
-        running.provider.then(gate.before(Scripted.gemini("late")));
-        browser.send("one");
-        browser.await(".waiting");
+        Scripted.Gate gate = sendAndHold("one");
         browser.type("#user", "-other");
         browser.press(Keys.ESCAPE);
         assertEquals(user, browser.value("#user"));
@@ -865,10 +862,7 @@ class PageTest {
 
     @Test
     void goesOnWithTheReplyOfAnIdThatIsForgotten() throws Exception {
-        var gate = new Scripted.Gate();
-        running.provider.then(gate.before(Scripted.gemini("late")));
-        browser.send("a question");
-        browser.await(".waiting");
+        Scripted.Gate gate = sendAndHold("a question");
         browser.switchTo(user + "-too");
         browser.await("#empty");
         browser.click("Conversations");

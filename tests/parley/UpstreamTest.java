@@ -122,12 +122,11 @@ class UpstreamTest extends OneServer {
     @ValueSource(strings = {"gemini", "nebius"})
     void isNotAskedAgainBehindWords(String dialect) throws Exception {
         var gate = new Scripted.Gate();
-        String delta = dialect.equals("gemini") ? Scripted.geminiDelta("some") : Scripted.openAiDelta("some");
+        Scripted.Script broken = Scripted.of(dialect, "breaks off", "say \"some\"");
         running.settings("PROVIDER_TIMEOUT=10", "CHAT_PROVIDER=" + dialect);
         running.provider.exchanges.clear();
         running.provider.usually(exchange -> {
-            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\nConnection: close\r\n\r\n");
-            exchange.event(delta);
+            broken.play(exchange);
             gate.pass();
         });
         try (var lines = running.stream("alice", "hi").body()) {
