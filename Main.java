@@ -1,9 +1,21 @@
+import static java.lang.Long.parseLong;
+import static java.lang.Runtime.getRuntime;
+import static java.lang.Runtime.version;
+import static java.lang.System.err;
+import static java.lang.System.exit;
+import static java.lang.System.getProperty;
+import static java.lang.System.setProperty;
+import static java.lang.Thread.onSpinWait;
+import static java.nio.file.Files.copy;
+import static java.nio.file.Files.createTempDirectory;
+import static java.nio.file.Files.move;
+import static java.nio.file.Files.readAllBytes;
+
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,23 +35,23 @@ public class Main extends Thread {
     private Process javac;
 
     public static void main(String[] args) throws Exception {
-        if (Runtime.version().feature() < 21) {
-            System.err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is "
-                    .concat(System.getProperty("java.version")));
-            System.exit(1);
+        if (version().feature() < 21) {
+            err.println("Parley needs a JDK of 21 or later: try ./run.sh, or set JAVA_HOME. This is "
+                    .concat(getProperty("java.version")));
+            exit(1);
         }
-        File home = new File(System.getProperty("jdk.launcher.sourcefile", "Main.java"))
+        File home = new File(getProperty("jdk.launcher.sourcefile", "Main.java"))
                 .getCanonicalFile()
                 .getParentFile();
         URLClassLoader classes = null;
         try {
             classes = built(home);
         } catch (IOException e) { // such as a full disk
-            System.err.println("Parley cannot be built: ".concat(e.toString()));
-            System.exit(1);
+            err.println("Parley cannot be built: ".concat(e.toString()));
+            exit(1);
         }
-        if (System.getProperty("parley.build") != null) return; // run.sh starts the jar itself
-        System.setProperty("parley.home", home.getPath());
+        if (getProperty("parley.build") != null) return; // run.sh starts the jar itself
+        setProperty("parley.home", home.getPath());
         classes.loadClass("parley.Parley").getMethod("main", String[].class).invoke(null, (Object) args);
     }
 
@@ -48,7 +60,7 @@ public class Main extends Thread {
         List<File> sources = files(new File(home, "src/parley"));
         for (File source : sources) {
             sum.update(source.getName().getBytes("UTF-8"));
-            sum.update(Files.readAllBytes(source.toPath())); // times tell nothing where archives and clocks differ
+            sum.update(readAllBytes(source.toPath())); // times tell nothing where archives and clocks differ
         }
         String stamp = "sources-".concat(Long.toString(sum.getValue()));
         URLClassLoader classes = open(new File(home, "build/parley.jar"));
@@ -83,11 +95,11 @@ public class Main extends Thread {
     /** Makes the jar in a folder of its own and moves it into place, so that two starts at once do not meet. */
     private static URLClassLoader build(File home, List<File> sources, String stamp) throws Exception {
         Main build = new Main();
-        Runtime.getRuntime().addShutdownHook(build);
+        getRuntime().addShutdownHook(build);
         build.begin(home, sources);
-        System.err.println("Parley compiles itself: this takes a few seconds, once.");
+        err.println("Parley compiles itself: this takes a few seconds, once.");
         File made = new File(build.work, "parley.jar");
-        if (!build.pack(sources, stamp, made)) System.exit(1); // javac has said why
+        if (!build.pack(sources, stamp, made)) exit(1); // javac has said why
         URLClassLoader classes = install(made, new File(home, "build/parley.jar"), stamp);
         delete(build.work);
         return classes;
@@ -97,7 +109,7 @@ public class Main extends Thread {
         work = new File(
                 home, "build/new".concat(Long.toString(ProcessHandle.current().pid())));
         delete(work);
-        if (!work.mkdirs()) work = Files.createTempDirectory("parley").toFile();
+        if (!work.mkdirs()) work = createTempDirectory("parley").toFile();
         javac = compile(sources, work.getPath());
     }
 
@@ -106,7 +118,7 @@ public class Main extends Thread {
     public synchronized void run() {
         if (javac == null) return;
         javac.destroyForcibly();
-        while (javac.isAlive()) Thread.onSpinWait();
+        while (javac.isAlive()) onSpinWait();
         delete(work);
     }
 
@@ -128,7 +140,7 @@ public class Main extends Thread {
         for (File file : files) {
             String path = file.getPath().replace('\\', '/');
             jar.putNextEntry(new ZipEntry(path.substring(path.lastIndexOf("/parley/") + 1)));
-            Files.copy(file.toPath(), jar);
+            copy(file.toPath(), jar);
         }
     }
 
@@ -138,7 +150,7 @@ public class Main extends Thread {
      */
     private static Process compile(List<File> sources, String classes) throws Exception {
         ProcessBuilder javac = new ProcessBuilder(
-                System.getProperty("java.home").concat("/bin/javac"),
+                getProperty("java.home").concat("/bin/javac"),
                 "-J-XX:TieredStopAtLevel=1",
                 "-J-XX:+UseSerialGC",
                 "-J-Xms128m",
@@ -162,7 +174,7 @@ public class Main extends Thread {
     /** Where the jar cannot be written, or Windows keeps the old one since it is in use, this one serves once. */
     private static URLClassLoader install(File made, File jar, String stamp) throws Exception {
         try {
-            Files.move(made.toPath(), jar.toPath(), StandardCopyOption.REPLACE_EXISTING);
+            move(made.toPath(), jar.toPath(), StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {
             URLClassLoader classes = open(made);
             classes.getResource(stamp).openStream().close(); // now it is open, and stays so when it is deleted
@@ -171,7 +183,7 @@ public class Main extends Thread {
         for (File left : jar.getParentFile().listFiles()) {
             String name = left.getName(); // new, and the id of a process that was killed
             if (name.matches("new\\d{1,18}")
-                    && ProcessHandle.of(Long.parseLong(name.substring(3))).isEmpty()) delete(left);
+                    && ProcessHandle.of(parseLong(name.substring(3))).isEmpty()) delete(left);
         }
         return open(jar);
     }

@@ -111,7 +111,7 @@ final class Api implements HttpHandler {
             http.preflight();
             return;
         }
-        switch (http.path()) {
+        switch (http.path) {
             case "/health" -> health(http.allowing("GET, HEAD, OPTIONS"));
             case "/chat" -> chat(http.allowing("POST, OPTIONS"));
             case "/history" -> {
@@ -188,7 +188,7 @@ final class Api implements HttpHandler {
         var conversation = new ArrayList<>(before);
         conversation.add(asked);
         var deltas = new ReplyStream(stream ? http::delta : null);
-        Answer<Reply> given = new Services(client, http.settings)
+        var given = new Services(client, http.settings)
                 .ask(services, deltas, provider -> provider.chat(conversation, deltas));
         if (stream) http.delta(""); // finds out whether the client is still there
         return given;
@@ -250,7 +250,7 @@ final class Api implements HttpHandler {
         var body = http.body();
         String user = http.user(body);
         String prompt = text(body, "prompt");
-        Answer<List<Image>> given = new Services(client, http.settings)
+        var given = new Services(client, http.settings)
                 .ask(setUp(http.settings.images()), noStream(), provider -> provider.generateImages(prompt));
         Image first = given.value().getFirst();
         if (http.wantsImage()) http.answer(200, first.mimeType(), first.bytes());
@@ -270,7 +270,7 @@ final class Api implements HttpHandler {
 
     private static String text(Map<String, Object> body, String name) {
         if (!body.containsKey(name)) throw invalid(name + " is missing");
-        if (body.get(name) instanceof String text && !text.matches(BLANK)) return text;
+        if (body.get(name) instanceof String text && !BLANK.matcher(text).matches()) return text;
         throw invalid(name + " must be a string that is not blank");
     }
 

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.System.out;
 import static parley.Log.sanitized;
 
 import parley.Settings.Account;
@@ -11,7 +12,7 @@ final class Check {
      * has to be. Prints what it finds.
      */
     static boolean passes(LiveSettings settings, ProviderHttp client) {
-        settings.shown().forEach((name, value) -> System.out.println(sanitized(name + "=" + value)));
+        settings.shown().forEach((name, value) -> out.println(sanitized(name + "=" + value)));
         Settings now = settings.current();
         boolean good = true;
         var services = new Services(client, now);
@@ -25,7 +26,7 @@ final class Check {
 
     private static boolean isGood(Services services, Account account) {
         String answer = answer(services, account);
-        System.out.println(account + ": " + answer);
+        out.println(account + ": " + answer);
         return answer.equals("good");
     }
 

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.String.join;
 import static java.lang.System.getProperty;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.nio.file.Files.createTempFile;
@@ -42,7 +43,7 @@ record CommandLine(String options, Path env) {
             options.remove(at);
             env = Path.of(options.remove(at));
         }
-        return new CommandLine(String.join(" ", options), env);
+        return new CommandLine(join(" ", options), env);
     }
 
     boolean isDemo() {

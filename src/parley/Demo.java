@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Boolean.TRUE;
+import static java.lang.Thread.sleep;
 import static java.net.InetAddress.getLoopbackAddress;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Base64.getEncoder;
@@ -134,16 +135,15 @@ final class Demo implements AutoCloseable {
         if (words.contains("error 429")) send(http, 429, FAILURE);
         else if (words.contains("error 500")) send(http, 500, FAILURE);
         else if (words.contains("blocked")) send(http, dialect.refusalStatus, dialect.refusal);
-        else if (words.contains("timeout")) Thread.sleep(60_000);
+        else if (words.contains("timeout")) sleep(60_000);
         else if (isImage) image(http, words, dialect);
         else chat(http, texts, dialect, isStream);
     }
 
     /** The beginnings of what is said in a request of either dialect, oldest first. */
     private static List<String> texts(Object request) {
-        Stream<String> ofGemini =
-                items(request, "contents").stream().map(message -> string(message, "parts", 0, "text"));
-        Stream<String> ofOpenAi = items(request, "messages").stream().map(message -> string(message, "content"));
+        var ofGemini = items(request, "contents").stream().map(message -> string(message, "parts", 0, "text"));
+        var ofOpenAi = items(request, "messages").stream().map(message -> string(message, "content"));
         String prompt = string(request, "prompt");
         return (prompt == null ? concat(ofGemini, ofOpenAi) : Stream.of(prompt))
                 .map("%.500s"::formatted) // patterns take their time for each character
@@ -170,7 +170,7 @@ final class Demo implements AutoCloseable {
         for (String word : words) {
             event(http, dialect.delta.formatted(toJson(word)));
             if (end == null) return;
-            Thread.sleep(pace);
+            sleep(pace);
         }
         event(http, end);
     }
@@ -182,7 +182,7 @@ final class Demo implements AutoCloseable {
 
     private static void image(HttpExchange http, String prompt, Dialect dialect)
             throws IOException, InterruptedException {
-        Thread.sleep(900); // as if it took its time
+        sleep(900); // as if it took its time
         send(http, 200, dialect.image.formatted(getEncoder().encodeToString(paint(prompt))));
     }
 

@@ -63,7 +63,6 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
                     .replace("\\s", SPACE),
             MULTILINE | UNIX_LINES | DOTALL | COMMENTS);
 
-    private static final Pattern QUOTED = compile("^(['\"`])(.*)\\1\\z", DOTALL);
     private static final Pattern SPACE_AROUND = compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
 
     /** A service's address: without a user's name, since a key in it would be shown. */
@@ -118,7 +117,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     private static String withoutQuotes(String value) {
-        return QUOTED.matcher(value).replaceFirst("$2");
+        return value.replaceFirst("(?s)^(['\"`])(.*)\\1\\z", "$2");
     }
 
     /** The file's variables, with those of the process's environment in their place where these are not empty. */

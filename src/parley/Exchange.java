@@ -3,10 +3,13 @@ package parley;
 import static java.lang.Double.parseDouble;
 import static java.lang.Long.parseLong;
 import static java.lang.Math.min;
+import static java.lang.String.join;
 import static java.lang.System.nanoTime;
 import static java.lang.Thread.currentThread;
+import static java.lang.Thread.interrupted;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.regex.Pattern.compile;
 import static parley.Exchange.State.ANSWERING;
 import static parley.Exchange.State.STREAMING;
 import static parley.Exchange.State.UNANSWERED;
@@ -36,6 +39,7 @@ import java.nio.charset.CharacterCodingException;
 import java.text.ParseException;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 /**
  * One HTTP exchange: reads its body, query and user; answers bytes, JSON, a problem or events, with CORS on each.
@@ -46,9 +50,10 @@ final class Exchange implements AutoCloseable {
     private static final int MAX_BODY = 1 << 20; // bytes
 
     /** White space, as Unicode or Java has it, and nothing else. */
-    static final String BLANK = "[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+";
+    static final Pattern BLANK = compile("[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+");
 
-    private static final String ID = "(?!" + BLANK + "$)\\P{Cc}{1,128}";
+    private static final Pattern ID = compile("(?!" + BLANK + "$)\\P{Cc}{1,128}");
+    private static final Pattern IS_JSON = compile("(?i)\\s*application/json\\s*([;,].*)?");
 
     /** What the client has got so far. */
     enum State {
@@ -65,16 +70,15 @@ final class Exchange implements AutoCloseable {
     private String outcome = ""; // for the log: the status, and what went wrong
     private String user = "";
 
+    /** The target's path as it was sent: {@code //x/y} is one of itself, where URI takes x for a host. */
+    final String path;
+
     Exchange(HttpExchange exchange, Settings settings, WriteTimeouts timeouts) {
         this.exchange = exchange;
         this.settings = settings;
         this.timeouts = timeouts;
-    }
-
-    /** The target's path as it was sent: {@code //x/y} is one of itself, where URI takes x for a host. */
-    String path() {
         URI target = exchange.getRequestURI();
-        return target.isAbsolute()
+        path = target.isAbsolute()
                 ? "" + target.getRawPath()
                 : target.toString().split("[?#]", 2)[0];
     }
@@ -85,7 +89,7 @@ final class Exchange implements AutoCloseable {
 
     /** This exchange, where it has one of these methods, which are a list with commas. */
     Exchange allowing(String methods) {
-        if (List.of(methods.split(", ")).contains(exchange.getRequestMethod())) return this;
+        if ((" " + methods + ",").contains(" " + exchange.getRequestMethod() + ",")) return this;
         header("Allow", methods);
         throw new Problem(METHOD_NOT_ALLOWED, "Use " + methods);
     }
@@ -111,7 +115,7 @@ final class Exchange implements AutoCloseable {
 
     /** The values that a header has, on however many lines (RFC 9110, section 5.3); empty where it is not there. */
     private String requestHeader(String name) {
-        return String.join(",", exchange.getRequestHeaders().getOrDefault(name, List.of()));
+        return join(",", exchange.getRequestHeaders().getOrDefault(name, List.of()));
     }
 
     /** Which web page may read the answer; null for none (https://fetch.spec.whatwg.org/#http-cors-protocol). */
@@ -143,7 +147,7 @@ final class Exchange implements AutoCloseable {
     }
 
     private void checkType() {
-        if (!requestHeader("Content-Type").matches("(?i)\\s*application/json\\s*([;,].*)?")) {
+        if (!IS_JSON.matcher(requestHeader("Content-Type")).matches()) {
             throw new Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json");
         }
         if (requestHeader("Content-Encoding").matches("(?i)(identity)?")) return;
@@ -157,7 +161,7 @@ final class Exchange implements AutoCloseable {
         if (announced > MAX_BODY) throw tooLarge();
         var body = new ByteArrayOutputStream();
         InputStream in = exchange.getRequestBody();
-        body.writeBytes(in.readNBytes(SMALL));
+        body.writeBytes(in.readNBytes((int) min(SMALL, announced)));
         if (body.size() == SMALL) { // a body in chunks does not tell how long it is
             Memory.reserve(PER_BYTE * announced);
             body.writeBytes(in.readNBytes(MAX_BODY));
@@ -180,7 +184,7 @@ final class Exchange implements AutoCloseable {
         if (inQuery != null && !inQuery.equals(id)) {
             throw invalid("user_id is one in the query and another in the body");
         }
-        if (!id.matches(ID) || Histories.fileName(id).length() > 255) { // bytes, on every common file system
+        if (!ID.matcher(id).matches() || Histories.fileName(id).length() > 255) { // bytes, on every common file system
             throw invalid("user_id must have 1 to 128 characters, not be blank, hold no control characters, "
                     + "and fit into the name of a file");
         }
@@ -329,7 +333,7 @@ final class Exchange implements AutoCloseable {
 
     /** The refusal: as the answer, as the last event of a stream that has begun, or by breaking off another answer. */
     void problem(Problem problem) {
-        Thread.interrupted(); // at a stop: it would close the connection before the client hears of it
+        interrupted(); // at a stop: it would close the connection before the client hears of it
         String json = toJson(problem.document());
         outcome += (outcome.isEmpty() ? "" : ", then ") + problem.status() + " " + problem.name();
         switch (state) {
@@ -354,9 +358,9 @@ final class Exchange implements AutoCloseable {
         try {
             timeouts.run(exchange::close);
         } finally {
-            Thread.interrupted(); // the thread serves another request next
+            interrupted(); // the thread serves another request next
             long millis = (nanoTime() - begun) / 1_000_000;
-            log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path(), outcome, millis, user));
+            log("%s %.100s %s %s ms %.40s".formatted(exchange.getRequestMethod(), path, outcome, millis, user));
         }
     }
 }

@@ -1,6 +1,8 @@
 package parley;
 
 import static java.lang.Math.min;
+import static java.lang.Thread.interrupted;
+import static java.lang.Thread.sleep;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.time.Duration.ofSeconds;
@@ -176,12 +178,12 @@ final class Histories implements AutoCloseable {
     private FileLock lock(long position, Deadline deadline) throws IOException {
         try {
             // An interrupt would close the file, with all its locks.
-            if (Thread.interrupted()) throw new InterruptedException();
+            if (interrupted()) throw new InterruptedException();
             for (long pause = 1; ; pause = min(2 * pause, 20)) {
                 FileLock lock = locks.tryLock(position);
                 if (lock != null) return lock;
                 if (deadline.isOver()) throw busy();
-                Thread.sleep(pause);
+                sleep(pause);
             }
         } catch (InterruptedException e) {
             throw stopping();

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Math.min;
+import static java.lang.Thread.interrupted;
 import static java.nio.ByteBuffer.wrap;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -20,6 +21,7 @@ import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 import static java.nio.file.attribute.PosixFilePermissions.asFileAttribute;
 import static java.nio.file.attribute.PosixFilePermissions.fromString;
+import static java.time.Instant.now;
 import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Arrays.copyOf;
 import static java.util.UUID.nameUUIDFromBytes;
@@ -40,12 +42,9 @@ import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermission;
-import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.Arrays;
-import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
 import parley.HistoryReader.Item;
@@ -66,8 +65,6 @@ import parley.Memory.Growing;
 final class HistoryFile {
     private static final DateTimeFormatter TIME =
             ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
-
-    private static final Set<PosixFilePermission> OWNER_ONLY = fromString("rw-------");
 
     private final Folder folder;
     private final boolean posix; // Windows has no modes
@@ -126,7 +123,7 @@ final class HistoryFile {
             Stamp.of(new Lines(channel)).unchangedSince(tail.stamp());
             write(channel, from, end);
         } catch (IOException e) {
-            Thread.interrupted(); // a stop has closed the channel, and would close the next one
+            interrupted(); // a stop has closed the channel, and would close the next one
             undo(from, end);
             tellIfFull(e, end.length);
             throw e;
@@ -209,7 +206,7 @@ final class HistoryFile {
     /** Makes the new file, for its owner's eyes only. */
     private void create() throws IOException {
         deleteIfExists(made);
-        if (posix) createFile(made, asFileAttribute(OWNER_ONLY));
+        if (posix) createFile(made, asFileAttribute(fromString("rw-------")));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */
@@ -247,7 +244,7 @@ final class HistoryFile {
 
     /** Keeps the file beside this one, as it is. */
     private Path keepCopy() throws IOException {
-        Path copy = folder.path.resolve(copyPrefix() + TIME.format(Instant.now()));
+        Path copy = folder.path.resolve(copyPrefix() + TIME.format(now()));
         copy(file, copy, NOFOLLOW_LINKS, COPY_ATTRIBUTES); // leaves nothing where it fails
         try (FileChannel channel = open(copy, READ)) {
             channel.force(true);

@@ -152,11 +152,14 @@ final class Json {
 
     private static StringBuilder writeString(String string, StringBuilder out) {
         out.append('"');
-        for (char c : string.toCharArray()) {
-            if (c >= ' ' && c != '"' && c != '\\') out.append(c);
-            else out.append(escape(c));
+        int from = 0;
+        for (int i = 0; i < string.length(); i++) {
+            char c = string.charAt(i);
+            if (c >= ' ' && c != '"' && c != '\\') continue;
+            out.append(string, from, i).append(escape(c));
+            from = i + 1;
         }
-        return out.append('"');
+        return out.append(string, from, string.length()).append('"');
     }
 
     private static String escape(char c) {
@@ -243,14 +246,16 @@ final class Json {
     }
 
     private String string() throws ParseException {
-        at++;
+        int from = ++at;
         var string = new StringBuilder();
         for (char c = peek(); c != '"'; c = peek()) {
             if (c < ' ') throw expected("'\"', or a character that needs no escape,");
             at++;
-            string.append(c == '\\' ? escaped() : c);
+            if (c != '\\') continue;
+            string.append(text, from, at - 1).append(escaped());
+            from = at;
         }
-        at++;
+        string.append(text, from, at++);
         if (request && LONE_SURROGATE.matcher(string).find()) {
             throw malformed("lone surrogates in the string that ends", at);
         }

@@ -28,7 +28,7 @@ final class Lines implements AutoCloseable {
 
     final long size;
     private final FileChannel channel;
-    private final byte[] block = new byte[BUFFER_SIZE];
+    private final byte[] block;
     private long from; // of the file's bytes in the block
     private long until;
 
@@ -36,6 +36,7 @@ final class Lines implements AutoCloseable {
     Lines(FileChannel channel) throws IOException {
         this.channel = channel;
         size = channel == null ? 0 : channel.size();
+        block = new byte[(int) min(size, BUFFER_SIZE)];
     }
 
     /** Opens a file; one that is not there is as an empty one. No link is followed. */

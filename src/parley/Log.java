@@ -1,9 +1,10 @@
 package parley;
 
+import static java.lang.System.out;
+import static java.time.Instant.now;
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.util.regex.Pattern.compile;
 
-import java.time.Instant;
 import java.util.regex.Pattern;
 
 /** The console: a line an event, with its time. */
@@ -12,7 +13,7 @@ final class Log {
 
     /** Prints one line, whatever the text holds: {@link #sanitized} sees to it. */
     static void log(String text) {
-        System.out.println(Instant.now().truncatedTo(MILLIS) + " " + sanitized(text));
+        out.println(now().truncatedTo(MILLIS) + " " + sanitized(text));
     }
 
     /** The text with a space for all that could begin a line, colour a terminal or turn the direction of writing. */

@@ -3,6 +3,7 @@ package parley;
 import static java.lang.Math.clamp;
 import static java.lang.Math.max;
 import static java.lang.Runtime.getRuntime;
+import static java.lang.Runtime.version;
 import static java.lang.System.nanoTime;
 import static java.lang.ThreadLocal.withInitial;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
@@ -34,7 +35,7 @@ final class Memory {
      * the system.
      */
     static final int MAX_REQUESTS =
-            clamp((HEAP - (8 << 20)) / (120 << 10), 16, Runtime.version().feature() < 24 ? 4_000 : 10_000);
+            clamp((HEAP - (8 << 20)) / (120 << 10), 16, version().feature() < 24 ? 4_000 : 10_000);
 
     private static final int UNIT = 1 << 10; // bytes; a semaphore counts no further than an int
 

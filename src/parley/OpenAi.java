@@ -111,8 +111,7 @@ record OpenAi(Upstream upstream, ProviderProblems problems, Generation generatio
 
     @Override
     public List<Image> generateImages(String prompt) {
-        Map<String, Object> body =
-                object("model", problems.account().model(), "prompt", prompt, "response_format", "b64_json");
+        var body = object("model", problems.account().model(), "prompt", prompt, "response_format", "b64_json");
         Object answer = upstream.ask(upstream.post(request("/images/generations"), body));
         var images = new ArrayList<Image>();
         for (Object item : upstream.objects(answer, "data")) {

@@ -31,7 +31,7 @@ final class PageFiles {
 
     /** Answers with the file at the exchange's path, or with 304 where the browser has it. */
     void answer(Exchange http) {
-        PageFile file = files.get(http.path());
+        PageFile file = files.get(http.path);
         if (file == null) {
             throw new Problem(NOT_FOUND, "There is no such path: try /, /health, /chat, /history or /image");
         }

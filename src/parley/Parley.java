@@ -1,7 +1,9 @@
 package parley;
 
 import static java.lang.Runtime.getRuntime;
+import static java.lang.System.err;
 import static java.lang.System.exit;
+import static java.lang.System.out;
 import static java.lang.Thread.currentThread;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.SECONDS;
@@ -115,7 +117,7 @@ public final class Parley implements AutoCloseable {
         try {
             run(CommandLine.of(args));
         } catch (IOException | InvalidPathException e) {
-            System.err.println("Parley cannot start: " + sanitized(e.getMessage()));
+            err.println("Parley cannot start: " + sanitized(e.getMessage()));
             exit(1);
         }
     }
@@ -125,11 +127,11 @@ public final class Parley implements AutoCloseable {
             case "" -> serve(asked, DotEnv::withEnvironment);
             case "--demo" -> serve(asked, new Demo(25)::redirect);
             case "--check" -> exit(check(asked) ? 0 : 1);
-            case "--help" -> System.out.println(CommandLine.USAGE);
-            case "--version" -> System.out.println("Parley " + VERSION);
+            case "--help" -> out.println(CommandLine.USAGE);
+            case "--version" -> out.println("Parley " + VERSION);
             default -> {
-                System.err.println("unknown: " + sanitized(asked.options()));
-                System.err.println(CommandLine.USAGE);
+                err.println("unknown: " + sanitized(asked.options()));
+                err.println(CommandLine.USAGE);
                 exit(2);
             }
         }

@@ -6,6 +6,7 @@ import static java.lang.Math.ceil;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.time.Duration.between;
+import static java.time.Instant.now;
 import static java.time.format.DateTimeFormatter.RFC_1123_DATE_TIME;
 import static java.util.regex.Pattern.compile;
 import static parley.Json.at;
@@ -14,7 +15,6 @@ import static parley.Json.toJson;
 
 import java.net.http.HttpHeaders;
 import java.text.ParseException;
-import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.Collection;
@@ -176,7 +176,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         if (told.matches("\\d{1,18}(\\.\\d{1,9})?")) return (long) ceil(parseDouble(told));
         try {
             ZonedDateTime then = ZonedDateTime.parse(told, RFC_1123_DATE_TIME);
-            return max(0, 1 + between(Instant.now(), then).toSeconds());
+            return max(0, 1 + between(now(), then).toSeconds());
         } catch (DateTimeParseException e) {
             return null; // neither form: as if it were not there
         }

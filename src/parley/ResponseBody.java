@@ -163,9 +163,11 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
 
     /** The bytes without their compression, which is known by its first bytes: headers may be wrong. */
     private InputStream decoded() throws IOException {
-        String coding = headers().firstValue("Content-Encoding").orElse("identity");
-        if (coding.matches("(?i)br|zstd|deflate|compress")) throw new Unreadable("compressed as " + coding);
-        var raw = new BufferedInputStream(new Raw());
+        var unknown = headers()
+                .firstValue("Content-Encoding")
+                .filter(coding -> coding.matches("(?i)br|zstd|deflate|compress"));
+        if (unknown.isPresent()) throw new Unreadable("compressed as " + unknown.get());
+        var raw = new BufferedInputStream(new Raw(), 2);
         raw.mark(2);
         boolean isGzip = raw.read() == 0x1f && raw.read() == 0x8b; // RFC 1952
         raw.reset();

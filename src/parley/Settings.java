@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Integer.parseInt;
+import static java.lang.String.join;
 import static java.lang.System.getProperty;
 import static java.net.InetSocketAddress.createUnresolved;
 import static java.time.Duration.ofMillis;
@@ -50,12 +51,9 @@ record Settings(
          * cannot be rebound.
          */
         boolean answersTo(String host) {
+            if (isLoopback(host) || IP_ADDRESS.matcher(host).matches() || allowedHosts.contains("*")) return true;
             String name = canonicalHost(host);
-            return isLoopback(host)
-                    || IP_ADDRESS.matcher(name).matches()
-                    || name.equals(canonicalHost(this.host))
-                    || allowedHosts.contains("*")
-                    || allowedHosts.contains(name);
+            return name.equals(canonicalHost(this.host)) || allowedHosts.contains(name);
         }
     }
 
@@ -80,6 +78,7 @@ record Settings(
          * (https://everything.curl.dev/usingcurl/proxies/env.html).
          */
         InetSocketAddress addressFor(URI uri) {
+            if (address == null) return null;
             String domains = "." + canonicalHost(uri.getHost()).replaceAll("[\\[\\]]", "");
             boolean isDirect = direct.stream().anyMatch(name -> name.equals("*") || domains.endsWith("." + name));
             return isDirect || !"https".equalsIgnoreCase(uri.getScheme()) ? null : address;
@@ -185,8 +184,8 @@ record Settings(
 
     private static final String ORIGIN =
             "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
-    private static final Pattern LOOPBACK = compile("(.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\]");
-    private static final Pattern IP_ADDRESS = compile("\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\]");
+    private static final Pattern LOOPBACK = compile("(?i)((.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\])\\.?");
+    private static final Pattern IP_ADDRESS = compile("(\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\])\\.?");
 
     /**
      * A proxy as curl reads it (https://curl.se/docs/manpage.html, --proxy): another scheme or a user, then host and
@@ -279,7 +278,7 @@ record Settings(
 
     /** {@return the accounts that can be asked, the one that would answer now first; the first one where none can} */
     static List<Account> usable(List<Account> accounts) {
-        List<Account> ready =
+        var ready =
                 accounts.stream().filter(account -> account.missing() == null).toList();
         return ready.isEmpty() ? accounts.subList(0, 1) : ready;
     }
@@ -320,12 +319,12 @@ record Settings(
                 env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org, or *").stream()
                         .map(Cors::canonical)
                         .toList(),
-                String.join(", ", env.list("CORS_ALLOWED_METHODS", TOKEN, "HTTP methods")),
-                String.join(", ", env.list("CORS_ALLOWED_HEADERS", TOKEN, "header names")));
+                join(", ", env.list("CORS_ALLOWED_METHODS", TOKEN, "HTTP methods")),
+                join(", ", env.list("CORS_ALLOWED_HEADERS", TOKEN, "header names")));
     }
 
     static boolean isLoopback(String host) {
-        return LOOPBACK.matcher(canonicalHost(host)).matches();
+        return LOOPBACK.matcher(host).matches();
     }
 
     /** A host's name in lower case, and without the dot that may end a whole one (RFC 1034, section 3.1). */

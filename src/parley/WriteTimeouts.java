@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.System.nanoTime;
 import static java.lang.Thread.currentThread;
+import static java.lang.Thread.interrupted;
 import static java.lang.Thread.ofPlatform;
 import static java.util.concurrent.Executors.newSingleThreadScheduledExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
@@ -52,7 +53,7 @@ final class WriteTimeouts implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {
-            if (running.remove(currentThread()) == null) Thread.interrupted();
+            if (running.remove(currentThread()) == null) interrupted();
         }
     }
 
