@@ -38,8 +38,8 @@ final class JdkServer {
                 sun.net.httpserver.maxReqHeaderSize=32768
                 sun.net.httpserver.drainAmount=16777216
                 sun.net.httpserver.idleInterval=60
-                sun.net.httpserver.maxIdleConnections=%d
-                jdk.httpserver.maxConnections=%d"""
+                sun.net.httpserver.maxIdleConnections=%s
+                jdk.httpserver.maxConnections=%s"""
                         .formatted(MAX_REQUESTS, 2 * MAX_REQUESTS);
         Table.of(limits).forEach(getProperties()::putIfAbsent);
     }

@@ -1,6 +1,7 @@
 package parley;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.regex.Pattern.compile;
 import static parley.ServerSentEvents.Kind.DATA;
 import static parley.ServerSentEvents.Kind.ERROR;
 import static parley.ServerSentEvents.Kind.IGNORED;
@@ -9,6 +10,7 @@ import static parley.ServerSentEvents.Kind.JSON;
 import java.io.ByteArrayOutputStream;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): bytes in, events out, wherever
@@ -29,6 +31,8 @@ final class ServerSentEvents {
 
     /** @param data the event's text, or none; several lines of data are joined by line feeds */
     record Event(Kind kind, String data) {}
+
+    private static final Pattern JSON_BEGINS = compile("\\s*[{\\[]");
 
     private final ByteArrayOutputStream line = new ByteArrayOutputStream(512); // that has yet to end
     private List<Event> events; // of the bytes that are being read
@@ -74,7 +78,7 @@ final class ServerSentEvents {
     private String begin(String line) {
         String text = line.startsWith("\ufeff") ? line.substring(1) : line;
         begun = !text.isBlank();
-        if (text.matches("(?s)\\s*[{\\[].*")) kind = JSON;
+        if (JSON_BEGINS.matcher(text).lookingAt()) kind = JSON;
         return text;
     }
 

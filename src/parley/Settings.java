@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Integer.parseInt;
+import static java.lang.Math.round;
 import static java.lang.String.join;
 import static java.lang.System.getProperty;
 import static java.net.InetSocketAddress.createUnresolved;
@@ -206,9 +207,8 @@ record Settings(
                 accounts(env, "CHAT"),
                 accounts(env, "IMAGE"),
                 generation(env),
-                ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
-                        .movePointRight(3)
-                        .longValue()),
+                ofMillis(round(1000
+                        * env.number("PROVIDER_TIMEOUT", false, "0.1", "86400").doubleValue())),
                 proxy(env),
                 history(env),
                 cors(env));

@@ -60,6 +60,7 @@ class StartTest extends Programs {
         Path home = Files.createDirectory(folder.resolve("a clone"));
         copyFiles(home, "Main.java", "run.sh");
         Files.createDirectories(home.resolve("src/parley/page"));
+        copyFiles(home, "src/parley/Build.java");
         Files.writeString(home.resolve("src/parley/words.txt"), "Parley");
         Files.write(home.resolve("src/parley/._Parley.java"), new byte[] {0, 5, 22, 7}); // macOS puts it beside
         writeSmall(home, "1.0");
