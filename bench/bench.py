@@ -3,7 +3,7 @@ import atexit, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
-ROUNDS, SECONDS, WARM, CURVE = 3, 2, 16, 32
+ROUNDS, SECONDS, WARM, LONG, CURVE = 3, 2, 16, 60, 32
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
 PORTS = {"parley": 18090, "bare": 18091, "forced": 18094, "express": 18092, "javalin": 18093}
 
@@ -71,10 +71,21 @@ def ratios(ours, theirs):
     return [a / b if b else float("nan") for a, b in zip(ours, theirs)]  # a peer that answered nothing
 
 
-def table_rows(label, at, figure):
+def table_rows(label, at, figure, peers=[name for name in PORTS if name != "parley"]):
     """Parley's figure and CPU a turn against each peer's."""
     return [f"| {label} | {name} | {spread(ratios(at('parley', figure), at(name, figure)))} | {spread(ratios(at('parley', 'cpu'), at(name, 'cpu')))} | {at(name, 'failed')[0]:.0f} |"
-            for name in PORTS if name != "parley"]
+            for name in peers]
+
+
+def warm(jdk):
+    """Against forced once more, when the JVMs have compiled most of what they will."""
+    servers = [Server(name, jdk, FAST) for name in ("parley", "forced")]
+    for server in servers:
+        server.load(32, LONG)
+    rows = table_rows(f"32 connections, {LONG} s warm", interleaved(servers, 32), "rate", ["forced"])
+    for server in servers:
+        server.stop()
+    return rows
 
 
 def rates(jdk, provider, connections, label):
@@ -203,7 +214,7 @@ def main():
             fast, first = rates(jdk, FAST, 32, "32 connections, provider at once")
             slow, resident = rates(jdk, SLOW, 256, "256 connections, provider after 50 ms")
             head = f"### {versions(jdk)}\n\n| load | against | turns a second (time, for one connection): Parley's × | CPU a turn: Parley's × | failed |\n| --- | --- | --- | --- | --- |\n"
-            table = head + "\n".join(fast + slow) + "\n\n| figure | |\n| --- | --- |\n" + "\n".join([begin, first, long_history(jdk), resident]) + "\n"
+            table = head + "\n".join(fast + warm(jdk) + slow) + "\n\n| figure | |\n| --- | --- |\n" + "\n".join([begin, first, long_history(jdk), resident]) + "\n"
             print(table, flush=True)
             tables.append(table)
             if lines is None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Parley against what a person would write instead, and against the JDK's own parts with nothing between (bench/peers):
-# bench/run.sh [JDK-FOLDER...] prints the tables, and writes bench/work/results.md and docs/performance.svg. Under eight minutes a JDK.
+# bench/run.sh [JDK-FOLDER...] prints the tables, and writes bench/work/results.md and docs/performance.svg. Under ten minutes a JDK.
 # Installs by name what is missing, as root: wrk, python3, node with npm, Maven. Linux only; everything stays on 127.0.0.1.
 set -euo pipefail
 cd "$(dirname "$0")"
