@@ -3,7 +3,7 @@ import atexit, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
-ROUNDS, SECONDS, WARM, LONG, CURVE = 3, 2, 16, 60, 32
+ROUNDS, SECONDS, WARM, LONG, CURVE, STARTS = 3, 2, 16, 60, 32, 9
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
 PORTS = {"parley": 18090, "bare": 18091, "forced": 18094, "express": 18092, "javalin": 18093}
 
@@ -141,7 +141,7 @@ def starts(jdk):
     open(hello, "w").write('public class Hello { public static void main(String[] args) { System.out.println("hello"); } }')
     times = {"hello": [], "first": [], "later": [], "run.sh": []}
     resident = []
-    for _ in range(ROUNDS):
+    for _ in range(STARTS):
         begun = time.monotonic()
         subprocess.run([jdk + "/bin/java", hello], stdout=subprocess.DEVNULL, check=True)
         times["hello"].append(time.monotonic() - begun)
