@@ -64,8 +64,6 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
                     .replace("\\s", SPACE),
             MULTILINE | UNIX_LINES | DOTALL | COMMENTS);
 
-    private static final Pattern SPACE_AROUND = compile("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE));
-
     /** A service's address: without a user's name, since a key in it would be shown. */
     private static final String ADDRESS = "(?i)https?://[^/?#@]+(?:[/?][^#]*)?";
 
@@ -111,7 +109,7 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     private String unquoted(String name, String text) throws InvalidSetting {
-        String value = SPACE_AROUND.matcher(text).replaceAll("");
+        String value = text.replaceAll("^\\s+|(?<!\\s)\\s+\\z".replace("\\s", SPACE), "");
         if (value.matches("(?s)(['\"`])(?!.*\\1).*")) throw invalid(name, "a quote is opened and not closed");
         String inside = withoutQuotes(value);
         return value.startsWith("\"") ? inside.replace("\\n", "\n").replace("\\r", "\r") : inside;

@@ -19,9 +19,6 @@ import java.util.stream.Stream;
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
 
-    private static final Pattern WORD = compile("(?i)you (are|were)|[\\p{L}']+");
-    private static final Pattern NAME = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
-    private static final Pattern ASKS_NAME = compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b");
     private static final Map<String, String> OTHER_SIDE = Table.of(
             """
             i=you
@@ -58,7 +55,7 @@ final class Eliza {
     static String answer(List<String> messages) {
         String last = messages.getLast();
         var before = messages.subList(0, messages.size() - 1);
-        if (ASKS_NAME.matcher(last).find()) return name(before);
+        if (last.matches("(?is).*(\\bmy name\\b[^\\n]*\\?|\\bwho am i\\b).*")) return name(before);
         for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
@@ -71,7 +68,7 @@ final class Eliza {
 
     private static String name(List<String> before) {
         for (String message : before.reversed()) {
-            Matcher name = NAME.matcher(message);
+            Matcher name = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)").matcher(message);
             if (name.find()) return "Your name is **" + name.group(1) + "**: you told me.";
         }
         return "You have not told me yet. What is it?";
@@ -79,7 +76,8 @@ final class Eliza {
 
     /** Takes the other side: "my dog likes me" becomes "your dog likes you". */
     private static String turned(String words) {
-        return WORD.matcher(words)
+        return compile("(?i)you (are|were)|[\\p{L}']+")
+                .matcher(words)
                 .replaceAll(word -> OTHER_SIDE.getOrDefault(word.group().toLowerCase(ROOT), word.group()));
     }
 }

@@ -22,6 +22,7 @@ import static java.nio.file.StandardOpenOption.WRITE;
 import static java.nio.file.attribute.PosixFilePermissions.asFileAttribute;
 import static java.nio.file.attribute.PosixFilePermissions.fromString;
 import static java.time.Instant.now;
+import static java.time.ZoneOffset.UTC;
 import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Arrays.copyOf;
 import static java.util.UUID.nameUUIDFromBytes;
@@ -42,8 +43,6 @@ import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Path;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
 import java.util.Arrays;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -63,9 +62,6 @@ import parley.Memory.Growing;
  * forced to disk when a method returns.
  */
 final class HistoryFile {
-    private static final DateTimeFormatter TIME =
-            ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(ZoneOffset.UTC);
-
     private final Folder folder;
     private final boolean posix; // Windows has no modes
     private final Path file;
@@ -244,7 +240,8 @@ final class HistoryFile {
 
     /** Keeps the file beside this one, as it is. */
     private Path keepCopy() throws IOException {
-        Path copy = folder.path.resolve(copyPrefix() + TIME.format(now()));
+        Path copy = folder.path.resolve(copyPrefix()
+                + ofPattern("yyyyMMdd'T'HHmmss.SSS'Z'").withZone(UTC).format(now()));
         copy(file, copy, NOFOLLOW_LINKS, COPY_ATTRIBUTES); // leaves nothing where it fails
         try (FileChannel channel = open(copy, READ)) {
             channel.force(true);

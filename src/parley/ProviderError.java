@@ -46,8 +46,6 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     private static final Pattern MODERATION = compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
             + "|responsible.?ai|data_inspection_failed|(?<!case.)sensitive");
 
-    private static final Pattern RATE_LIMIT =
-            compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
             + "(not found|n.t exist|unknown(?! error)|not a valid|not supported|no longer|identifier is invalid)"
             + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|n.t find( the)?) model\\b"
@@ -55,8 +53,6 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     private static final Pattern TOO_LONG = compile("(?i)context.?(length|window|size)"
             + "|(prompt|input|message|request).{0,20} too (long|large)|token count.{0,60} exceeds"
             + "|maximum.{0,40} tokens allowed");
-
-    private static final Pattern RETRY_DELAY = compile("\"retryDelay\":\"([^\"s]*)s?\"");
 
     ProviderError {
         if (status == 0) status = toldStatus(codes(json));
@@ -82,7 +78,11 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         for (String code : codes) {
             if (code.matches("[345]\\d\\d")) return parseInt(code);
         }
-        return codes.stream().anyMatch(RATE_LIMIT.asPredicate()) ? 429 : 0;
+        return codes.stream()
+                        .anyMatch(compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests")
+                                .asPredicate())
+                ? 429
+                : 0;
     }
 
     /** {@return whether an answer's JSON tells of an error} One whose members are all empty is none. */
@@ -169,7 +169,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
 
     /** The seconds of a Retry-After (RFC 9110, section 10.2.3) or of Google's RetryInfo, rounded up; null for none. */
     Long retryAfter() {
-        Matcher delay = RETRY_DELAY.matcher(details());
+        Matcher delay = compile("\"retryDelay\":\"([^\"s]*)s?\"").matcher(details());
         String told = delay.find()
                 ? delay.group(1)
                 : headers.firstValue("Retry-After").orElse("");

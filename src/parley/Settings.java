@@ -178,13 +178,10 @@ record Settings(
     static final String BEFORE_KEY = "(?i)(?<=[?&][\\w.-]{0,40}(?:key|token|secret|sig|code)=)";
 
     private static final String TOKEN = "[\\w!#$%&'*+.^`|~-]+"; // RFC 9110, section 5.6.2
-    private static final String HOST_NAME = "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]";
 
     /** 0 to 65535. */
     private static final String PORT = "(?:\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5])";
 
-    private static final String ORIGIN =
-            "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?";
     private static final Pattern LOOPBACK = compile("(?i)((.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\])\\.?");
     private static final Pattern IP_ADDRESS = compile("(\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\])\\.?");
 
@@ -235,7 +232,7 @@ record Settings(
         return new Server(
                 host,
                 env.number("PORT", true, "0", "65535").intValue(),
-                env.list("ALLOWED_HOSTS", HOST_NAME, "host names").stream()
+                env.list("ALLOWED_HOSTS", "\\*|[\\w.-]+|\\[[0-9A-Fa-f:.]+\\]", "host names").stream()
                         .map(Settings::canonicalHost)
                         .toList());
     }
@@ -316,7 +313,12 @@ record Settings(
 
     private static Cors cors(DotEnv env) throws InvalidSetting {
         return new Cors(
-                env.list("CORS_ALLOWED_ORIGINS", ORIGIN, "origins such as https://example.org, or *").stream()
+                env
+                        .list(
+                                "CORS_ALLOWED_ORIGINS",
+                                "\\*|null|[A-Za-z][A-Za-z0-9+.-]*://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:" + PORT + ")?/?",
+                                "origins such as https://example.org, or *")
+                        .stream()
                         .map(Cors::canonical)
                         .toList(),
                 join(", ", env.list("CORS_ALLOWED_METHODS", TOKEN, "HTTP methods")),

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
@@ -63,6 +64,12 @@ class StartTest extends Programs {
         copyFiles(home, "src/parley/Build.java");
         Files.writeString(home.resolve("src/parley/words.txt"), "Parley");
         Files.write(home.resolve("src/parley/._Parley.java"), new byte[] {0, 5, 22, 7}); // macOS puts it beside
+        Files.createDirectories(home.resolve("src/parley/more"));
+        Files.writeString(
+                home.resolve("src/parley/more/Über.java"),
+                "package parley.more; public class Über { }",
+                StandardCharsets.UTF_8);
+        Files.writeString(home.resolve("src/parley/.hidden"), "");
         writeSmall(home, "1.0");
         return home;
     }
@@ -75,7 +82,8 @@ class StartTest extends Programs {
                 public class Parley {
                     public static void main(String[] args) throws Exception {
                         Parley.class.getResourceAsStream("words.txt").transferTo(System.out);
-                        System.out.print(" %s\\n");
+                        if (Parley.class.getResource(".hidden") == null) System.out.print(" %s\\n");
+                        new parley.more.Über();
                     }
                 }
                 """
@@ -248,6 +256,14 @@ class StartTest extends Programs {
             watched.reset();
         }
         return made;
+    }
+
+    @Test
+    void compilesBesideTheLockOfAnEditor() throws Exception {
+        Path home = small();
+        Path lock = home.resolve("src/parley/.#Parley.java");
+        Files.createSymbolicLink(lock, Path.of("me@here.1")); // as Emacs makes it
+        assertEquals("Parley 1.0", says("Main", home, Map.of()).getLast());
     }
 
     @ParameterizedTest
