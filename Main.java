@@ -18,8 +18,9 @@ import java.util.zip.CRC32;
 /**
  * The front door: {@code java Main.java} starts Parley from {@code build/parley.jar}, and has it built first, unless it
  * was made of these very sources. JDK 21 launches one source file only (JEP 330), and this is it. It keeps to Java 11,
- * so that an older JDK can be told what is wrong. It is compiled at each start, by a javac that is not warm: each class,
- * generic type and {@code "a" + b} takes time, so it has few, and {@code Build.java} has what only a first start needs.
+ * so that an older JDK can be told what is wrong. It is compiled at each start, by a javac that is not warm: each
+ * class, generic type and {@code "a" + b} takes time, so it has few, and {@code Build.java} has what only a first start
+ * needs.
  */
 public class Main extends Thread {
     private File work; // where the jar is made, and who does it
