@@ -1,3 +1,4 @@
+import static java.lang.ClassLoader.getPlatformClassLoader;
 import static java.lang.Runtime.getRuntime;
 import static java.lang.Runtime.version;
 import static java.lang.System.err;
@@ -7,12 +8,12 @@ import static java.lang.System.setProperty;
 import static java.lang.Thread.onSpinWait;
 import static java.nio.file.Files.createTempDirectory;
 import static java.nio.file.Files.readAllBytes;
+import static java.util.Arrays.sort;
 
 import java.io.File;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.util.Arrays;
 import java.util.zip.CRC32;
 
 /**
@@ -66,14 +67,14 @@ public class Main extends Thread {
             sum.update(file.getName().getBytes("UTF-8"));
             sum.update(readAllBytes(file.toPath()));
         } else {
-            Arrays.sort(inside);
+            sort(inside);
             for (File each : inside) add(sum, each);
         }
     }
 
     /** The platform's loader is its parent, not the class path's: what lies in the working folder is not Parley's. */
     private static URLClassLoader open(File jar) throws Exception {
-        return new URLClassLoader(new URL[] {jar.toURI().toURL()}, ClassLoader.getPlatformClassLoader());
+        return new URLClassLoader(new URL[] {jar.toURI().toURL()}, getPlatformClassLoader());
     }
 
     /** Has the jar made in a folder of its own and moved into its place, so that two starts at once do not meet. */

@@ -9,6 +9,7 @@ import static parley.Exchange.BLANK;
 import static parley.Exchange.JSON;
 import static parley.Histories.unavailable;
 import static parley.HistoryReader.count;
+import static parley.HistoryReader.ofLast;
 import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
@@ -220,9 +221,8 @@ final class Api implements HttpHandler {
             throws IOException {
         var memory = new Growing();
         long total = count(file, memory);
-        HistoryReader reader = limit < total
-                ? HistoryReader.ofLast(limit, any -> true, file, memory)
-                : new HistoryReader(file, 0, memory);
+        HistoryReader reader =
+                limit < total ? ofLast(limit, any -> true, file, memory) : new HistoryReader(file, 0, memory);
         http.begin(JSON);
         http.write("{\"user_id\":%s,\"total\":%s,\"version\":\"%s\",\"messages\":["
                 .formatted(toJson(user), total, version));

@@ -7,7 +7,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Base64.getEncoder;
 import static java.util.Locale.ROOT;
 import static java.util.stream.Stream.concat;
+import static parley.DotEnv.withEnvironment;
 import static parley.JdkServer.listen;
+import static parley.JdkServer.threads;
 import static parley.Json.at;
 import static parley.Json.decode;
 import static parley.Json.items;
@@ -88,7 +90,7 @@ final class Demo implements AutoCloseable {
         this.pace = pace;
         server = listen(new InetSocketAddress(getLoopbackAddress(), 0));
         server.createContext("/", this::handle);
-        server.setExecutor(JdkServer.threads());
+        server.setExecutor(threads());
         server.start();
     }
 
@@ -97,7 +99,7 @@ final class Demo implements AutoCloseable {
      * own.
      */
     Map<String, String> redirect(Map<String, String> file) {
-        var redirected = new DotEnv(DotEnv.withEnvironment(file), Map.of())
+        var redirected = new DotEnv(withEnvironment(file), Map.of())
                 .withDefaults(DEFAULTS)
                 .values();
         String services = redirected.get("CHAT_PROVIDER") + "," + redirected.get("IMAGE_PROVIDER");

@@ -1,6 +1,5 @@
 package parley;
 
-import static java.lang.Double.parseDouble;
 import static java.lang.System.getenv;
 import static java.util.Objects.requireNonNullElse;
 import static java.util.regex.Pattern.COMMENTS;
@@ -157,14 +156,13 @@ record DotEnv(Map<String, String> values, Map<String, Integer> lines) {
     }
 
     /** A number within the bounds, exactly as it is written; null where it is unset. */
-    Number number(String name, boolean whole, String least, String most) throws InvalidSetting {
+    BigDecimal number(String name, boolean whole, String least, String most) throws InvalidSetting {
         String text = text(name);
         if (text == null) return null;
         if (text.matches(whole ? "\\d{1,20}" : "-?(\\d{1,20}(\\.\\d{0,20})?|\\.\\d{1,20})")) {
-            double value = parseDouble(text);
-            if (value >= parseDouble(least) && value <= parseDouble(most)) {
-                // The first BigDecimal of a JVM takes its time, and few settings need one.
-                return text.matches("\\d{1,18}") ? Long.valueOf(text) : new BigDecimal(text);
+            var number = new BigDecimal(text);
+            if (number.compareTo(new BigDecimal(least)) >= 0 && number.compareTo(new BigDecimal(most)) <= 0) {
+                return number;
             }
         }
         throw invalid(name, "must be a " + (whole ? "whole " : "") + "number from " + least + " to " + most);

@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 final class Eliza {
     private record Rule(Pattern pattern, String[] answers) {}
 
+    private static final Pattern NAME = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)");
     private static final Map<String, String> OTHER_SIDE = Table.of(
             """
             i=you
@@ -55,7 +56,7 @@ final class Eliza {
     static String answer(List<String> messages) {
         String last = messages.getLast();
         var before = messages.subList(0, messages.size() - 1);
-        if (last.matches("(?is).*(\\bmy name\\b[^\\n]*\\?|\\bwho am i\\b).*")) return name(before);
+        if (compile("(?i)\\bmy name\\b.*\\?|\\bwho am i\\b").matcher(last).find()) return name(before);
         for (Rule rule : RULES) {
             Matcher match = rule.pattern.matcher(last);
             if (!match.matches()) continue;
@@ -68,7 +69,7 @@ final class Eliza {
 
     private static String name(List<String> before) {
         for (String message : before.reversed()) {
-            Matcher name = compile("(?i)\\b(?:my name is|call me) (\\p{L}+)").matcher(message);
+            Matcher name = NAME.matcher(message);
             if (name.find()) return "Your name is **" + name.group(1) + "**: you told me.";
         }
         return "You have not told me yet. What is it?";

@@ -13,6 +13,7 @@ import static java.util.regex.Pattern.compile;
 import static parley.Exchange.State.ANSWERING;
 import static parley.Exchange.State.STREAMING;
 import static parley.Exchange.State.UNANSWERED;
+import static parley.Histories.fileName;
 import static parley.Json.decode;
 import static parley.Json.members;
 import static parley.Json.object;
@@ -184,7 +185,7 @@ final class Exchange implements AutoCloseable {
         if (inQuery != null && !inQuery.equals(id)) {
             throw invalid("user_id is one in the query and another in the body");
         }
-        if (!ID.matcher(id).matches() || Histories.fileName(id).length() > 255) { // bytes, on every common file system
+        if (!ID.matcher(id).matches() || fileName(id).length() > 255) { // bytes, on every common file system
             throw invalid("user_id must have 1 to 128 characters, not be blank, hold no control characters, "
                     + "and fit into the name of a file");
         }

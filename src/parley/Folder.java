@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.System.getProperty;
+import static java.nio.channels.FileChannel.open;
 import static java.nio.file.StandardOpenOption.READ;
 import static parley.Log.log;
 
@@ -24,7 +25,7 @@ final class Folder {
      */
     void force() {
         if (getProperty("os.name").startsWith("Windows")) return;
-        try (FileChannel entries = FileChannel.open(path, READ)) {
+        try (FileChannel entries = open(path, READ)) {
             entries.force(true);
         } catch (IOException e) {
             if (told.compareAndSet(false, true)) {

@@ -1,12 +1,12 @@
 package parley;
 
 import static java.time.temporal.ChronoUnit.SECONDS;
+import static java.util.Collections.unmodifiableMap;
 import static parley.Json.object;
 
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
-import java.util.Collections;
 import java.util.Map;
 
 /**
@@ -18,7 +18,7 @@ import java.util.Map;
 record Message(Map<String, Object> members) {
     /** @throws IllegalArgumentException where the members make no message */
     Message {
-        members = Collections.unmodifiableMap(members);
+        members = unmodifiableMap(members);
         boolean known = "user".equals(members.get("role")) || "assistant".equals(members.get("role"));
         if (!known || !(members.get("content") instanceof String)) {
             throw new IllegalArgumentException("a message needs a role, user or assistant, and a content of text");

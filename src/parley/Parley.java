@@ -7,6 +7,7 @@ import static java.lang.System.out;
 import static java.lang.Thread.currentThread;
 import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.SECONDS;
+import static parley.JdkServer.addresses;
 import static parley.JdkServer.listen;
 import static parley.Log.log;
 import static parley.Log.sanitized;
@@ -153,7 +154,7 @@ public final class Parley implements AutoCloseable {
 
     private void announce(String name, LiveSettings settings) throws IOException {
         Settings now = settings.current();
-        var addresses = JdkServer.addresses(now.server().host(), server.getAddress());
+        var addresses = addresses(now.server().host(), server.getAddress());
         log(name + " is at " + addresses.getFirst() + ", with the settings of " + settings.file);
         for (String address : addresses.subList(1, addresses.size())) log(name + " is also at " + address);
         now.chats().forEach(Parley::logService);

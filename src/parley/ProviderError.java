@@ -46,6 +46,8 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
     private static final Pattern MODERATION = compile("(?i)moderat|flagged|content.?(filter|polic)|safety"
             + "|responsible.?ai|data_inspection_failed|(?<!case.)sensitive");
 
+    private static final Pattern RATE_LIMIT =
+            compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests");
     private static final Pattern NO_MODEL = compile("(?is)\\bmodel\\b.{0,200}"
             + "(not found|n.t exist|unknown(?! error)|not a valid|not supported|no longer|identifier is invalid)"
             + "|(unknown|no such|invalid|unsupported|unrecogni.ed|not a valid|not a supported|n.t find( the)?) model\\b"
@@ -78,11 +80,7 @@ record ProviderError(int status, Object json, HttpHeaders headers) {
         for (String code : codes) {
             if (code.matches("[345]\\d\\d")) return parseInt(code);
         }
-        return codes.stream()
-                        .anyMatch(compile("(?i)rate_limit|resource_exhausted|insufficient_quota|too_many_requests")
-                                .asPredicate())
-                ? 429
-                : 0;
+        return codes.stream().anyMatch(RATE_LIMIT.asPredicate()) ? 429 : 0;
     }
 
     /** {@return whether an answer's JSON tells of an error} One whose members are all empty is none. */

@@ -27,7 +27,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
     void read(ResponseBody body, Deadline end) throws IOException {
         var events = new ServerSentEvents();
         Growing memory = body.memory(Integer.MAX_VALUE);
-        var buffer = new byte[BUFFER_SIZE / 4];
+        var buffer = new byte[BUFFER_SIZE / 4]; // an event is short
         body.waitUntil(reply.waitUntil(end, problems.timeout()));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
             var ended = events.read(buffer, count);

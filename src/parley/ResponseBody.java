@@ -167,7 +167,7 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
                 .firstValue("Content-Encoding")
                 .filter(coding -> coding.matches("(?i)br|zstd|deflate|compress"));
         if (unknown.isPresent()) throw new Unreadable("compressed as " + unknown.get());
-        var raw = new BufferedInputStream(new Raw(), 2);
+        var raw = new BufferedInputStream(new Raw(), 2); // what tells gzip
         raw.mark(2);
         boolean isGzip = raw.read() == 0x1f && raw.read() == 0x8b; // RFC 1952
         raw.reset();

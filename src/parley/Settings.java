@@ -1,7 +1,6 @@
 package parley;
 
 import static java.lang.Integer.parseInt;
-import static java.lang.Math.round;
 import static java.lang.String.join;
 import static java.lang.System.getProperty;
 import static java.net.InetSocketAddress.createUnresolved;
@@ -182,6 +181,7 @@ record Settings(
     /** 0 to 65535. */
     private static final String PORT = "(?:\\d{1,4}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5])";
 
+    // Both take a name as it is sent: in either case, and with the dot that may end a whole one.
     private static final Pattern LOOPBACK = compile("(?i)((.+\\.)?localhost|127(\\.\\d+){3}|\\[[0:]*:0*1\\])\\.?");
     private static final Pattern IP_ADDRESS = compile("(\\d+(\\.\\d+){3}|\\[[0-9A-Fa-f:.]+(%[\\w.-]+)?\\])\\.?");
 
@@ -204,8 +204,9 @@ record Settings(
                 accounts(env, "CHAT"),
                 accounts(env, "IMAGE"),
                 generation(env),
-                ofMillis(round(1000
-                        * env.number("PROVIDER_TIMEOUT", false, "0.1", "86400").doubleValue())),
+                ofMillis(env.number("PROVIDER_TIMEOUT", false, "0.1", "86400")
+                        .movePointRight(3)
+                        .longValue()),
                 proxy(env),
                 history(env),
                 cors(env));

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -120,8 +121,8 @@ class SettingsTest {
 
     @ParameterizedTest
     @CsvSource({".5, 0.5", "1., 1", "1.50, 1.50", "2, 2", "0.0, 0.0"})
-    void takeNumbersAsPeopleWriteThem(String text, String number) throws Exception {
-        assertEquals(number, "" + settings("TEMPERATURE=" + text).generation().temperature());
+    void takeNumbersAsPeopleWriteThem(String text, BigDecimal number) throws Exception {
+        assertEquals(number, settings("TEMPERATURE=" + text).generation().temperature());
     }
 
     @ParameterizedTest
