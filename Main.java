@@ -105,6 +105,7 @@ public class Main extends Thread {
                 getProperty("java.home").concat("/bin/java"),
                 "-XX:TieredStopAtLevel=1",
                 "-XX:+UseSerialGC",
+                "-XX:ReservedCodeCacheSize=96m",
                 "-Xms128m",
                 "-Xmn100m",
                 home.getPath().concat("/src/parley/Build.java"),
