@@ -3,7 +3,6 @@ package parley;
 import static java.lang.Thread.ofPlatform;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.file.Files.createDirectories;
-import static java.nio.file.Files.exists;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static java.nio.file.StandardOpenOption.WRITE;
@@ -25,13 +24,15 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 final class LockFile implements AutoCloseable {
     private final Folder folder;
+    private final Path path;
     private final ReentrantLock opening = new ReentrantLock();
-    private FileChannel file; // guarded by opening, as is the next one
+    private volatile FileChannel file; // changed while opening is locked, as is the next one
     private boolean closed;
 
     /** Makes the folder where there is none, and sees that this process may write in it. */
     LockFile(Folder folder) throws IOException {
         this.folder = folder;
+        path = folder.path.resolve(".lock");
         channel();
     }
 
@@ -48,14 +49,18 @@ final class LockFile implements AutoCloseable {
         }
     }
 
-    /** The file, made anew, with its folder, where somebody removed it. */
+    /** Gives the file up where somebody removed it: the next lock makes it anew, for all servers to find. */
+    void dropIfRemoved() throws IOException {
+        FileChannel opened = file; // before the look: another thread may make it meanwhile
+        if (notExists(path)) opened.close();
+    }
+
+    /** The file, made with its folder where there is none. */
     private FileChannel channel() throws IOException {
-        Path path = folder.path.resolve(".lock");
         opening.lock();
         try {
             if (closed) throw new ClosedChannelException();
-            if (file != null && file.isOpen() && exists(path)) return file;
-            if (file != null) file.close();
+            if (file != null && file.isOpen()) return file;
             if (notExists(folder.path)) {
                 createDirectories(folder.path);
                 new Folder(folder.path.toAbsolutePath().getParent()).force();
