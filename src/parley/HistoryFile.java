@@ -26,7 +26,6 @@ import static java.time.ZoneOffset.UTC;
 import static java.time.format.DateTimeFormatter.ofPattern;
 import static java.util.Arrays.copyOf;
 import static java.util.UUID.nameUUIDFromBytes;
-import static java.util.stream.Collectors.joining;
 import static parley.HistoryReader.MAX_MESSAGE;
 import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
@@ -45,7 +44,6 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.UUID;
-import java.util.stream.Stream;
 import parley.HistoryReader.Item;
 import parley.Memory.Growing;
 
@@ -186,10 +184,10 @@ final class HistoryFile {
     /** Makes the new file: the messages of this one up to an offset, and more. Tells whether this one is damaged. */
     private boolean write(Stamp before, long keptUntil, Message... more) throws IOException {
         create();
-        stamp().unchangedSince(before);
         try (var old = Lines.open(file);
                 var anew = new FileOutputStream(made.toFile());
                 var out = new BufferedOutputStream(anew, BUFFER_SIZE)) {
+            Stamp.of(old).unchangedSince(before);
             boolean damaged = writeMessages(old, keptUntil, out);
             out.flush();
             out.write(lines(anew.getChannel().size(), more));
@@ -226,9 +224,8 @@ final class HistoryFile {
 
     /** What stands behind the messages up to an offset: more messages, and the end of the file. */
     private static byte[] lines(long from, Message... messages) {
-        String lines = Stream.of(messages)
-                .map(message -> ",\n" + toJson(message.members()))
-                .collect(joining());
+        String lines = "";
+        for (Message message : messages) lines += ",\n" + toJson(message.members());
         byte[] all = bytes((from == BEGINNING ? lines.replaceFirst(",", "") : lines) + END);
         if (all.length > MAX_MESSAGE) throw overloaded("short of memory"); // as a reader would be
         return all;
