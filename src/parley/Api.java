@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Boolean.TRUE;
 import static java.time.Instant.now;
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
@@ -14,6 +15,7 @@ import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
 import static parley.Memory.MAX_REQUESTS;
+import static parley.Message.fromUser;
 import static parley.Problem.Code.INTERNAL_ERROR;
 import static parley.Problem.Code.NOT_CONFIGURED;
 import static parley.Problem.invalid;
@@ -163,7 +165,7 @@ final class Api implements HttpHandler {
     private Map<String, Object> reply(Exchange http, Question question, List<Account> services, Turn turn)
             throws IOException {
         Tail tail = turn.read(http.settings.history().window() - 1, question.replace ? 1 : 0);
-        Message asked = Message.fromUser(question.message, tail.lastTime());
+        Message asked = fromUser(question.message, tail.lastTime());
         var given = ask(http, question.stream, services, tail.messages(), asked);
         Reply reply = given.value();
         Account service = given.account();
@@ -275,7 +277,7 @@ final class Api implements HttpHandler {
     }
 
     private static boolean flag(Map<String, Object> body, String name) {
-        return Boolean.TRUE.equals(optional(body, name, Boolean.class, "true or false"));
+        return TRUE.equals(optional(body, name, Boolean.class, "true or false"));
     }
 
     private static <T> T optional(Map<String, Object> body, String name, Class<T> type, String what) {

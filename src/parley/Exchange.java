@@ -23,6 +23,7 @@ import static parley.Lines.BUFFER_SIZE;
 import static parley.Log.log;
 import static parley.Memory.PER_BYTE;
 import static parley.Memory.SMALL;
+import static parley.Memory.reserve;
 import static parley.Problem.Code.METHOD_NOT_ALLOWED;
 import static parley.Problem.Code.MISDIRECTED_REQUEST;
 import static parley.Problem.Code.TOO_LARGE;
@@ -54,6 +55,7 @@ final class Exchange implements AutoCloseable {
     static final Pattern BLANK = compile("[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+");
 
     private static final Pattern ID = compile("(?!" + BLANK + "$)\\P{Cc}{1,128}");
+    private static final Pattern PORT = compile(":\\d*$");
     private static final Pattern IS_JSON = compile("(?i)\\s*application/json\\s*([;,].*)?");
 
     /** What the client has got so far. */
@@ -81,7 +83,7 @@ final class Exchange implements AutoCloseable {
         URI target = exchange.getRequestURI();
         path = target.isAbsolute()
                 ? "" + target.getRawPath()
-                : target.toString().split("[?#]", 2)[0];
+                : target.getRawSchemeSpecificPart().split("\\?", 2)[0];
     }
 
     boolean is(String method) {
@@ -109,7 +111,7 @@ final class Exchange implements AutoCloseable {
         String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
                 ? "" + target.getRawAuthority()
                 : hosts.getFirst().strip();
-        if (settings.server().answersTo(host.replaceFirst(":\\d*$", ""))) return;
+        if (settings.server().answersTo(PORT.matcher(host).replaceFirst(""))) return;
         throw new Problem(
                 MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }
@@ -164,7 +166,7 @@ final class Exchange implements AutoCloseable {
         InputStream in = exchange.getRequestBody();
         body.writeBytes(in.readNBytes((int) min(SMALL, announced)));
         if (body.size() == SMALL) { // a body in chunks does not tell how long it is
-            Memory.reserve(PER_BYTE * announced);
+            reserve(PER_BYTE * announced);
             body.writeBytes(in.readNBytes(MAX_BODY));
         }
         if (body.size() > MAX_BODY) throw tooLarge();

@@ -4,6 +4,7 @@ import static java.lang.Runtime.version;
 import static java.lang.System.getProperties;
 import static java.lang.Thread.ofPlatform;
 import static java.net.NetworkInterface.networkInterfaces;
+import static java.util.Comparator.comparing;
 import static java.util.concurrent.Executors.newVirtualThreadPerTaskExecutor;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.Memory.MAX_REQUESTS;
@@ -15,7 +16,6 @@ import java.net.InetSocketAddress;
 import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.nio.channels.UnsupportedAddressTypeException;
-import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.SynchronousQueue;
@@ -73,7 +73,7 @@ final class JdkServer {
                 .filter(JdkServer::isUp)
                 .flatMap(NetworkInterface::inetAddresses)
                 .filter(address -> !address.isLoopbackAddress() && !address.isLinkLocalAddress())
-                .sorted(Comparator.comparing(address -> address instanceof Inet6Address))
+                .sorted(comparing(address -> address instanceof Inet6Address))
                 .map(address -> url(address.getHostAddress().replaceFirst("%.*", ""), bound))
                 .toList();
         return found.isEmpty() ? List.of(url("127.0.0.1", bound)) : found;

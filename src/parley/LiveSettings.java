@@ -7,7 +7,9 @@ import static java.nio.file.Files.readAllBytes;
 import static java.nio.file.Files.readAttributes;
 import static java.util.Arrays.asList;
 import static java.util.Objects.requireNonNullElse;
+import static java.util.concurrent.ConcurrentHashMap.newKeySet;
 import static java.util.stream.Collectors.joining;
+import static parley.DotEnv.text;
 import static parley.Log.log;
 import static parley.Settings.BEFORE_KEY;
 import static parley.Settings.DEFAULTS;
@@ -21,7 +23,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -37,7 +38,7 @@ final class LiveSettings {
     final Path file; // that they are read from
     private final UnaryOperator<Map<String, String>> overlay;
     private final ReentrantLock refreshing = new ReentrantLock();
-    private final Set<String> warned = ConcurrentHashMap.newKeySet();
+    private final Set<String> warned = newKeySet();
     private final Read started;
     private volatile Read last;
     private volatile String refusal; // why the present edit is not in force; null while it is
@@ -53,7 +54,7 @@ final class LiveSettings {
         this.file = file.toAbsolutePath();
         this.overlay = overlay;
         var stamp = stamp(); // before the text: what is written meanwhile is read at the next request
-        last = read(stamp, stamp.isEmpty() ? "" : DotEnv.text(readAllBytes(this.file)));
+        last = read(stamp, stamp.isEmpty() ? "" : text(readAllBytes(this.file)));
         started = last;
         nameUnused(last);
     }
@@ -109,7 +110,7 @@ final class LiveSettings {
         try {
             byte[] bytes = readAllBytes(file);
             if (!stamp.equals(stamp())) return last; // it is being written
-            String text = DotEnv.text(bytes);
+            String text = text(bytes);
             if (text.isBlank() && !last.env.lines().isEmpty()) throw new InvalidSetting("it is empty");
             Read edit = read(stamp, text);
             if (!edit.env.equals(last.env)) announce(edit.env);

@@ -9,6 +9,7 @@ import static java.time.Duration.ofSeconds;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static parley.JdkServer.addresses;
 import static parley.JdkServer.listen;
+import static parley.JdkServer.threads;
 import static parley.Log.log;
 import static parley.Log.sanitized;
 
@@ -39,7 +40,7 @@ public final class Parley implements AutoCloseable {
     private final HttpServer server;
     private final Histories histories;
     private final ProviderHttp client;
-    private final ExecutorService threads = JdkServer.threads();
+    private final ExecutorService threads = threads();
     private final Api api;
     private final AtomicBoolean closed = new AtomicBoolean();
 

@@ -2,6 +2,7 @@ package parley;
 
 import static java.net.Proxy.NO_PROXY;
 import static java.net.http.HttpClient.Version.HTTP_1_1;
+import static java.net.http.HttpClient.newBuilder;
 import static java.time.Duration.ofSeconds;
 import static javax.net.ssl.TrustManagerFactory.getDefaultAlgorithm;
 import static parley.Log.log;
@@ -83,7 +84,7 @@ final class ProviderHttp implements AutoCloseable {
      * time.
      */
     private HttpClient client(SSLContext context) {
-        return HttpClient.newBuilder()
+        return newBuilder()
                 .version(HTTP_1_1)
                 .connectTimeout(ofSeconds(10))
                 .executor(Runnable::run)

@@ -2,6 +2,7 @@ package parley;
 
 import static java.lang.Math.max;
 import static java.lang.Math.min;
+import static parley.HistoryReader.ofLast;
 import static parley.Lines.MAX_WINDOW;
 
 import java.io.IOException;
@@ -50,7 +51,7 @@ record Tail(
 
     /** The offset where the last turns begin: so many, or all where there are fewer. */
     private static long beginOf(int turns, Lines file, Growing memory) throws IOException {
-        HistoryReader reader = HistoryReader.ofLast(turns, Message::byUser, file, memory);
+        HistoryReader reader = ofLast(turns, Message::byUser, file, memory);
         Item first = reader.next();
         while (first != null && !first.message().byUser()) first = reader.next();
         return first == null ? file.size : first.begin();

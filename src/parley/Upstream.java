@@ -8,6 +8,7 @@ import static java.time.Duration.ofNanos;
 import static java.time.Duration.ofSeconds;
 import static parley.Json.at;
 import static parley.Json.items;
+import static parley.Json.merge;
 import static parley.Json.object;
 import static parley.Json.toJson;
 import static parley.Log.log;
@@ -55,7 +56,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
 
     /** The request as a POST of the body, with the account's extra members merged into it. */
     Builder post(Builder request, Map<String, Object> body) {
-        String json = toJson(Json.merge(body, problems.account().extra()));
+        String json = toJson(merge(body, problems.account().extra()));
         return request.header("Content-Type", "application/json").POST(ofString(json));
     }
 
