@@ -170,7 +170,6 @@ final class Json {
     // The reader: one object a text, recursive descent, a method for each rule of RFC 8259.
 
     private final String text;
-    private final Matcher number;
     private final boolean request;
     private int values; // that have begun
     private int at;
@@ -178,7 +177,6 @@ final class Json {
 
     private Json(String text, boolean request) {
         this.text = text;
-        this.number = NUMBER.matcher(text);
         this.request = request;
     }
 
@@ -255,11 +253,12 @@ final class Json {
             string.append(text, from, at - 1).append(escaped());
             from = at;
         }
-        string.append(text, from, at++);
-        if (request && LONE_SURROGATE.matcher(string).find()) {
+        String end = text.substring(from, at++);
+        String whole = string.isEmpty() ? end : string + end;
+        if (request && LONE_SURROGATE.matcher(whole).find()) {
             throw malformed("lone surrogates in the string that ends", at);
         }
-        return string.toString();
+        return whole;
     }
 
     private char escaped() throws ParseException {
@@ -282,13 +281,14 @@ final class Json {
 
     /** A number is of one kind however it was written, so that what is written is read as the same again. */
     private Number number() throws ParseException {
-        if (!number.region(at, text.length()).lookingAt()) throw expected("a value");
+        Matcher number = NUMBER.matcher(text).region(at, text.length());
+        if (!number.lookingAt()) throw expected("a value");
         int from = at;
         at = number.end();
         if (at - from > MAX_NUMBER) throw malformed("a number of more than " + MAX_NUMBER + " characters", from);
         try {
             var value = new BigDecimal(number.group());
-            return value.scale() == 0 && value.precision() <= 18 ? Long.valueOf(value.longValue()) : value;
+            return value.scale() == 0 && value.precision() <= 18 ? value.longValue() : value;
         } catch (NumberFormatException e) {
             throw malformed("a number whose exponent is out of range", from);
         }
