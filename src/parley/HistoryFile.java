@@ -197,10 +197,9 @@ final class HistoryFile {
         }
     }
 
-    /** Makes the new file, for its owner's eyes only. */
+    /** Makes the new file, for its owner's eyes only, where a crash has not left one. */
     private void create() throws IOException {
-        deleteIfExists(made);
-        if (posix) createFile(made, asFileAttribute(fromString("rw-------")));
+        if (posix && notExists(made, NOFOLLOW_LINKS)) createFile(made, asFileAttribute(fromString("rw-------")));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */
