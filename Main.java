@@ -92,8 +92,9 @@ public class Main extends Thread {
     }
 
     /**
-     * Runs Build.java in a process of its own, with the quick compiler and no pause for garbage: in this one it takes
-     * longer by half. What the environment holds for Java is not meant for it, such as a debugger's port.
+     * Runs Build.java in a process of its own, with the quick compiler and few pauses for garbage: in this one it takes
+     * longer by half. Without more room for compiled code, JDK 21 makes a pause for it. What the environment holds for
+     * Java is not meant for this process, such as a debugger's port.
      */
     private synchronized void begin(File home, String stamp) throws Exception {
         work = new File(

@@ -3,7 +3,7 @@ import atexit, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOME = os.path.dirname(HERE)
-ROUNDS, SECONDS, WARM, LONG, CURVE, STARTS = 3, 2, 16, 60, 32, 9
+ROUNDS, MANY, SECONDS, WARM, LONG, CURVE = 3, 9, 2, 16, 60, 32
 FAST, SLOW = 18081, 18082  # a provider that answers at once, and one after 50 ms
 PORTS = {"parley": 18090, "bare": 18091, "forced": 18094, "express": 18092, "javalin": 18093}
 
@@ -62,8 +62,8 @@ def spread(values, digits=2):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def interleaved(servers, connections):
-    rounds = [{server.name: server.load(connections, SECONDS) for server in servers} for _ in range(ROUNDS)]
+def interleaved(servers, connections, count=ROUNDS):
+    rounds = [{server.name: server.load(connections, SECONDS) for server in servers} for _ in range(count)]
     return lambda name, figure: [each[name][figure] for each in rounds]
 
 
@@ -82,7 +82,7 @@ def warm(jdk):
     servers = [Server(name, jdk, FAST) for name in ("parley", "forced")]
     for server in servers:
         server.load(32, LONG)
-    rows = table_rows(f"32 connections, {LONG} s warm", interleaved(servers, 32), "rate", ["forced"])
+    rows = table_rows(f"32 connections, {LONG} s warm", interleaved(servers, 32, MANY), "rate", ["forced"])
     for server in servers:
         server.stop()
     return rows
@@ -141,7 +141,7 @@ def starts(jdk):
     open(hello, "w").write('public class Hello { public static void main(String[] args) { System.out.println("hello"); } }')
     times = {"hello": [], "first": [], "later": [], "run.sh": []}
     resident = []
-    for _ in range(STARTS):
+    for _ in range(MANY):
         begun = time.monotonic()
         subprocess.run([jdk + "/bin/java", hello], stdout=subprocess.DEVNULL, check=True)
         times["hello"].append(time.monotonic() - begun)
