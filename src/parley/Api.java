@@ -1,6 +1,7 @@
 package parley;
 
 import static java.lang.Boolean.TRUE;
+import static java.lang.Integer.MAX_VALUE;
 import static java.time.Instant.now;
 import static java.time.temporal.ChronoUnit.MILLIS;
 import static java.time.temporal.ChronoUnit.SECONDS;
@@ -211,7 +212,7 @@ final class Api implements HttpHandler {
 
     private void history(Exchange http) throws IOException {
         String user = http.user(Map.of());
-        int limit = http.count("limit", Integer.MAX_VALUE);
+        int limit = http.count("limit", MAX_VALUE);
         try (Lines file = histories.openStored(user)) {
             String version = Stamp.of(file).version();
             if (!http.isUnchanged(version)) sendHistory(http, user, version, file, limit);

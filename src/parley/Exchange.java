@@ -55,7 +55,6 @@ final class Exchange implements AutoCloseable {
     static final Pattern BLANK = compile("[\\s\\p{Z}\\x1c-\\x1f\\x85\\x{feff}]*+");
 
     private static final Pattern ID = compile("(?!" + BLANK + "$)\\P{Cc}{1,128}");
-    private static final Pattern PORT = compile(":\\d*$");
     private static final Pattern IS_JSON = compile("(?i)\\s*application/json\\s*([;,].*)?");
 
     /** What the client has got so far. */
@@ -111,7 +110,7 @@ final class Exchange implements AutoCloseable {
         String host = target.isAbsolute() // then it wins (RFC 9112, section 3.2.2)
                 ? "" + target.getRawAuthority()
                 : hosts.getFirst().strip();
-        if (settings.server().answersTo(PORT.matcher(host).replaceFirst(""))) return;
+        if (settings.server().answersTo(host.replaceFirst(":\\d*$", ""))) return;
         throw new Problem(
                 MISDIRECTED_REQUEST, "This server does not go by that name: put it into ALLOWED_HOSTS in .env");
     }

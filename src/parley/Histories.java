@@ -158,7 +158,6 @@ final class Histories implements AutoCloseable {
 
         /** Works on the file under a second lock, which is new: the turn's may have been lost. */
         private <T> T locked(Work<T> work) throws IOException {
-            locks.dropIfRemoved();
             FileLock writing = lock(position + WRITING, Deadline.in(timeout));
             try {
                 return work.run();

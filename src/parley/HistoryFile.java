@@ -197,9 +197,10 @@ final class HistoryFile {
         }
     }
 
-    /** Makes the new file, for its owner's eyes only, where a crash has not left one. */
+    /** Makes the new file, for its owner's eyes only. */
     private void create() throws IOException {
-        if (posix && notExists(made, NOFOLLOW_LINKS)) createFile(made, asFileAttribute(fromString("rw-------")));
+        deleteIfExists(made);
+        if (posix) createFile(made, asFileAttribute(fromString("rw-------")));
     }
 
     /** Some disks have one mode for all files, and refuse to set any. */

@@ -1,5 +1,6 @@
 package parley;
 
+import static com.sun.net.httpserver.HttpServer.create;
 import static java.lang.Runtime.version;
 import static java.lang.System.getProperties;
 import static java.lang.Thread.ofPlatform;
@@ -46,7 +47,7 @@ final class JdkServer {
 
     /** A server that holds the address, and has yet to be started. 4096 connections may wait to be accepted. */
     static HttpServer listen(InetSocketAddress address) throws IOException {
-        return HttpServer.create(address, 4096);
+        return create(address, 4096);
     }
 
     /** The same, where settings say; the exception's message is for the person who made them. */

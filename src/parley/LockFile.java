@@ -3,6 +3,8 @@ package parley;
 import static java.lang.Thread.ofPlatform;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.file.Files.createDirectories;
+import static java.nio.file.Files.exists;
+import static java.nio.file.Files.getAttribute;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static java.nio.file.StandardOpenOption.WRITE;
@@ -15,6 +17,7 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -24,15 +27,14 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 final class LockFile implements AutoCloseable {
     private final Folder folder;
-    private final Path path;
     private final ReentrantLock opening = new ReentrantLock();
-    private volatile FileChannel file; // changed while opening is locked, as is the next one
+    private FileChannel file; // guarded by opening, as are the next two
+    private Object key; // of the file: another one that takes its place has another
     private boolean closed;
 
     /** Makes the folder where there is none, and sees that this process may write in it. */
     LockFile(Folder folder) throws IOException {
         this.folder = folder;
-        path = folder.path.resolve(".lock");
         channel();
     }
 
@@ -49,23 +51,21 @@ final class LockFile implements AutoCloseable {
         }
     }
 
-    /** Gives the file up where somebody removed it: the next lock makes it anew, for all servers to find. */
-    void dropIfRemoved() throws IOException {
-        FileChannel opened = file; // before the look: another thread may make it meanwhile
-        if (notExists(path)) opened.close();
-    }
-
-    /** The file, made with its folder where there is none. */
+    /** The file, made anew, with its folder, where somebody removed it: perhaps another server has done so already. */
     private FileChannel channel() throws IOException {
+        Path path = folder.path.resolve(".lock");
         opening.lock();
         try {
             if (closed) throw new ClosedChannelException();
-            if (file != null && file.isOpen()) return file;
+            boolean there = file != null && file.isOpen() && exists(path);
+            if (there && Objects.equals(key, getAttribute(path, "fileKey"))) return file;
+            if (file != null) file.close();
             if (notExists(folder.path)) {
                 createDirectories(folder.path);
                 new Folder(folder.path.toAbsolutePath().getParent()).force();
             }
             file = open(path, CREATE, WRITE);
+            key = getAttribute(path, "fileKey");
             return file;
         } finally {
             opening.unlock();

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Long.parseLong;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 import static java.nio.ByteBuffer.allocate;
@@ -54,7 +55,6 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     private final ReplyStream stream;
     private final BlockingQueue<ByteBuffer> arrived = new LinkedBlockingQueue<>();
     private volatile ResponseInfo head;
-    private volatile long announced; // bytes of the body, as it came; 0 where that is not told
     private volatile Subscription subscription;
     private volatile Throwable broken;
     private volatile boolean closed;
@@ -139,7 +139,11 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     /** Memory for the body, or so many bytes of it: what will be read is reserved at once, as far as it is known. */
     Growing memory(int limit) {
         var memory = new Growing();
-        memory.grownTo(min(announced, min(limit, MAX_LENGTH)));
+        String announced = headers()
+                .firstValue("Content-Length")
+                .filter(length -> length.matches("\\d{1,18}"))
+                .orElse("0");
+        memory.grownTo(min(parseLong(announced), min(limit, MAX_LENGTH)));
         return memory;
     }
 
@@ -203,7 +207,6 @@ final class ResponseBody implements BodyHandler<Void>, BodySubscriber<Void>, Aut
     @Override
     public BodySubscriber<Void> apply(ResponseInfo head) {
         this.head = head;
-        announced = head.headers().firstValueAsLong("Content-Length").orElse(0); // no number fails the exchange
         arrived.add(HEAD);
         return this;
     }

@@ -520,6 +520,21 @@ class HistoriesTest {
         }
     }
 
+    /** Each server finds the file that the other one has made anew, and does not stay with the one that is gone. */
+    @Test
+    void serversExcludeEachOtherAlsoAfterTheirLockFileWasRemoved() throws Exception {
+        try (var one = new Histories(folder, Duration.ofMillis(50));
+                var other = new Histories(folder, Duration.ofMillis(50))) {
+            Files.delete(folder.resolve(".lock"));
+            try (Histories.Turn turn = one.begin("alice", null)) {
+                Problem problem = assertThrows(Problem.class, () -> other.begin("alice", null));
+                assertEquals("busy", problem.name());
+                turn.store(turn.read(0, 0), user("hi"), assistant("hello"));
+            }
+            other.begin("alice", null).close();
+        }
+    }
+
     @Test
     void waitsForNoLockInAThreadThatIsInterrupted() throws Exception {
         try (var other = new Histories(folder, Duration.ofSeconds(10));
