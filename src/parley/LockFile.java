@@ -3,7 +3,6 @@ package parley;
 import static java.lang.Thread.ofPlatform;
 import static java.nio.channels.FileChannel.open;
 import static java.nio.file.Files.createDirectories;
-import static java.nio.file.Files.exists;
 import static java.nio.file.Files.getAttribute;
 import static java.nio.file.Files.notExists;
 import static java.nio.file.StandardOpenOption.CREATE;
@@ -16,6 +15,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
@@ -57,8 +57,11 @@ final class LockFile implements AutoCloseable {
         opening.lock();
         try {
             if (closed) throw new ClosedChannelException();
-            boolean there = file != null && file.isOpen() && exists(path);
-            if (there && Objects.equals(key, getAttribute(path, "fileKey"))) return file;
+            try {
+                if (file != null && file.isOpen() && Objects.equals(key, getAttribute(path, "fileKey"))) return file;
+            } catch (NoSuchFileException e) {
+                // somebody removed it: it is made anew
+            }
             if (file != null) file.close();
             if (notExists(folder.path)) {
                 createDirectories(folder.path);
