@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
-import parley.Settings.Account;
 import parley.Settings.Generation;
 
 /** Google's own dialect: https://ai.google.dev/api/generate-content. */
@@ -141,10 +140,10 @@ record Gemini(Upstream upstream, ProviderProblems problems, Generation generatio
 
     /** A request of the model's method, or of the model itself. */
     private Builder request(String method) {
-        Account account = problems.account();
-        String name = "/models/" + encode(account.model(), UTF_8).replace("+", "%20");
-        String path = name.replace("/models/models%2F", "/models/") + method;
-        boolean hasVersion = account.base().getPath().matches(".*/v\\d\\w*");
-        return upstream.request((hasVersion ? "" : "/v1beta") + path, "x-goog-api-key", "");
+        String name = problems.account().model().replaceFirst("^models/", "");
+        String encoded = encode(name, UTF_8).replace("+", "%20");
+        boolean hasVersion = problems.account().base().getPath().matches(".*/v\\d\\w*");
+        String path = (hasVersion ? "" : "/v1beta") + "/models/" + encoded + method;
+        return upstream.request(path, "x-goog-api-key", "");
     }
 }

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Integer.MAX_VALUE;
 import static parley.Json.parse;
 import static parley.Json.toJson;
 import static parley.Lines.BUFFER_SIZE;
@@ -26,7 +27,7 @@ record ReplyReader(ReplyBuilder reply, BiPredicate<Object, ReplyBuilder> dialect
     /** @param end by when a whole reply must be there; a stream may go on, but not be silent for the timeout */
     void read(ResponseBody body, Deadline end) throws IOException {
         var events = new ServerSentEvents();
-        Growing memory = body.memory(Integer.MAX_VALUE);
+        Growing memory = body.memory(MAX_VALUE);
         var buffer = new byte[BUFFER_SIZE / 4]; // an event is short
         body.waitUntil(reply.waitUntil(end, problems.timeout()));
         for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {

@@ -1,5 +1,6 @@
 package parley;
 
+import static java.lang.Integer.MAX_VALUE;
 import static java.net.http.HttpRequest.BodyPublishers.ofString;
 import static java.net.http.HttpRequest.newBuilder;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -80,7 +81,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
     Object ask(Builder request) {
         return attempts(noStream(), end -> {
             try (ResponseBody body = sent(request, noStream(), end)) {
-                String text = new String(body.read(Integer.MAX_VALUE), UTF_8);
+                String text = new String(body.read(MAX_VALUE), UTF_8);
                 Object json = jsonOrText(text);
                 if (isIn(json)) throw problems.of(new ProviderError(json));
                 if (json instanceof List) return object("data", json); // as Together AI lists its models
@@ -97,7 +98,7 @@ record Upstream(ProviderHttp http, ProviderProblems problems) {
         Builder request = newBuilder(ImageAddress.of(address, problems));
         return attempts(noStream(), end -> {
             try (ResponseBody body = ResponseBody.of(http.client(), request, noStream(), end)) {
-                if (body.status() / 100 == 2) return body.read(Integer.MAX_VALUE);
+                if (body.status() / 100 == 2) return body.read(MAX_VALUE);
                 throw problems.ofImageAddress("answered %s", body.status())
                         .withRetry(null, new ProviderError(body.status(), null, body.headers()).isTransient());
             } catch (IOException e) {
